@@ -1,0 +1,41 @@
+"""The exceptions an owner can cause or see; everything else is a bug.
+
+    SoteiraError            one clear sentence: what, where, why, what to do
+    ├── ConfigError         the configuration file (carries every problem found)
+    ├── ModelError          a model card or model file
+    ├── SourceError         a camera stream or a video file
+    │   └── SourceEnded     the stream ended (a file's end, a camera that hung up)
+    └── StorageError        the journal or the state directory
+
+`SoteiraError` ends a command with exit code 1 and its message, never with a traceback.
+"""
+
+from __future__ import annotations
+
+
+class SoteiraError(Exception):
+    """The base of all errors whose message is written for the owner."""
+
+
+class ConfigError(SoteiraError):
+    """The configuration cannot be used; `problems` holds one line for each thing that is wrong."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+class ModelError(SoteiraError):
+    """A model card or model file is missing, damaged or not what its card says."""
+
+
+class SourceError(SoteiraError):
+    """A source cannot be opened or read."""
+
+
+class SourceEnded(SourceError):  # noqa: N818 - an end is not an error in a file
+    """The source has no more frames."""
+
+
+class StorageError(SoteiraError):
+    """The journal or the state directory cannot be used."""

@@ -1,0 +1,81 @@
+"""The event: what a camera confirmed, in the shape that is journaled and published."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timezone
+from typing import Any, Literal, get_args
+
+from ulid import ULID
+
+EventType = Literal["entered", "left", "present", "scene_changed", "source_lost", "source_restored"]
+EVENT_TYPES: tuple[str, ...] = get_args(EventType)
+
+Box = tuple[int, int, int, int]
+"""x1, y1, x2, y2 in pixels of the frame named by `frame_size`."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One confirmed event. Field names are the wire format (`<prefix>/<camera>/event`).
+
+    `time` is the capture time of the frame that the event speaks of, in UTC with milliseconds: for `entered` and
+    `present` the frame that confirmed the object, for `left` the last frame in which it was seen.
+    `media_time` is set for files only: seconds since the clip's first frame.
+    `why` says what led to it; for `left` it holds `reason`: gone | restart | source_ended | source_lost.
+    """
+
+    id: str
+    event_type: EventType
+    camera: str
+    time: str
+    label: str | None = None
+    track_id: int | None = None
+    confidence: float | None = None
+    box: Box | None = None
+    frame_size: tuple[int, int] | None = None
+    zones: tuple[str, ...] = ()
+    dwell: float | None = None
+    media_time: float | None = None
+    why: dict[str, Any] = field(default_factory=dict)
+    latency_ms: dict[str, float] = field(default_factory=dict)
+    snapshot: str | None = None
+
+    def payload(self) -> dict[str, Any]:
+        """Return the event as JSON-ready data, without the fields that do not apply."""
+        return {k: v for k, v in asdict(self).items() if v is not None and v != {}}
+
+    @classmethod
+    def from_payload(cls, payload: dict[str, Any]) -> Event:
+        """Rebuild an event from `payload()` data (as read from JSON). Raises TypeError for unknown fields."""
+        event = cls(**payload)
+        return replace(
+            event,
+            zones=tuple(event.zones),
+            box=None if event.box is None else tuple(event.box),
+            frame_size=None if event.frame_size is None else tuple(event.frame_size),
+        )
+
+
+def iso_time(epoch: float) -> str:
+    """Format seconds since the epoch as UTC with milliseconds, `2026-11-21T23:18:56.123Z`."""
+    text = datetime.fromtimestamp(epoch, tz=timezone.utc).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def epoch_time(text: str) -> float:
+    """Parse `iso_time` output back to seconds since the epoch."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+def new_id(epoch: float) -> str:
+    """Return a new ULID whose time part is `epoch` (seconds)."""
+    return str(ULID.from_timestamp(epoch))
+
+
+def replay_id(clip_hash: str, media_time: float, what: str) -> str:
+    """Return the ULID that the same clip, moment and event always get (time part: media time)."""
+    digest = hashlib.sha256(f"{clip_hash}:{media_time:.3f}:{what}".encode()).digest()
+    millis = max(0, round(media_time * 1000))
+    return str(ULID.from_bytes(millis.to_bytes(6, "big") + digest[:10]))

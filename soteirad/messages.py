@@ -1,0 +1,71 @@
+"""What travels through the pipe between a camera process and the hub, in both directions.
+
+Camera to hub: `Confirmed`, `Picture`, `CameraState`, `CameraStatus`, `Diagnostics`, `SourceFinished`.
+Hub to camera: `Committed`, `Stop`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from soteirad.event import Event
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """An event that the camera keeps until the hub answers `Committed` with its id."""
+
+    event: Event
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The JPEG snapshot of an event that was sent before; `path` is relative to the snapshot folder."""
+
+    event_id: str
+    path: str
+    jpeg: bytes
+
+
+@dataclass(frozen=True)
+class CameraState:
+    """The retained `<camera>/state` payload, sent on change."""
+
+    state: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CameraStatus:
+    """Whether frames arrive from the source; `reason` is for logs when they do not."""
+
+    online: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """The `<camera>/diagnostics` payload."""
+
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SourceFinished:
+    """A file source was played to its end; the camera process exits by itself."""
+
+
+@dataclass(frozen=True)
+class Committed:
+    """The journal holds these events: the camera may forget them."""
+
+    event_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Stop:
+    """End now: close open visits, send what is left, exit."""
+
+
+FromCamera = Confirmed | Picture | CameraState | CameraStatus | Diagnostics | SourceFinished
+ToCamera = Committed | Stop
