@@ -1,0 +1,1 @@
+"""Gate 3's detector: model cards, backends, heads."""

@@ -1,0 +1,35 @@
+"""Non-maximum suppression and the IoU that it and the tracker share."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from soteirad.detect.detection import Detections, FloatArray, IntArray
+
+
+def iou_matrix(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Return the intersection over union of boxes (n, 4) with boxes (m, 4), shape (n, m); empty boxes give 0."""
+    top_left = np.maximum(a[:, None, :2], b[None, :, :2])
+    bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    overlap = np.prod(np.clip(bottom_right - top_left, 0.0, None), axis=2)
+    union = areas(a)[:, None] + areas(b)[None, :] - overlap
+    return np.where(union > 0, overlap / np.maximum(union, 1e-12), 0.0).astype(np.float32)
+
+
+def areas(boxes: FloatArray) -> FloatArray:
+    """Return the areas of boxes (n, 4); an inverted box has none."""
+    return np.prod(np.clip(boxes[:, 2:] - boxes[:, :2], 0.0, None), axis=1)  # type: ignore[no-any-return]
+
+
+def nms(boxes: FloatArray, scores: FloatArray, classes: IntArray, iou: float, limit: int = 100) -> Detections:
+    """Keep, class by class, the best of boxes that overlap by more than `iou`; at most `limit`, best first."""
+    if not len(scores):
+        return Detections.empty()
+    sizes = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+    kept = cv2.dnn.NMSBoxesBatched(
+        sizes.tolist(), scores.tolist(), classes.astype(np.int32).tolist(), 0.0, iou
+    )
+    keep = np.asarray(kept, np.int64).reshape(-1)
+    order = keep[np.argsort(-scores[keep], kind="stable")][:limit]
+    return Detections(boxes[order], scores[order], classes[order])
