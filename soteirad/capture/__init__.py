@@ -1,0 +1,1 @@
+"""Sources of frames: cameras and files behind one protocol."""

@@ -1,0 +1,36 @@
+"""The clock that sources use, injected so that tests need not wait."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Time of day, monotonic time, and waiting that a stop event ends early."""
+
+    def wall(self) -> float:
+        """Seconds since the epoch."""
+
+    def monotonic(self) -> float:
+        """Seconds of a clock that never jumps."""
+
+    def wait(self, stop: threading.Event, seconds: float) -> bool:
+        """Wait until `stop` is set or `seconds` are over; returns whether it is set."""
+
+
+class SystemClock:
+    """The real clock."""
+
+    def wall(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Seconds of the system's monotonic clock."""
+        return time.monotonic()
+
+    def wait(self, stop: threading.Event, seconds: float) -> bool:
+        """Wait until `stop` is set or `seconds` are over; returns whether it is set."""
+        return stop.wait(max(0.0, seconds))

@@ -1,0 +1,79 @@
+"""A decoded frame that makes the small pictures the gates want, and a full-size one only when asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from soteirad.gates.geometry import Polygon, polygon_mask
+
+Picture = NDArray[np.uint8]
+
+_PLANAR_LUMA = frozenset(
+    {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "nv21", "gray", "yuv411p", "yuv410p"}
+)
+
+
+@dataclass
+class Frame:
+    """One frame of a source.
+
+    `time` is media time in seconds: presentation time in a file, monotonic capture time for a live source.
+    `captured` is the wall-clock capture time (seconds since the epoch), `received` the monotonic time at which the
+    decoder began with it, `decode_ms` what decoding took. `privacy` polygons are black in every colour picture.
+    """
+
+    index: int
+    time: float
+    captured: float
+    received: float
+    decode_ms: float
+    video: av.VideoFrame
+    privacy: Sequence[Polygon] = ()
+    _grey: dict[int, Picture] = field(default_factory=dict)
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+        return self.video.width
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+        return self.video.height
+
+    def grey(self, lines: int) -> Picture:
+        """Return the luma picture scaled to `lines` rows (never enlarged), uint8 (lines, width)."""
+        if lines not in self._grey:
+            self._grey[lines] = self._scaled_luma(lines)
+        return self._grey[lines]
+
+    def bgr(self, width: int, height: int) -> Picture:
+        """Return a BGR picture of that size, uint8 (height, width, 3), privacy masks black."""
+        # FFmpeg's area scaler averages what it drops, as the training pipeline's resize of photographs nearly does.
+        flags: Any = "AREA" if width < self.width else "BILINEAR"
+        scaled = self.video.reformat(width=width, height=height, format="bgr24", interpolation=flags)
+        picture: Picture = scaled.to_ndarray()
+        if self.privacy:
+            picture[polygon_mask(self.privacy, width, height) > 0] = 0
+        return picture
+
+    def _scaled_luma(self, lines: int) -> Picture:
+        luma = self._luma()
+        height, width = luma.shape
+        if height <= lines:
+            return luma
+        return cv2.resize(luma, (max(1, round(width * lines / height)), lines), interpolation=cv2.INTER_AREA)
+
+    def _luma(self) -> Picture:
+        if self.video.format.name not in _PLANAR_LUMA:
+            return self.video.reformat(format="gray").to_ndarray()
+        plane = self.video.planes[0]
+        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+        return rows[: self.height, : self.width]

@@ -1,0 +1,37 @@
+"""The configuration: one schema, a loader that reports every problem at once, and secrets."""
+
+from soteirad.config.loader import load_config
+from soteirad.config.schema import (
+    CameraConfig,
+    Config,
+    DetectorConfig,
+    FilterConfig,
+    MotionConfig,
+    MqttConfig,
+    ObjectsConfig,
+    OutboxConfig,
+    SceneConfig,
+    StorageConfig,
+    ZoneConfig,
+    json_schema,
+)
+from soteirad.config.secrets import known_secrets, redact, redact_url
+
+__all__ = [
+    "CameraConfig",
+    "Config",
+    "DetectorConfig",
+    "FilterConfig",
+    "MotionConfig",
+    "MqttConfig",
+    "ObjectsConfig",
+    "OutboxConfig",
+    "SceneConfig",
+    "StorageConfig",
+    "ZoneConfig",
+    "json_schema",
+    "known_secrets",
+    "load_config",
+    "redact",
+    "redact_url",
+]

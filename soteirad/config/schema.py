@@ -1,0 +1,337 @@
+"""The configuration's one schema: every key, its default, its unit and what it may be.
+
+All models are frozen, refuse unknown keys, and report all their problems together in the owner's words
+(see `messages`). Defaults marked (S) are those of the three-gate design that Soteira builds on
+(A. Jindal, 2025).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic.functional_validators import ModelWrapValidatorHandler
+from pydantic_core import InitErrorDetails
+
+from soteirad.config.messages import KEY, detail, reword
+from soteirad.config.values import (
+    CAMERA_EXAMPLE,
+    CAMERAS,
+    DEFAULT_LABELS,
+    NONE_IS_EMPTY,
+    Count,
+    Float,
+    Fraction,
+    Host,
+    Int,
+    Labels,
+    Name,
+    Polygon,
+    Polygons,
+    Seconds,
+    Share,
+    Source,
+    Speed,
+    Switch,
+    is_number,
+    raw_get,
+    tracked_labels,
+    untracked_text,
+)
+
+INHERITED = ("detector", "motion", "scene", "objects")
+
+
+class Section(BaseModel):
+    """The base of all sections: frozen, no unknown keys, and an empty section means the defaults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    @classmethod
+    def prepare(cls, data: Any) -> Any:
+        """Return the data to validate; sections override this to complete it."""
+        return {} if data is None else data
+
+    @classmethod
+    def contradictions(cls, data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
+        """Yield each conflict between the keys of raw `data`, whether or not single keys are right."""
+        yield from ()
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _report_together(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
+        problems = []
+        model = None
+        try:
+            model = handler(cls.prepare(data))
+        except ValidationError as error:
+            problems = [reword(cls, line) for line in error.errors(include_url=False)]
+        if isinstance(data, Mapping):
+            problems += cls.contradictions(data)
+        if problems:
+            raise ValidationError.from_exception_data(cls.__name__, problems, hide_input=True)
+        return model
+
+
+class MqttConfig(Section):
+    """The broker that events are published to."""
+
+    host: Host = Field(default="localhost", description="The name or address of the MQTT broker.")
+    port: Int = Field(default=1883, ge=1, le=65535, description="TCP port of the MQTT broker.")
+    user: str | None = Field(default=None, description="The user name at the broker; none means no log-in.")
+    password: SecretStr | None = Field(
+        default=None,
+        description='The password at the broker. Write "{SOTEIRA_MQTT_PASSWORD}" to keep it out of the file.'
+    )
+    topic_prefix: Name = Field(
+        default="soteira",
+        description="First part of every topic and this box's identity. Each box on a broker has its own.",
+    )
+
+    @classmethod
+    def contradictions(cls, data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
+        """A password needs a user (MQTT 3.1.1 knows no password alone)."""
+        if data.get("password") is not None and data.get("user") is None:
+            yield detail(("password",), "a password without a user: add mqtt.user or leave the password out")
+
+
+class DetectorConfig(Section):
+    """Gate 3's model and how it runs."""
+
+    model: str = Field(
+        default="nanodet-g-416",
+        min_length=1,
+        description="The name of a shipped model card or path of a card (.yaml).",
+    )
+    backend: Literal["auto", "onnx"] = Field(
+        default="auto", description="What runs the model; auto lets Soteira choose."
+    )
+    threads: Int = Field(
+        default=1, ge=1, le=64, description="Threads for the model, for each camera process."
+    )
+
+
+class OutboxConfig(Section):
+    """How long events wait for a broker that cannot be reached; beyond either limit the oldest go."""
+
+    days: Float = Field(default=7, gt=0, le=3650, description="Longest wait of an event, in days.")
+    events: Int = Field(default=100_000, ge=1, description="Largest number of waiting events.")
+
+
+class StorageConfig(Section):
+    """Where events and pictures are kept."""
+
+    path: Path = Field(
+        default=Path("/var/lib/soteira"), description="The folder for the journal and the snapshots."
+    )
+    snapshots: Switch = Field(default=True, description="Whether to keep a picture of each confirmed object.")
+    outbox: OutboxConfig = Field(default=OutboxConfig(), description="Limits for events not yet published.")
+
+
+class MotionConfig(Section):
+    """Gate 1: which share of the picture changed (MOG2 background model)."""
+
+    threshold: Share = Field(
+        default=0.02, description="Changed share of the picture that counts as motion, 0 to 1 (S)."
+    )
+    history: Count = Field(default=300, description="Frames that the background model remembers (S).")
+    var_threshold: Float = Field(
+        default=16.0, gt=0, le=10_000, description="Squared distance, in variances, of a changed pixel (S)."
+    )
+    lines: Int = Field(
+        default=180, ge=90, le=720, description="Height in pixels of the picture that is analysed for motion."
+    )
+    mask: Polygons = Field(default=(), description="Polygons in which motion is ignored.")
+
+
+class SceneConfig(Section):
+    """Gate 2: whether the picture differs enough from a reference to be worth a look."""
+
+    distance: Share = Field(default=0.20, description="Colour distance that opens the gate, 0 to 1 (S).")
+    ssim: Share = Field(
+        default=0.80, description="Structural similarity below which the gate opens, 0 to 1 (S)."
+    )
+    interval: Seconds = Field(default=2.0, description="Seconds between two looks while nothing moves (S).")
+
+
+class FilterConfig(Section):
+    """Limits for one label; a limit that is left out is that of the objects section."""
+
+    min_area: Fraction | None = Field(
+        default=None, description="Smallest box, as a fraction of the picture's area."
+    )
+    max_area: Fraction | None = Field(
+        default=None, description="Largest box, as a fraction of the picture's area."
+    )
+    min_score: Fraction | None = Field(default=None, description="Lowest score that starts a track, 0 to 1.")
+
+    @classmethod
+    def contradictions(cls, data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
+        """No box can be larger than `min_area` and smaller than `max_area` if they are swapped."""
+        low, high = data.get("min_area"), data.get("max_area")
+        if is_number(low) and is_number(high) and low > high:  # type: ignore[operator]
+            yield detail(("max_area",), "smaller than min_area: give max_area the larger number")
+
+
+class ObjectsConfig(Section):
+    """Gate 3 and the tracker: what is looked for and when it counts."""
+
+    track: Labels = Field(
+        default=DEFAULT_LABELS, description="Labels to look for; the model card lists those it knows."
+    )
+    stride: Count = Field(
+        default=4, description="Look at every Nth analysed frame while there is motion (S)."
+    )
+    min_area: Fraction = Field(
+        default=0.01, description="Smallest box, as a fraction of the picture's area (S)."
+    )
+    min_score: Fraction = Field(default=0.4, description="Lowest score that starts a track, 0 to 1 (S).")
+    nms_iou: Share = Field(
+        default=0.7, description="Overlap (IoU) above which two boxes are one object, 0 to 1 (S)."
+    )
+    track_iou: Share = Field(
+        default=0.5, description="Overlap (IoU) from which a box continues a track, 0 to 1 (S)."
+    )
+    confirm: Count = Field(
+        default=2, description="Consecutive looks that must see an object before it has entered (S)."
+    )
+    still_interval: Seconds = Field(
+        default=10.0, description="Seconds between two looks at an object that stands still."
+    )
+    filters: Annotated[dict[str, FilterConfig], NONE_IS_EMPTY] = Field(
+        default_factory=dict, description="Limits for single labels, by label."
+    )
+
+    @classmethod
+    def contradictions(cls, data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
+        """A filter for a label that is not tracked would silently do nothing."""
+        tracked, filters = tracked_labels(data), data.get("filters")
+        if tracked is not None and isinstance(filters, Mapping):
+            for label in filters:
+                if label not in tracked:
+                    yield detail(("filters", label), untracked_text(tracked), KEY)
+
+
+class ZoneConfig(Section):
+    """A named part of the picture."""
+
+    coordinates: Polygon = Field(
+        description="The polygon around the zone: x1, y1, x2, y2, x3, y3, ... from 0 to 1."
+    )
+    objects: Labels | None = Field(
+        default=None, description="Labels that count in this zone; none means all tracked ones."
+    )
+
+
+class CameraConfig(Section):
+    """One camera: its stream, and where it differs from the global sections."""
+
+    source: Source = Field(
+        repr=False,
+        description="The address (rtsp://, rtsps://, http:// or https://) or the path of a video file. "
+        "The camera's small stream is best.",
+    )
+    enabled: Switch = Field(default=True, description="Whether this camera is watched.")
+    fps: Float = Field(
+        default=10, ge=0, le=120, description="Frames to analyse in a second; 0 means every frame."
+    )
+    speed: Speed = Field(
+        default=1.0, description='How fast a video file is played: 1 is real time, or "max". Files only.'
+    )
+    transport: Literal["tcp", "udp"] = Field(default="tcp", description="How RTSP carries the video.")
+    connect_timeout: Seconds = Field(default=10.0, description="Seconds to wait for the camera to answer.")
+    read_timeout: Seconds = Field(
+        default=10.0, description="Seconds without a frame after which the stream is lost."
+    )
+    privacy_mask: Polygons = Field(
+        default=(), description="Polygons painted black before anything is stored or sent."
+    )
+    detector: DetectorConfig = Field(default=DetectorConfig(), description="This camera's model.")
+    motion: MotionConfig = Field(default=MotionConfig(), description="This camera's gate 1.")
+    scene: SceneConfig = Field(default=SceneConfig(), description="This camera's gate 2.")
+    objects: ObjectsConfig = Field(default=ObjectsConfig(), description="This camera's gate 3 and tracker.")
+    zones: Annotated[dict[Name, ZoneConfig], NONE_IS_EMPTY] = Field(
+        default_factory=dict, description="Named parts of the picture."
+    )
+
+    @property
+    def live(self) -> bool:
+        """True for a camera's address, False for a video file."""
+        return "://" in self.source
+
+    @classmethod
+    def contradictions(cls, data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
+        """`speed` is for files, and a zone can only count what the camera tracks."""
+        if "speed" in data and "://" in str(data.get("source")):
+            yield detail(("speed",), "a live camera has no speed: leave this key out, it is for video files")
+        tracked, zones = tracked_labels(data.get("objects")), data.get("zones")
+        if tracked is None or not isinstance(zones, Mapping):
+            return
+        for name, zone in zones.items():
+            labels = raw_get(zone, "objects")
+            for index, label in enumerate(labels if isinstance(labels, (list, tuple)) else ()):
+                if isinstance(label, str) and label not in tracked:
+                    yield detail(("zones", name, "objects", index), untracked_text(tracked))
+
+
+class Config(Section):
+    """The whole configuration; each camera carries its own complete sections."""
+
+    mqtt: MqttConfig = Field(default=MqttConfig(), description="The broker that events are published to.")
+    storage: StorageConfig = Field(default=StorageConfig(), description="Where events and pictures are kept.")
+    detector: DetectorConfig = Field(default=DetectorConfig(), description="Default model of all cameras.")
+    motion: MotionConfig = Field(default=MotionConfig(), description="Default gate 1 of all cameras.")
+    scene: SceneConfig = Field(default=SceneConfig(), description="Default gate 2 of all cameras.")
+    objects: ObjectsConfig = Field(default=ObjectsConfig(), description="Default gate 3 of all cameras.")
+    cameras: Annotated[dict[Name, CameraConfig], Field(min_length=1), CAMERAS] = Field(
+        description=f"A section with a key for each camera; {CAMERA_EXAMPLE}."
+    )
+
+    @classmethod
+    def prepare(cls, data: Any) -> Any:
+        """Give each camera the global sections, key by key, under its own."""
+        if not isinstance(data, Mapping) or not isinstance(data.get("cameras"), Mapping):
+            return super().prepare(data)
+        cameras = {name: _inherit(data, camera) for name, camera in data["cameras"].items()}
+        return {**data, "cameras": cameras}
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of the configuration file, for editors."""
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    return {**Config.model_json_schema(), "$schema": dialect, "title": "Soteira configuration"}
+
+
+def _inherit(data: Mapping[str, Any], camera: Any) -> Any:
+    if not isinstance(camera, Mapping):
+        return camera
+    merged = dict(camera)
+    for section in INHERITED:
+        given = data.get(section)
+        if isinstance(given, BaseModel):
+            given = given.model_dump(exclude_unset=True)
+        own = camera.get(section)
+        if isinstance(given, Mapping) and (own is None or isinstance(own, Mapping)):
+            if section == "objects" and own is not None:
+                given = _drop_untracked(given, own)
+            merged[section] = _merge(given, own or {})
+    return merged
+
+
+def _drop_untracked(given: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Drop inherited filters of labels that the camera's own `track` leaves out: they are no mistake."""
+    tracked, filters = tracked_labels(own), given.get("filters")
+    if own.get("track") is None or tracked is None or not isinstance(filters, Mapping):
+        return given
+    return {**given, "filters": {label: limits for label, limits in filters.items() if label in tracked}}
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merge(below, value) if both else value  # type: ignore[arg-type]
+    return merged

@@ -1,0 +1,138 @@
+"""Secrets: where they come from (environment, systemd credentials) and how they stay out of logs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    from soteirad.config.schema import Config
+
+VARIABLE = re.compile(r"\{(SOTEIRA_[A-Z0-9_]+)\}")
+HIDDEN = "***"
+
+_PASSWORD_WORDS = re.compile(r"pas|pwd|pw$|secret|token|key|auth|cred|sig|sess", re.IGNORECASE)
+_USER_WORDS = re.compile(r"user|usr|login", re.IGNORECASE)
+_KEY_STARTS = re.compile(r"[?;#/]")
+
+
+class MissingSecretsError(LookupError):
+    """A text names variables that are set nowhere; `reasons` holds one sentence for each."""
+
+    def __init__(self, reasons: list[str]) -> None:
+        self.reasons = reasons
+        super().__init__("; ".join(reasons))
+
+
+def substitute(text: str, environ: Mapping[str, str]) -> str:
+    """Return `text` with every `{SOTEIRA_X}` replaced, other braces untouched.
+
+    The environment wins over the file `$CREDENTIALS_DIRECTORY/SOTEIRA_X`, which loses its trailing
+    newline. What was put in is not searched again. Raises `MissingSecretsError`.
+    """
+    reasons: list[str] = []
+
+    def value(match: re.Match[str]) -> str:
+        try:
+            return lookup(match[1], environ)
+        except MissingSecretsError as error:
+            reasons.extend(reason for reason in error.reasons if reason not in reasons)
+            return match[0]
+
+    result = VARIABLE.sub(value, text)
+    if reasons:
+        raise MissingSecretsError(reasons)
+    return result
+
+
+def lookup(name: str, environ: Mapping[str, str]) -> str:
+    """Return the value of one variable from the environment or the credentials directory.
+
+    Raises `MissingSecretsError` when it is in neither, or its file cannot be read as UTF-8 text.
+    """
+    if name in environ:
+        return environ[name]
+    places = f"set {name} in the daemon's environment or put it in the file $CREDENTIALS_DIRECTORY/{name}"
+    directory = environ.get("CREDENTIALS_DIRECTORY")
+    if not directory:
+        raise MissingSecretsError([f"{name} is not set: {places}"])
+    try:
+        return Path(directory, name).read_bytes().decode("utf-8").rstrip("\r\n")
+    except FileNotFoundError:
+        reason = f"{name} is not set: {places}"
+    except UnicodeDecodeError:
+        reason = f"the credential file {name} is not UTF-8 text: {places}"
+    except (OSError, ValueError):
+        reason = f"the credential file {name} cannot be read: {places}"
+    raise MissingSecretsError([reason])
+
+
+def looks_secret(key: str) -> bool:
+    """Tell whether a key's name suggests that its value is a credential (password, token, user ...)."""
+    name = unquote(key)
+    return bool(_PASSWORD_WORDS.search(name) or _USER_WORDS.search(name))
+
+
+def redact_url(url: str) -> str:
+    """Return `url` fit for a log: user info and values of secret-looking keys become `***`.
+
+    Errs on the side of hiding. Cameras' passwords often hold an unescaped `/`, `?`, `#` or `@`, so user info
+    reaches to the last `@` of the whole text. Keys count in the path too, since some cameras want
+    `/user=x&password=y`. Never raises.
+    """
+    return _hide_values(_hide_user_info(url))
+
+
+def redact(text: str, secrets: Iterable[str]) -> str:
+    """Return `text` with every occurrence of a known secret replaced by `***`; empty secrets are ignored."""
+    known = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
+    if not known:
+        return text
+    return re.sub("|".join(map(re.escape, known)), HIDDEN, text)
+
+
+def known_secrets(config: Config) -> frozenset[str]:
+    """Return what `redact` should hide for this configuration.
+
+    The MQTT password, and from each source the password and the values of password-like keys, as written and
+    percent-decoded. User names are left out: hiding a word such as `admin` would spoil every log line.
+    """
+    values: set[str] = set()
+    if config.mqtt.password is not None:
+        values.add(config.mqtt.password.get_secret_value())
+    for camera in config.cameras.values():
+        if camera.live:
+            parts = urlsplit(camera.source)
+            values.add(parts.password or "")
+            pairs = (pair.partition("=") for pair in re.split("[&;]", parts.query))
+            # A flag such as auth=1 is no secret, and hiding each "1" would spoil the logs.
+            values.update(value for key, _, value in pairs if len(value) > 3 and _PASSWORD_WORDS.search(key))
+    return frozenset(form for value in values if value for form in (value, unquote(value)))
+
+
+def _hide_user_info(url: str) -> str:
+    at = url.rfind("@")
+    if at < 0:
+        return url
+    slashes = url.find("//")
+    start = slashes + 2 if 0 <= slashes < at else 0
+    authority = re.split("[/?#]", url[start:], maxsplit=1)[0]
+    # A path may hold an @ (clips@home.mp4); a password is only there if a colon or the authority says so.
+    if ":" in url[start:at] or (start and "@" in authority):
+        return f"{url[:start]}{HIDDEN}{url[at:]}"
+    return url
+
+
+def _hide_values(url: str) -> str:
+    pieces = []
+    for piece in url.split("&"):
+        parts = piece.split("=")
+        for index, part in enumerate(parts[:-1]):
+            if looks_secret(_KEY_STARTS.split(part)[-1]):
+                parts = [*parts[: index + 1], HIDDEN]
+                break
+        pieces.append("=".join(parts))
+    return "&".join(pieces)

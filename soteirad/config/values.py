@@ -1,0 +1,159 @@
+"""What single values of the configuration may be: numbers, names, polygons, labels and addresses.
+
+Numbers are strict: text and true or false are no numbers, but a whole number may stand for a fraction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, ValidationError
+
+from soteirad.config.messages import detail, found, show_key, value_problem
+
+LIVE_SCHEMES = ("rtsp", "rtsps", "http", "https")
+DEFAULT_LABELS = ("person",)
+MOST_LABELS = 1000
+CAMERA_EXAMPLE = 'give at least one, such as cameras: {porch: {source: "rtsp://10.0.0.7/stream2"}}'
+
+
+def is_number(value: object) -> bool:
+    """Tell whether a raw value is a number; Python counts true and false as numbers, an owner doesn't."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _check_polygon(value: Any) -> tuple[float, ...]:
+    shape = "list the corners as x1, y1, x2, y2, x3, y3, ... with 0 to 1 across the picture"
+    if not isinstance(value, (list, tuple)):
+        raise value_problem(f"{found(value)} where a polygon is needed: {shape}")
+    problems = []
+    for index, number in enumerate(value):
+        if not is_number(number):
+            problems.append(detail((index,), f"{found(number)} where a number is needed: {shape}"))
+        elif not 0 <= number <= 1:
+            problems.append(detail((index,), "this number is out of range: allowed is a number from 0 to 1"))
+    if len(value) % 2:
+        problems.append(detail((), f"an odd count of numbers: {shape}"))
+    elif len(value) < 6:
+        problems.append(detail((), f"fewer than three corners: {shape}"))
+    if problems:
+        raise ValidationError.from_exception_data("polygon", problems, hide_input=True)
+    return tuple(float(number) for number in value)
+
+
+def _check_polygons(value: Any) -> Any:
+    if value is None:
+        return ()
+    if isinstance(value, (list, tuple)) and value and all(map(is_number, value)):
+        raise value_problem("one polygon where a list of polygons is needed: put it in a second pair of [ ]")
+    return value
+
+
+def _check_labels(value: Any) -> Any:
+    if not isinstance(value, (list, tuple)):
+        raise value_problem(f"{found(value)} where a list of labels is needed: write [person, car]")
+    if not value:
+        raise value_problem("this list is empty: name at least one label, such as [person]")
+    if len(value) > MOST_LABELS:
+        raise value_problem(f"this list is too long: name at most {MOST_LABELS} labels")
+    problems = []
+    seen = set()
+    for index, label in enumerate(value):
+        if not isinstance(label, str) or not label:
+            problems.append(detail((index,), "this is not a label: write a word such as person"))
+            continue
+        if label in seen:
+            problems.append(detail((index,), "this label is listed twice: name each label once"))
+        seen.add(label)
+    if problems:
+        raise ValidationError.from_exception_data("labels", problems, hide_input=True)
+    return value
+
+
+def _check_host(value: str) -> str:
+    if not value or any(char in value for char in "/@ \t\r\n"):
+        raise value_problem("this is not a host: give only a name or an address, such as 10.0.0.2")
+    return value
+
+
+def _check_source(value: str) -> str:
+    if not value.strip() or "\0" in value:
+        raise value_problem("this source is empty: give a camera's address or a video file's path")
+    scheme, separator, _ = value.partition("://")
+    if not separator:
+        return value
+    if scheme.lower() not in LIVE_SCHEMES:
+        raise value_problem(
+            "this kind of address is not supported: use rtsp://, rtsps://, http://, https:// or a file's path"
+        )
+    try:
+        parts = urlsplit(value)
+        usable = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise value_problem(
+            "no host and port can be read from this address: write rtsp://user:password@host:port/path, with "
+            "/ ? # @ : in a password written as %2F %3F %23 %40 %3A"
+        )
+    return value
+
+
+def _check_speed(value: Any) -> Any:
+    if value == "max" or (is_number(value) and 0 < value <= 1000):
+        return value
+    raise value_problem('this is no speed: allowed is a number more than 0 and at most 1000, or "max"')
+
+
+def _none_is_empty(value: Any) -> Any:
+    return {} if value is None else value
+
+
+def _check_cameras(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        raise value_problem(f"{found(value)} where a section of cameras is needed: {CAMERA_EXAMPLE}")
+    if not value:
+        raise value_problem(f"there is no camera: {CAMERA_EXAMPLE}")
+    return value
+
+
+def raw_get(section: Any, key: str) -> Any:
+    """Return one value of a section that is raw or already a model; None when it has none."""
+    return section.get(key) if isinstance(section, Mapping) else getattr(section, key, None)
+
+
+def tracked_labels(objects: Any) -> tuple[str, ...] | None:
+    """Return the labels that a raw objects section tracks; None when that list itself is wrong."""
+    track = raw_get(objects, "track")
+    if track is None:
+        return DEFAULT_LABELS
+    if not isinstance(track, (list, tuple)) or not 0 < len(track) <= MOST_LABELS:
+        return None
+    return tuple(track) if all(isinstance(label, str) for label in track) else None
+
+
+def untracked_text(tracked: tuple[str, ...]) -> str:
+    """Return the problem with a label that is none of `tracked`."""
+    names = ", ".join(map(show_key, tracked[:20]))
+    return f"this label is not tracked: add it to objects.track or use one of {names}"
+
+
+Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]+$")]
+Switch = Annotated[bool, Strict()]
+Fraction = Annotated[float, Strict(), Field(ge=0, le=1)]
+Share = Annotated[float, Strict(), Field(gt=0, le=1)]
+Seconds = Annotated[float, Strict(), Field(gt=0, le=3600)]
+Count = Annotated[int, Strict(), Field(ge=1, le=10_000)]
+Unit = Annotated[float, Field(ge=0, le=1)]
+Polygon = Annotated[tuple[Unit, ...], Field(min_length=6), BeforeValidator(_check_polygon)]
+Polygons = Annotated[tuple[Polygon, ...], BeforeValidator(_check_polygons)]
+Labels = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_check_labels)]
+Host = Annotated[str, AfterValidator(_check_host)]
+Source = Annotated[str, AfterValidator(_check_source)]
+Speed = Annotated[float | Literal["max"], BeforeValidator(_check_speed)]
+Float = Annotated[float, Strict()]
+Int = Annotated[int, Strict()]
+NONE_IS_EMPTY = BeforeValidator(_none_is_empty)
+CAMERAS = BeforeValidator(_check_cameras)

@@ -1,0 +1,1 @@
+"""The gates: pure, arrays and time in, results out."""

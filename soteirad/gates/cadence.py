@@ -1,0 +1,187 @@
+"""The cadence: when to run gate 2 and when to look with gate 3. A small state machine on media time."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Look(Enum):
+    """Why the detector is asked to look at a frame, strongest reason first."""
+
+    START = "start"
+    MOTION_SPIKE = "motion_spike"
+    SCENE_CHANGE = "scene_change"
+    CONFIRM = "confirm"
+    AFTER_STILLNESS = "after_stillness"
+    MOTION = "motion"
+    MOTION_END = "motion_end"
+    LOST = "lost"
+    STILL = "still"
+    EVERY_FRAME = "every_frame"
+
+
+@dataclass(frozen=True)
+class TrackNeeds:
+    """What the tracker would like to know next.
+
+    `confirm`: a tentative track waits for its next hit; `promising`: the last look saw something that was nearly clear
+    enough to start a track; `unseen`: an open track was missed by the last look and its
+    fate is not settled; `open_tracks`: there are open tracks at all.
+    """
+
+    confirm: bool = False
+    promising: bool = False
+    unseen: bool = False
+    open_tracks: bool = False
+
+
+@dataclass(frozen=True)
+class CadenceSettings:
+    """All times in seconds of media time. (S) marks the published pipeline's values."""
+
+    stride: int = 4
+    """Look at every 4th analysed frame while there is motion (S)."""
+    promising_stride: int = 2
+    """The same while something is nearly clear enough to start a track."""
+    scene_fastest: float = 0.1
+    """Gate 2 runs at most 10 times a second (S)..."""
+    scene_slowest: float = 0.5
+    """... and its interval grows to 500 ms while nothing changes (S)."""
+    safeguard: float = 2.0
+    """Gate 2 runs this often without motion (S)."""
+    spike_threshold: float = 3.0
+    """A spike is a rise over this many times the motion threshold..."""
+    spike_mean: float = 2.0
+    """... or over this many times the ratio's own mean of the last second."""
+    still_interval: float = 10.0
+    """Open tracks are looked at this often without motion."""
+    lost_interval: float = 0.4
+    """A track that a look without motion did not find is looked for again after this long."""
+    motion_hold: float = 0.3
+    """Motion has ended when gate 1 was closed this long."""
+    stillness: float = 1.0
+    """Motion after this long without it is a new beginning: its first frames are looked at one by one."""
+    opening_looks: int = 3
+    """How many frames at a new beginning, and after start, are looked at one by one."""
+    settling_looks: int = 3
+    """How many consecutive frames at the end of motion may be looked at before looks slow to `lost_interval`."""
+
+
+class Cadence:
+    """Decides, frame by frame; `step` must see every analysed frame in order.
+
+    States: moving (gate 1 open, or closed for less than `motion_hold`), settling (motion has ended and open tracks
+    are verified on consecutive frames) and idle. A look that is due stays due until `looked` says that it began, so
+    a busy detector delays a look and never cancels it.
+    """
+
+    SCENE_GROWTH = 1.5
+    SPIKE_WINDOW_S = 1.0
+
+    def __init__(self, settings: CadenceSettings, motion_threshold: float, every_frame: bool = False) -> None:
+        self.settings = settings
+        self._threshold = motion_threshold
+        self._every_frame = every_frame
+        self._ratios: deque[tuple[float, float]] = deque()
+        self._opening = settings.opening_looks
+        self._opening_reason = Look.START
+        self._moving = False
+        self._last_open = float("-inf")
+        self._last_look = float("-inf")
+        self._frames_since_look = 0
+        self._settling = 0
+        self._due: Look | None = None
+        self._was_high = False
+        self._last_scene = float("-inf")
+        self._scene_interval = settings.scene_fastest
+
+    @property
+    def last_motion(self) -> float:
+        """Media time at which gate 1 was last open; -inf before."""
+        return self._last_open
+
+    def restart(self) -> None:
+        """Begin anew after a reconnect or a changed view: the next frames are looked at one by one."""
+        self._opening, self._opening_reason = self.settings.opening_looks, Look.START
+
+    def scene_due(self, time: float, motion_open: bool) -> bool:
+        """Say whether gate 2 runs on the frame at `time`."""
+        interval = self._scene_interval if motion_open else self.settings.safeguard
+        return time - self._last_scene >= interval - 1e-6
+
+    def scene_ran(self, time: float, opened: bool) -> None:
+        """Note that gate 2 ran: its interval starts over after an opening and grows otherwise."""
+        self._last_scene = time
+        grown = min(self._scene_interval * self.SCENE_GROWTH, self.settings.scene_slowest)
+        self._scene_interval = self.settings.scene_fastest if opened else grown
+
+    def step(self, time: float, motion_open: bool, ratio: float, scene_opened: bool, needs: TrackNeeds) -> Look | None:
+        """Take one analysed frame's gate results; returns why to look at it, or None."""
+        self._frames_since_look += 1
+        spike = self._spike(time, motion_open, ratio)
+        self._follow_motion(time, motion_open)
+        reason = self._reason(time, spike, scene_opened, needs)
+        if reason is not None and self._due is None:
+            self._due = reason
+        return self._due
+
+    def looked(self, time: float) -> None:
+        """Note that the look that was due has begun, on the frame at `time`."""
+        if self._opening > 0:
+            self._opening -= 1
+        if not self._moving and self._settling > 0:
+            self._settling -= 1
+        self._due = None
+        self._last_look = time
+        self._frames_since_look = 0
+
+    def _follow_motion(self, time: float, motion_open: bool) -> None:
+        if motion_open:
+            if not self._moving and time - self._last_open >= self.settings.stillness and self._opening == 0:
+                self._opening, self._opening_reason = self.settings.opening_looks, Look.AFTER_STILLNESS
+            self._moving, self._settling, self._last_open = True, 0, time
+        elif self._moving and time - self._last_open > self.settings.motion_hold:
+            self._moving, self._settling = False, self.settings.settling_looks
+
+    def _spike(self, time: float, motion_open: bool, ratio: float) -> bool:
+        while self._ratios and time - self._ratios[0][0] > self.SPIKE_WINDOW_S:
+            self._ratios.popleft()
+        mean = sum(r for _, r in self._ratios) / len(self._ratios) if self._ratios else 0.0
+        self._ratios.append((time, ratio))
+        high = ratio >= self.settings.spike_threshold * self._threshold
+        rises = high and not self._was_high
+        self._was_high = high
+        return motion_open and (rises or (ratio >= self._threshold and ratio >= self.settings.spike_mean * mean))
+
+    def _reason(self, time: float, spike: bool, scene_opened: bool, needs: TrackNeeds) -> Look | None:  # noqa: PLR0911, C901
+        if self._every_frame:
+            return Look.EVERY_FRAME
+        if self._opening > 0 and self._opening_reason is Look.START:
+            return Look.START
+        if spike:
+            return Look.MOTION_SPIKE
+        if scene_opened:
+            return Look.SCENE_CHANGE
+        if needs.confirm:
+            return Look.CONFIRM
+        if self._moving:
+            if self._opening > 0:
+                return Look.AFTER_STILLNESS
+            stride = self.settings.promising_stride if needs.promising else self.settings.stride
+            return Look.MOTION if self._frames_since_look >= stride else None
+        self._opening = 0
+        return self._reason_without_motion(time, needs)
+
+    def _reason_without_motion(self, time: float, needs: TrackNeeds) -> Look | None:
+        if self._settling > 0:
+            if needs.open_tracks and (needs.unseen or self._last_look <= self._last_open):
+                return Look.MOTION_END
+            self._settling = 0
+        since = time - self._last_look
+        if needs.unseen and since >= self.settings.lost_interval:
+            return Look.LOST
+        if needs.open_tracks and since >= self.settings.still_interval:
+            return Look.STILL
+        return None

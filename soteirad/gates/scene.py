@@ -1,0 +1,117 @@
+"""Gate 2: does this picture differ enough from the reference to be worth a look?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Grey = NDArray[np.uint8]
+Colour = NDArray[np.uint8]
+
+HISTOGRAM_BINS = 32
+SSIM_RADIUS = 5  # an 11x11 window
+SSIM_SIGMA = 1.5
+_C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+
+
+def histogram(bgr: Colour) -> NDArray[np.float32]:
+    """Return the 32x32 hue-saturation histogram of a uint8 BGR picture as shares of its pixels, shape (1024,)."""
+    hsv = cv2.cvtColor(bgr, cv2.COLOR_BGR2HSV)
+    counts = cv2.calcHist([hsv], [0, 1], None, [HISTOGRAM_BINS, HISTOGRAM_BINS], [0, 180, 0, 256])
+    return (counts.reshape(-1) / max(1, bgr.shape[0] * bgr.shape[1])).astype(np.float32)
+
+
+def cosine_distance(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """Return 1 - cos(a, b) for histograms, 0-1; two empty histograms are equal, an empty and a filled one are not."""
+    norms = float(np.linalg.norm(a)) * float(np.linalg.norm(b))
+    if norms == 0.0:
+        return 0.0 if not a.any() and not b.any() else 1.0
+    return min(1.0, max(0.0, 1.0 - float(a @ b) / norms))
+
+
+class SsimReference:
+    """One picture of an SSIM comparison with its blurred moments kept, so that each comparison filters three images.
+
+    SSIM after Wang, Bovik, Sheikh and Simoncelli (2004): 11x11 Gaussian of sigma 1.5, data range 255, weighted
+    (population) covariance, averaged where the whole window lies inside the picture. Equals scikit-image's
+    `structural_similarity(gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255)`.
+    """
+
+    def __init__(self, grey: Grey) -> None:
+        self.shape = grey.shape
+        self._image = grey.astype(np.float32)
+        self._mean = _blur(self._image)
+        self._mean_squared = self._mean * self._mean
+        self._variance = _blur(self._image * self._image) - self._mean_squared
+
+    def similarity(self, grey: Grey) -> float:
+        """Return the mean SSIM with a uint8 picture of the same shape, -1 to 1."""
+        image = grey.astype(np.float32)
+        mean = _blur(image)
+        mean_squared = mean * mean
+        product = self._mean * mean
+        variance = _blur(image * image) - mean_squared
+        covariance = _blur(self._image * image) - product
+        above = (2 * product + _C1) * (2 * covariance + _C2)
+        below = (self._mean_squared + mean_squared + _C1) * (self._variance + variance + _C2)
+        return float(np.mean(above / below, dtype=np.float64))
+
+
+def ssim(a: Grey, b: Grey) -> float:
+    """Return the mean SSIM of two uint8 pictures of one shape, at least 11x11 pixels."""
+    return SsimReference(a).similarity(b)
+
+
+def _blur(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    size = 2 * SSIM_RADIUS + 1
+    blurred = cv2.GaussianBlur(image, (size, size), SSIM_SIGMA)
+    return blurred[SSIM_RADIUS:-SSIM_RADIUS, SSIM_RADIUS:-SSIM_RADIUS]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Gate 2's result: histogram `distance` 0-1, `ssim` -1 to 1, and whether the gate opened."""
+
+    distance: float
+    ssim: float
+    open: bool
+
+
+class SceneGate:
+    """Compares a picture with a reference by colour histogram OR structure.
+
+    Opens when the cosine distance of the histograms reaches `distance` (0.20) or the SSIM falls under `ssim` (0.80).
+    The reference is replaced after each opening, and by `still` after 30 s without motion.
+    """
+
+    REFERENCE_AGE_S = 30.0
+
+    def __init__(self, distance: float = 0.20, ssim: float = 0.80) -> None:
+        self.distance = distance
+        self.ssim = ssim
+        self._histogram: NDArray[np.float32] | None = None
+        self._structure: SsimReference | None = None
+        self._since = 0.0
+
+    def step(self, grey: Grey, bgr: Colour, time: float, last_motion: float) -> Scene:
+        """Compare a luma (h, w) and a BGR picture with the reference; the first picture becomes it.
+
+        `time` and `last_motion` are media seconds; a picture of another size becomes the reference and opens.
+        """
+        found = histogram(bgr)
+        if self._histogram is None or self._structure is None or self._structure.shape != grey.shape:
+            first = self._histogram is None
+            self._replace(found, grey, time)
+            return Scene(0.0, 1.0, not first)
+        distance, similarity = cosine_distance(self._histogram, found), self._structure.similarity(grey)
+        opened = distance >= self.distance or similarity < self.ssim
+        quiet_since = max(self._since, last_motion)
+        if opened or time - quiet_since >= self.REFERENCE_AGE_S:
+            self._replace(found, grey, time)
+        return Scene(distance, similarity, opened)
+
+    def _replace(self, found: NDArray[np.float32], grey: Grey, time: float) -> None:
+        self._histogram, self._structure, self._since = found, SsimReference(grey), time

@@ -1,0 +1,311 @@
+"""The journal: every confirmed event on disk before anyone hears of it, and the visits that are open.
+
+One SQLite file in WAL mode with `synchronous=FULL`: when a method that writes returns, the disk has it.
+The rows that are not yet published are the outbox. A *visit* is opened by `entered` or `present` and closed
+by `left` or by the `scene_changed` of its camera; its row keeps the opening event, so that a `left` can be
+written for it at any later time.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from soteirad.errors import StorageError
+from soteirad.event import Event, epoch_time, iso_time, new_id
+
+SCHEMA_VERSION = 1
+BUSY_TIMEOUT_S = 5.0
+DAY_S = 86400.0
+
+_SCHEMA = (
+    """CREATE TABLE events (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        camera TEXT NOT NULL,
+        event_type TEXT NOT NULL,
+        recorded_at REAL NOT NULL,
+        published_at REAL,
+        topic TEXT,
+        payload TEXT NOT NULL)""",
+    "CREATE INDEX outbox ON events (seq) WHERE published_at IS NULL",
+    """CREATE TABLE visits (
+        visit INTEGER PRIMARY KEY,
+        camera TEXT NOT NULL,
+        track_id INTEGER NOT NULL,
+        opened_by TEXT NOT NULL,
+        opening TEXT NOT NULL,
+        closed_by TEXT,
+        closed_at REAL,
+        reason TEXT)""",
+    # Track ids begin at 1 again in a new camera process, so only open visits are unique.
+    "CREATE UNIQUE INDEX open_visits ON visits (camera, track_id) WHERE closed_at IS NULL",
+    # The event that opened a visit stays as long as the visit is open, whatever the limits say.
+    """CREATE VIEW prunable AS SELECT seq, recorded_at, published_at FROM events
+        WHERE id NOT IN (SELECT opened_by FROM visits WHERE closed_at IS NULL)""",
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL)",
+    "INSERT INTO meta (key, value) VALUES ('dropped', 0)",
+    f"PRAGMA user_version = {SCHEMA_VERSION}",
+)
+
+_REMEDIES = (
+    ("not a database", "it is not a journal; move it away, and a new one is made at the next start"),
+    ("malformed", "it is damaged; save what is readable with `sqlite3 FILE .recover`, then move it away"),
+    ("readonly", "it is read-only for this user; give the file and its folder to the user soteirad runs as"),
+    ("unable to open", "its folder is missing or not writable for the user soteirad runs as"),
+    ("disk is full", "the disk is full; free some space (nothing that was committed is lost)"),
+    ("locked", "another process holds it; is a second soteirad running?"),
+)
+
+
+@dataclass(frozen=True)
+class JournalEntry:
+    """One event in the journal: `seq` is its place in journal order, `recorded_at` in epoch seconds."""
+
+    seq: int
+    event: Event
+    recorded_at: float
+
+
+class Journal:
+    """The events and visits of one box, for one thread (the hub's main loop).
+
+    Every method raises `StorageError`, with what to do about it, when the disk or the file fails; the
+    transaction under way is then undone as a whole and the journal stays usable.
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        self._path = path
+        self._clock = clock
+        self._db: sqlite3.Connection | None = None
+
+    def open(self) -> None:
+        """Open the file, or make it (not its folder). Raises StorageError if it cannot be used."""
+        if not self._path.parent.is_dir():
+            raise StorageError(f"{self._path}: its folder does not exist: create it first")
+        try:
+            self._db = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            # macOS answers fsync before the drive has the data; these make it wait. No effect elsewhere.
+            self._db.execute("PRAGMA fullfsync = ON")
+            self._db.execute("PRAGMA checkpoint_fullfsync = ON")
+            self._prepare_schema(self._db)
+        except sqlite3.Error as error:
+            self.close()
+            raise self._explained(error) from error
+        except StorageError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file. Closing twice, or without `open`, does nothing."""
+        if self._db is not None:
+            with suppress(sqlite3.Error):  # all commits are on disk already; there is nothing left to lose
+                self._db.close()
+            self._db = None
+
+    def append(self, events: Sequence[Event]) -> list[str]:
+        """Write `events` in one transaction and return their ids once the disk has them.
+
+        An event whose id is known is not written again and changes no visit, but its id is returned too: the
+        camera may forget it.
+        """
+        with self._transaction() as db:
+            for event in events:
+                self._write(db, event)
+        return [event.id for event in events]
+
+    def close_open_visits(self, reason: str, at: float, camera: str | None = None) -> list[Event]:
+        """Journal a `left` for every open visit (of `camera`, or of all) and return these events.
+
+        `at` is their time, in seconds since the epoch. Box and zones are those of the opening event, the last
+        that are known.
+        """
+        with self._transaction() as db:
+            events = [_left(opening, reason, at) for opening in self.open_visits(camera)]
+            for event in events:
+                self._write(db, event)
+        return events
+
+    def open_visits(self, camera: str | None = None) -> list[Event]:
+        """Return the opening events of the visits open now (of `camera`, or of all), oldest first."""
+        rows = self._rows(
+            "SELECT opening FROM visits WHERE closed_at IS NULL AND (? IS NULL OR camera = ?) ORDER BY visit",
+            (camera, camera),
+        )
+        return [self._parse(row[0]) for row in rows]
+
+    def pending(self, limit: int, after_seq: int = 0) -> list[JournalEntry]:
+        """Return up to `limit` unpublished entries with a higher seq than `after_seq`, in journal order."""
+        rows = self._rows(
+            "SELECT seq, payload, recorded_at FROM events"
+            " WHERE published_at IS NULL AND seq > ? ORDER BY seq LIMIT ?",
+            (after_seq, limit),
+        )
+        return [JournalEntry(seq, self._parse(payload), recorded_at) for seq, payload, recorded_at in rows]
+
+    def mark_published(self, topics: Mapping[int, str]) -> None:
+        """Note in one transaction that the broker has these entries: seq -> the topic it was published on."""
+        now = self._clock()
+        with self._transaction() as db:
+            db.executemany(
+                "UPDATE events SET published_at = ?, topic = ? WHERE seq = ? AND published_at IS NULL",
+                [(now, topic, seq) for seq, topic in topics.items()],
+            )
+
+    def count_pending(self) -> int:
+        """Return how many events wait to be published."""
+        return int(self._rows("SELECT count(*) FROM events WHERE published_at IS NULL")[0][0])
+
+    def count_dropped(self) -> int:
+        """Return how many events were ever dropped unpublished: too old, or too many."""
+        return int(self._rows("SELECT value FROM meta WHERE key = 'dropped'")[0][0])
+
+    def last_events(self, n: int) -> list[Event]:
+        """Return the last `n` events in journal order, the newest last."""
+        rows = self._rows("SELECT payload FROM events ORDER BY seq DESC LIMIT ?", (n,))
+        return [self._parse(row[0]) for row in reversed(rows)]
+
+    def prune(self, days: float, max_events: int) -> int:
+        """Delete what is older than `days`, and the oldest unpublished beyond `max_events`.
+
+        Returns how many of them were never published; `count_dropped` keeps the sum. An open visit and the
+        event that opened it stay, however old.
+        """
+        cutoff = self._clock() - days * DAY_S
+        with self._transaction() as db:
+            db.execute(
+                "DELETE FROM events WHERE seq IN"
+                " (SELECT seq FROM prunable WHERE published_at IS NOT NULL AND recorded_at < ?)",
+                (cutoff,),
+            )
+            dropped = db.execute(
+                "DELETE FROM events WHERE seq IN"
+                " (SELECT seq FROM prunable WHERE published_at IS NULL AND recorded_at < ?)",
+                (cutoff,),
+            ).rowcount
+            surplus = self.count_pending() - max_events
+            if surplus > 0:
+                dropped += db.execute(
+                    "DELETE FROM events WHERE seq IN"
+                    " (SELECT seq FROM prunable WHERE published_at IS NULL ORDER BY seq LIMIT ?)",
+                    (surplus,),
+                ).rowcount
+            db.execute("DELETE FROM visits WHERE closed_at < ?", (cutoff,))
+            db.execute("UPDATE meta SET value = value + ? WHERE key = 'dropped'", (dropped,))
+        return dropped
+
+    def _prepare_schema(self, db: sqlite3.Connection) -> None:
+        # The lock comes before the look: `soteirad events` may open a new journal along with the daemon.
+        db.execute("BEGIN IMMEDIATE")
+        version = int(db.execute("PRAGMA user_version").fetchone()[0])
+        if version > SCHEMA_VERSION:
+            raise StorageError(
+                f"{self._path}: a newer Soteira wrote this journal (schema {version}, this one knows up to "
+                f"{SCHEMA_VERSION}): install that version again, or move the file away to begin a new one"
+            )
+        if version == 0:
+            if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                raise StorageError(f"{self._path}: the database of another program: choose another path")
+            for statement in _SCHEMA:
+                db.execute(statement)
+        db.execute("COMMIT")
+
+    def _write(self, db: sqlite3.Connection, event: Event) -> None:
+        """Insert one event and keep the visits, unless its id is known."""
+        payload = json.dumps(event.payload(), separators=(",", ":"))
+        now = self._clock()
+        inserted = db.execute(
+            "INSERT OR IGNORE INTO events (id, camera, event_type, recorded_at, payload)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (event.id, event.camera, event.event_type, now, payload),
+        ).rowcount
+        if not inserted:
+            return
+        if event.event_type in ("entered", "present") and event.track_id is not None:
+            # A visit that is still open under this track id was never closed: its process is gone.
+            _close_visits(db, event, now, "superseded", event.track_id)
+            db.execute(
+                "INSERT INTO visits (camera, track_id, opened_by, opening) VALUES (?, ?, ?, ?)",
+                (event.camera, event.track_id, event.id, payload),
+            )
+        elif event.event_type == "left" and event.track_id is not None:
+            _close_visits(db, event, now, str(event.why.get("reason", "gone")), event.track_id)
+        elif event.event_type == "scene_changed":
+            _close_visits(db, event, now, "scene_changed", None)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        db = self._opened()
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            yield db
+            db.execute("COMMIT")
+        except BaseException as error:
+            if db.in_transaction:  # SQLite itself has undone it after some errors
+                with suppress(sqlite3.Error):
+                    db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise self._explained(error) from error
+            raise
+
+    def _rows(self, query: str, parameters: tuple[Any, ...] = ()) -> list[Any]:
+        try:
+            return self._opened().execute(query, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise self._explained(error) from error
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._db is None:
+            raise RuntimeError("the journal is not open")
+        return self._db
+
+    def _parse(self, payload: str) -> Event:
+        try:
+            return Event.from_payload(json.loads(payload))
+        except (TypeError, ValueError) as error:
+            raise StorageError(
+                f"{self._path}: it holds an event that this version cannot read ({error}): "
+                "install the version that wrote it, or move the file away to begin a new one"
+            ) from error
+
+    def _explained(self, error: sqlite3.Error) -> StorageError:
+        text = str(error)
+        remedy = next((remedy for sign, remedy in _REMEDIES if sign in text), "check the disk and the file")
+        return StorageError(f"{self._path}: {text}: {remedy}")
+
+
+def _close_visits(
+    db: sqlite3.Connection, event: Event, now: float, reason: str, track_id: int | None
+) -> None:
+    """Close the open visit of one track of the event's camera, or all of them."""
+    db.execute(
+        "UPDATE visits SET closed_by = ?, closed_at = ?, reason = ?"
+        " WHERE closed_at IS NULL AND camera = ? AND (? IS NULL OR track_id = ?)",
+        (event.id, now, reason, event.camera, track_id, track_id),
+    )
+
+
+def _left(opening: Event, reason: str, at: float) -> Event:
+    """Return the `left` that ends the visit which `opening` began."""
+    dwell = max(0.0, at - epoch_time(opening.time))  # a clock that was set back makes no negative visit
+    return Event(
+        id=new_id(at),
+        event_type="left",
+        camera=opening.camera,
+        time=iso_time(at),
+        label=opening.label,
+        track_id=opening.track_id,
+        box=opening.box,
+        frame_size=opening.frame_size,
+        zones=opening.zones,
+        dwell=round(dwell, 3),
+        why={"reason": reason},
+    )

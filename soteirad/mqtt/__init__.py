@@ -1,0 +1,1 @@
+"""MQTT: topics, the client (the only importer of paho), discovery."""

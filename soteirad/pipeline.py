@@ -1,0 +1,190 @@
+"""One camera's pipeline: gates, cadence and tracker wired together, without threads, clock or I/O.
+
+The caller decodes and detects: `analyse` says whether a frame deserves a look, `observe` takes the look's result.
+A live camera calls `observe` when its detector thread is done, a file at once; the pipeline is the same.
+"""
+
+from __future__ import annotations
+
+import time as _time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from soteirad.capture.frame import Frame
+from soteirad.capture.sampler import Sampler
+from soteirad.detect.detection import Detections
+from soteirad.gates.cadence import Cadence, CadenceSettings, Look
+from soteirad.gates.geometry import Polygon
+from soteirad.gates.motion import Motion, MotionGate, MotionMap
+from soteirad.gates.objects import LabelFilter, ObjectFilter
+from soteirad.gates.scene import Scene, SceneGate
+from soteirad.gates.view import View, ViewWatch
+from soteirad.track.tracker import Tracker, TrackerSettings, Visit
+
+SCENE_SIZE = (320, 180)
+"""Gate 2's colour picture, width and height: SSIM's cost is proportional to pixels."""
+
+
+@dataclass(frozen=True)
+class PipelineSettings:
+    """Everything a pipeline needs; `filters` maps class indices of the model to their limits."""
+
+    filters: dict[int, LabelFilter]
+    fps: float = 10.0
+    motion_threshold: float = 0.02
+    motion_history: int = 300
+    motion_var_threshold: float = 16.0
+    motion_lines: int = 180
+    motion_masks: tuple[Polygon, ...] = ()
+    scene_distance: float = 0.20
+    scene_ssim: float = 0.80
+    cadence: CadenceSettings = CadenceSettings()
+    tracker: TrackerSettings = TrackerSettings()
+    every_frame: bool = False
+    """Look at every analysed frame: the ungated reference."""
+
+
+@dataclass
+class Counters:
+    """How many frames came how far."""
+
+    frames: int = 0
+    analysed: int = 0
+    motion: int = 0
+    scene_runs: int = 0
+    scene: int = 0
+    detector_runs: int = 0
+    looks: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What gates 1 and 2 and the cadence said of one frame; `look` is the reason for a look or None.
+
+    `scene` is gate 2's last result, which may be of an earlier frame; `ms` holds each stage's own time.
+    """
+
+    frame: Frame
+    motion: Motion
+    scene: Scene
+    view: View
+    look: Look | None
+    ms: dict[str, float]
+
+    def why(self) -> dict[str, Any]:
+        """Return the evidence for an event's `why`."""
+        return {
+            "trigger": self.look.value if self.look else None,
+            "motion_ratio": round(self.motion.ratio, 4),
+            "motion_blob": round(self.motion.blob, 4),
+            "scene_distance": round(self.scene.distance, 3),
+            "ssim": round(self.scene.ssim, 3),
+        }
+
+
+class Pipeline:
+    """The gates, the cadence and the tracker of one camera. Not thread-safe: the gate thread owns it."""
+
+    SETTLE_S = 2.0
+    """Tracks born this soon after a start are `present`: they were there before."""
+    GAP_S = 3.0
+    """A longer gap in media time is a new start: what happened meanwhile is unknown."""
+
+    def __init__(self, settings: PipelineSettings) -> None:
+        self.settings = settings
+        self.counters = Counters()
+        self._filter = ObjectFilter(settings.filters)
+        self._sampler = Sampler(settings.fps)
+        self._motion = self._new_motion()
+        self._map = MotionMap()
+        self._scene = SceneGate(settings.scene_distance, settings.scene_ssim)
+        self._view = ViewWatch()
+        self._cadence = Cadence(settings.cadence, settings.motion_threshold, settings.every_frame)
+        self.tracker = Tracker(settings.tracker)
+        self._last_scene = Scene(0.0, 1.0, False)
+        self._last_view = View.SAME
+        self._started: float | None = None
+        self._last_time = float("-inf")
+        self.moving = False
+
+    def wants(self, frame: Frame) -> bool:
+        """Count a frame of the source and say whether it is analysed."""
+        self.counters.frames += 1
+        return self._sampler.wants(frame.time)
+
+    def analyse(self, frame: Frame) -> Analysis:
+        """Run gates 1 and 2 and the cadence on a frame."""
+        self.counters.analysed += 1
+        if self._started is None or frame.time - self._last_time > self.GAP_S:
+            self.restart(frame.time)
+        self._last_time = frame.time
+        began = _time.perf_counter()
+        motion = self._motion.step(frame.grey(self.settings.motion_lines))
+        self._map.step(motion, frame.time)
+        self.moving = motion.open
+        self.counters.motion += motion.open
+        ms = {"motion": _ms_since(began)}
+        began = _time.perf_counter()
+        ran = self._cadence.scene_due(frame.time, motion.open)
+        if ran:
+            self._run_scene(frame)
+            ms["scene"] = _ms_since(began)
+        needs = self.tracker.needs(self._map.share)
+        look = self._cadence.step(frame.time, motion.open, motion.ratio, ran and self._last_scene.open, needs)
+        if self._last_view is View.DOUBTFUL and not self.settings.every_frame:
+            look = None
+        return Analysis(frame, motion, self._last_scene, self._last_view, look, ms)
+
+    def begin_look(self, analysis: Analysis) -> None:
+        """Note that the detector starts on this frame."""
+        self._cadence.looked(analysis.frame.time)
+        self.counters.detector_runs += 1
+        reason = analysis.look.value if analysis.look else "none"
+        self.counters.looks[reason] = self.counters.looks.get(reason, 0) + 1
+
+    def observe(self, analysis: Analysis, found: Detections) -> list[Visit]:
+        """Take a look's detections; returns the visits that begin or end."""
+        if self._last_view is View.DOUBTFUL:
+            return []
+        kept, strong = self._filter.step(found)
+        time = analysis.frame.time
+        settling_in = self._started is not None and time - self._started < self.SETTLE_S
+        return self.tracker.step(time, kept, strong, self._map.share, settling_in)
+
+    def restart(self, time: float) -> list[Visit]:
+        """Begin anew at media time `time`: what the next looks find is `present`. Returns the visits it closes."""
+        closed = self.tracker.close("scene_changed")
+        self._started = time
+        self._cadence.restart()
+        return closed
+
+    def view_changed(self, analysis: Analysis) -> list[Visit]:
+        """After an analysis with `View.CHANGED`: start over on the new view; returns the visits that it ends."""
+        self._motion = self._new_motion()
+        self._map = MotionMap()
+        self._last_view = View.SAME
+        return self.restart(analysis.frame.time)
+
+    def _new_motion(self) -> MotionGate:
+        s = self.settings
+        return MotionGate(s.motion_threshold, self._filter.smallest_area / 2, s.motion_history,
+                          s.motion_var_threshold, s.motion_masks)  # fmt: skip
+
+    def _run_scene(self, frame: Frame) -> None:
+        grey = frame.grey(self.settings.motion_lines)
+        self._last_scene = self._scene.step(grey, frame.bgr(*SCENE_SIZE), frame.time, self._cadence.last_motion)
+        self._last_view = self._view.step(grey, frame.time)
+        self.counters.scene_runs += 1
+        self.counters.scene += self._last_scene.open
+        self._cadence.scene_ran(frame.time, self._last_scene.open)
+
+
+def label_counts(tracker: Tracker, labels: Sequence[str], names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return `{label: {"present": bool, "count": int}}` of the open tracks for each label an owner tracks."""
+    found = [names[t.class_index] for t in tracker.open_tracks]
+    return {label: {"present": label in found, "count": found.count(label)} for label in labels}
+
+
+def _ms_since(began: float) -> float:
+    return (_time.perf_counter() - began) * 1000

@@ -1,0 +1,1 @@
+"""The tracker: pure, detections and time in, visits out."""

@@ -1,0 +1,267 @@
+"""The schema: defaults, strictness, inheritance, and messages that never repeat a value."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from soteirad.config import CameraConfig, Config, MotionConfig, ObjectsConfig, ZoneConfig, json_schema
+
+OUT = "this number is out of range: allowed is "
+
+
+def config(camera: dict[str, Any] | None = None, **sections: Any) -> Config:
+    porch = {"source": "rtsp://h/s", **(camera or {})}
+    return Config.model_validate({"cameras": {"porch": porch}, **sections})
+
+
+def problems(camera: dict[str, Any] | None = None, **sections: Any) -> dict[tuple[int | str, ...], str]:
+    with pytest.raises(ValidationError) as caught:
+        config(camera, **sections)
+    return {line["loc"]: line["msg"] for line in caught.value.errors()}
+
+
+def camera_problem(**keys: Any) -> str:
+    found = problems(keys)
+    assert len(found) == 1, found
+    return next(iter(found.values()))
+
+
+def test_a_camera_needs_only_a_source_and_has_the_documented_defaults() -> None:
+    loaded = config()
+    porch = loaded.cameras["porch"]
+    assert loaded.mqtt.model_dump() == {
+        "host": "localhost", "port": 1883, "user": None, "password": None, "topic_prefix": "soteira",
+    }
+    assert (loaded.storage.path, loaded.storage.snapshots) == (Path("/var/lib/soteira"), True)
+    assert (loaded.storage.outbox.days, loaded.storage.outbox.events) == (7, 100_000)
+    assert (porch.fps, porch.speed, porch.transport, porch.enabled) == (10, 1, "tcp", True)
+    assert (porch.connect_timeout, porch.read_timeout, porch.privacy_mask, porch.zones) == (10, 10, (), {})
+    assert porch.detector.model_dump() == {"model": "nanodet-g-416", "backend": "auto", "threads": 1}
+    assert porch.motion.model_dump() == {
+        "threshold": 0.02, "history": 300, "var_threshold": 16.0, "lines": 180, "mask": (),
+    }
+    assert porch.scene.model_dump() == {"distance": 0.20, "ssim": 0.80, "interval": 2.0}
+    assert porch.objects.model_dump() == {
+        "track": ("person",), "stride": 4, "min_area": 0.01, "min_score": 0.4, "nms_iou": 0.7,
+        "track_iou": 0.5, "confirm": 2, "still_interval": 10.0, "filters": {},
+    }
+
+
+def test_a_camera_overrides_global_sections_key_by_key_and_lists_replace() -> None:
+    polygon = [0, 0, 1, 0, 1, 1]
+    loaded = config(
+        {"motion": {"lines": 360}, "objects": {"track": ["dog"], "filters": {"dog": {"min_score": 0.6}}}},
+        motion={"threshold": 0.05, "mask": [polygon]},
+        objects={"track": ["person", "dog"], "stride": 2, "filters": {"dog": {"min_area": 0.1}}},
+    )
+    porch = loaded.cameras["porch"]
+    assert (porch.motion.lines, porch.motion.threshold) == (360, 0.05)
+    assert porch.motion.mask == (tuple(map(float, polygon)),)
+    assert (porch.objects.track, porch.objects.stride) == (("dog",), 2)
+    assert porch.objects.filters["dog"].model_dump() == {"min_area": 0.1, "max_area": None, "min_score": 0.6}
+    assert loaded.motion.lines == 180
+
+
+def test_an_inherited_filter_for_a_label_that_this_camera_does_not_track_is_dropped() -> None:
+    objects = {"track": ["person", "car"], "filters": {"car": {"min_score": 0.5}}}
+    loaded = config({"objects": {"track": ["person"]}}, objects=objects)
+    assert loaded.cameras["porch"].objects.filters == {}
+    assert set(loaded.objects.filters) == {"car"}
+
+
+def test_global_sections_may_be_models_when_python_builds_the_config() -> None:
+    loaded = Config(
+        motion=MotionConfig(threshold=0.5), cameras={"a": {"source": "clip.mp4"}}  # type: ignore[dict-item]
+    )
+    assert loaded.cameras["a"].motion.threshold == 0.5
+    assert ObjectsConfig(track=("car",)).track == ("car",)
+    assert ZoneConfig(coordinates=(0, 0, 1, 0, 1, 1)).objects is None
+
+
+def test_a_whole_number_may_stand_for_a_fraction() -> None:
+    assert config({"fps": 5, "read_timeout": 3}).cameras["porch"].read_timeout == 3
+
+
+@pytest.mark.parametrize(
+    ("keys", "text"),
+    [
+        ({"fps": "ten"}, "text where a number is needed: allowed is a number from 0 to 120"),
+        ({"fps": True}, "true or false where a number is needed: allowed is a number from 0 to 120"),
+        ({"fps": None}, "nothing where a number is needed: allowed is a number from 0 to 120"),
+        ({"fps": 121}, OUT + "a number from 0 to 120"),
+        ({"fps": float("nan")}, OUT + "a number from 0 to 120"),
+        ({"fps": 10**400}, OUT + "a number from 0 to 120"),
+        ({"enabled": 1}, "a number where true or false is needed: allowed is true or false"),
+        ({"transport": "tpc"}, "this is not one of the choices, did you mean 'tcp'?: allowed are tcp, udp"),
+        ({"read_timeout": 0}, OUT + "a number more than 0 and at most 3600"),
+        (
+            {"objects": {"stride": 1.5}},
+            "a fraction where a whole number is needed: allowed is a whole number from 1 to 10000",
+        ),
+        ({"objects": {"stride": 10**30}}, OUT + "a whole number from 1 to 10000"),
+        ({"motion": {"lines": 80}}, OUT + "a whole number from 90 to 720"),
+        ({"motion": {"threshold": 0}}, OUT + "a number more than 0 and at most 1"),
+        (
+            {"motion": 5},
+            "a number where a section of keys is needed: write its keys on indented lines below it",
+        ),
+        (
+            {"privacy_mask": 5},
+            "a number where a list is needed: write it in brackets, such as [first, second]",
+        ),
+        (
+            {"privacy_mask": [0, 0, 1, 0, 1, 1]},
+            "one polygon where a list of polygons is needed: put it in a second pair of [ ]",
+        ),
+        ({"speed": 0}, 'this is no speed: allowed is a number more than 0 and at most 1000, or "max"'),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(keys: dict[str, Any], text: str) -> None:
+    if "speed" in keys:
+        keys = {**keys, "source": "clip.mp4"}
+    assert camera_problem(**keys) == text
+
+
+@pytest.mark.parametrize(
+    ("polygon", "loc", "text"),
+    [
+        ([0, 0, 1, 0], (), "fewer than three corners"),
+        ([], (), "fewer than three corners"),
+        ([0, 0, 1, 0, 1, 1, 1], (), "an odd count of numbers"),
+        ([0, 0, 1, 0, 1, 1.1], (5,), "this number is out of range"),
+        ([0, 0, 1, 0, 1, "1"], (5,), "text where a number is needed"),
+        ([[0, 0], [1, 0], [1, 1], [0, 1], [0, 0], [0, 0]], (3,), "a list where a number is needed"),
+        ("0,0,1,0,1,1", (), "text where a polygon is needed"),
+    ],
+)
+def test_a_polygon_is_three_or_more_corners_between_0_and_1(
+    polygon: Any, loc: tuple[int, ...], text: str
+) -> None:
+    found = problems({"zones": {"step": {"coordinates": polygon}}})
+    assert found[("cameras", "porch", "zones", "step", "coordinates", *loc)].startswith(text + ":")
+
+
+@pytest.mark.parametrize(
+    ("track", "loc", "text"),
+    [
+        ("person", (), "text where a list of labels is needed"),
+        ([], (), "this list is empty"),
+        (["a"] * 1001, (), "this list is too long"),
+        (["car", "car"], (1,), "this label is listed twice"),
+        (["car", 5], (1,), "this is not a label"),
+    ],
+)
+def test_tracked_labels_are_a_list_of_different_words(track: Any, loc: tuple[int, ...], text: str) -> None:
+    found = problems(objects={"track": track})
+    assert found[("objects", "track", *loc)].startswith(text + ":")
+
+
+@pytest.mark.parametrize(
+    "source", ["rtsp://h/s", "RTSPS://u:p@h:8554/s", "http://[::1]/x", "clip.mp4", "/a/b@c.mkv"]
+)
+def test_a_source_is_a_camera_address_or_a_file(source: str) -> None:
+    assert config({"source": source}).cameras["porch"].live == ("://" in source)
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("", "this source is empty"),
+        ("rtmp://h/hunter2", "this kind of address is not supported"),
+        ("rtsp://", "no host and port can be read from this address"),
+        ("rtsp://admin:hunter2#x@h/s", "no host and port can be read from this address"),
+        ("rtsp://[hunter2/s", "no host and port can be read from this address"),
+        ({"SOTEIRA_X": None}, "a section of keys where text is needed"),
+        (5, "a number where text is needed"),
+    ],
+)
+def test_an_unusable_source_is_refused_without_repeating_it(source: Any, text: str) -> None:
+    message = camera_problem(source=source)
+    assert message.startswith(text + ":")
+    assert "hunter2" not in message
+
+
+def test_a_brace_without_quotes_is_recognized() -> None:
+    message = camera_problem(source={"SOTEIRA_X": None})
+    assert message.endswith('put quotes around the braces, as in "{SOTEIRA_NAME}"')
+
+
+def test_a_live_camera_has_no_speed_but_a_file_may_run_at_full_speed() -> None:
+    assert camera_problem(speed=2).startswith("a live camera has no speed:")
+    assert config({"source": "clip.mp4", "speed": "max"}).cameras["porch"].speed == "max"
+
+
+def test_contradictions_are_found_next_to_other_mistakes_in_the_same_section() -> None:
+    found = problems(
+        {
+            "objects": {"filters": {"car": {"min_area": 0.5, "max_area": 0.1, "x": 1}}},
+            "zones": {"z": {"objects": ["cat"]}},
+        },
+        mqtt={"password": "p", "port": 0},
+    )
+    porch = ("cameras", "porch")
+    assert found[(*porch, "objects", "filters", "car")].startswith("this label is not tracked:")
+    assert found[(*porch, "objects", "filters", "car", "max_area")].startswith("smaller than min_area:")
+    assert found[(*porch, "objects", "filters", "car", "x")].startswith("this key is not known:")
+    assert found[(*porch, "zones", "z", "objects", 0)].startswith("this label is not tracked:")
+    assert found[(*porch, "zones", "z", "coordinates")].startswith("is missing: add it;")
+    assert found[("mqtt", "password")].startswith("a password without a user:")
+    assert ("mqtt", "port") in found
+    assert len(found) == 7
+
+
+@pytest.mark.parametrize("cameras", [{}, [], None, "porch"])
+def test_a_config_without_cameras_shows_the_smallest_example(cameras: Any) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Config.model_validate({"cameras": cameras})
+    assert 'cameras: {porch: {source: "rtsp://10.0.0.7/stream2"}}' in caught.value.errors()[0]["msg"]
+
+
+@pytest.mark.parametrize("name", ["front door", "a/b", "", "ö", "a\n"])
+def test_camera_and_zone_names_are_plain(name: str) -> None:
+    rule = "this name cannot be used: use only the letters a-z and A-Z, digits, _ and -"
+    with pytest.raises(ValidationError) as caught:
+        Config.model_validate({"cameras": {name: {"source": "x"}}})
+    assert [line["msg"] for line in caught.value.errors()] == [rule]
+    assert camera_problem(zones={name: {"coordinates": [0, 0, 1, 0, 1, 1]}}) == rule
+
+
+def test_names_of_topics_are_no_reserved_words() -> None:
+    assert Config.model_validate({"cameras": {"status": {"source": "x"}, "event": {"source": "x"}}})
+
+
+def test_an_empty_section_means_its_defaults() -> None:
+    empty = {"motion": None, "zones": None, "privacy_mask": None}
+    loaded = config(empty, scene=None, objects={"filters": None})
+    assert loaded.cameras["porch"].motion == MotionConfig()
+
+
+def test_models_are_frozen_and_survive_pickling() -> None:
+    loaded = config()
+    with pytest.raises(ValidationError):
+        loaded.mqtt.port = 1
+    assert pickle.loads(pickle.dumps(loaded)) == loaded  # noqa: S301
+
+
+def test_neither_repr_nor_errors_show_a_source_or_a_password() -> None:
+    loaded = config({"source": "rtsp://u:hunter2@h/s"}, mqtt={"user": "u", "password": "hunter2"})
+    assert "hunter2" not in repr(loaded) + str(loaded)
+    with pytest.raises(ValidationError) as caught:
+        CameraConfig.model_validate({"source": "rtmp://hunter2", "fps": "hunter2", "zones": ["hunter2"]})
+    assert "hunter2" not in str(caught.value) + str(caught.value.errors())
+
+
+def test_every_key_is_described_in_the_json_schema() -> None:
+    schema = json_schema()
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert schema["title"] == "Soteira configuration"
+    for section in [schema, *schema["$defs"].values()]:
+        assert section["additionalProperties"] is False
+        for name, key in section["properties"].items():
+            about = schema["$defs"][key["$ref"].rsplit("/", 1)[1]] if "$ref" in key else key
+            assert key.get("description") or about.get("description"), name

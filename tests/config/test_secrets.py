@@ -1,0 +1,99 @@
+"""Secrets: substitution from two places, and redaction that errs on the side of hiding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from soteirad.config import Config, known_secrets, redact, redact_url
+from soteirad.config.secrets import MissingSecretsError, substitute
+
+
+def test_variables_are_replaced_anywhere_in_a_text_and_other_braces_stay() -> None:
+    environ = {"SOTEIRA_A": "x", "SOTEIRA_B": "{SOTEIRA_A}", "HOME": "no"}
+    text = "{SOTEIRA_A}-{SOTEIRA_B}-{HOME}-{soteira_a}-{SOTEIRA_}-{}"
+    assert substitute(text, environ) == "x-{SOTEIRA_A}-{HOME}-{soteira_a}-{SOTEIRA_}-{}"
+
+
+def test_a_credential_file_is_used_without_its_trailing_newline(tmp_path: Path) -> None:
+    (tmp_path / "SOTEIRA_A").write_text(" geheim \n", encoding="utf-8")
+    assert substitute("{SOTEIRA_A}", {"CREDENTIALS_DIRECTORY": str(tmp_path)}) == " geheim "
+
+
+def test_the_environment_wins_over_the_credential_file(tmp_path: Path) -> None:
+    (tmp_path / "SOTEIRA_A").write_text("file", encoding="utf-8")
+    assert substitute("{SOTEIRA_A}", {"CREDENTIALS_DIRECTORY": str(tmp_path), "SOTEIRA_A": "env"}) == "env"
+
+
+def test_each_missing_variable_is_named_once_with_both_places_to_put_it() -> None:
+    with pytest.raises(MissingSecretsError) as caught:
+        substitute("{SOTEIRA_A}{SOTEIRA_B}{SOTEIRA_A}", {})
+    assert caught.value.reasons == [
+        f"{name} is not set: set {name} in the daemon's environment "
+        f"or put it in the file $CREDENTIALS_DIRECTORY/{name}"
+        for name in ("SOTEIRA_A", "SOTEIRA_B")
+    ]
+
+
+def test_an_unreadable_credential_file_is_a_missing_secret(tmp_path: Path) -> None:
+    (tmp_path / "SOTEIRA_DIR").mkdir()
+    (tmp_path / "SOTEIRA_BYTES").write_bytes(b"\xff\xfe")
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    with pytest.raises(MissingSecretsError, match="the credential file SOTEIRA_DIR cannot be read:"):
+        substitute("{SOTEIRA_DIR}", environ)
+    with pytest.raises(MissingSecretsError, match="the credential file SOTEIRA_BYTES is not UTF-8 text:"):
+        substitute("{SOTEIRA_BYTES}", environ)
+    with pytest.raises(MissingSecretsError, match="SOTEIRA_NONE is not set:"):
+        substitute("{SOTEIRA_NONE}", environ)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("rtsp://10.0.0.7/stream2", "rtsp://10.0.0.7/stream2"),
+        ("rtsp://admin:pw@10.0.0.7:554/s?x=1", "rtsp://***@10.0.0.7:554/s?x=1"),
+        ("rtsp://admin@10.0.0.7/s", "rtsp://***@10.0.0.7/s"),
+        ("rtsp://a:p@ss@h/s", "rtsp://***@h/s"),
+        ("rtsp://a:p/a?s#s@h/s", "rtsp://***@h/s"),
+        ("admin:pw@10.0.0.7/s", "***@10.0.0.7/s"),
+        ("//a:b@h/s", "//***@h/s"),
+        ("rtsp://u:p@[::1", "rtsp://***@[::1"),
+        ("http://h/snap?user=a&PassWord=b&ch=1", "http://h/snap?user=***&PassWord=***&ch=1"),
+        ("http://h/s?api%5Fkey=b&token=c=d&w=2", "http://h/s?api%5Fkey=***&token=***&w=2"),
+        ("rtsp://h/user=a&password=b&channel=1.sdp", "rtsp://h/user=***&password=***&channel=1.sdp"),
+        ("http://h/x?url=rtsp://u:p@i/s", "http://***@i/s"),
+        ("http://h/a@b", "http://h/a@b"),
+        ("/media/cam@home.mp4", "/media/cam@home.mp4"),
+        ("", ""),
+    ],
+)
+def test_a_url_is_shown_without_user_info_and_secret_values(url: str, shown: str) -> None:
+    assert redact_url(url) == shown
+
+
+@given(st.text())
+def test_redacting_never_fails(text: str) -> None:
+    redact_url(text)
+    redact(text, [text, ""])
+
+
+@given(st.text(min_size=8), st.sampled_from(["h", "h:554", "[::1]"]))
+def test_no_password_however_odd_survives_in_a_url(password: str, host: str) -> None:
+    assert redact_url(f"rtsp://user:{password}@{host}/stream") == f"rtsp://***@{host}/stream"
+
+
+def test_known_secrets_are_replaced_longest_first_and_in_one_pass() -> None:
+    assert redact("abc ab * b", ["ab", "abc", "", "*"]) == "*** *** *** b"
+    assert redact("text", []) == "text"
+
+
+def test_known_secrets_of_a_config_are_its_passwords_as_written_and_decoded() -> None:
+    camera = "rtsp://admin:p%40ss@h/s?token=abcdef;auth=1&user=bob"
+    config = Config.model_validate({
+        "mqtt": {"user": "u", "password": "broker"},
+        "cameras": {"a": {"source": camera}, "b": {"source": "clip.mp4"}},
+    })
+    assert known_secrets(config) == {"broker", "p%40ss", "p@ss", "abcdef"}

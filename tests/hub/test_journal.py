@@ -1,0 +1,421 @@
+"""The journal, on a real disk."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+import soteirad
+from soteirad.errors import StorageError
+from soteirad.event import Event, iso_time, new_id
+from soteirad.hub.journal import SCHEMA_VERSION, Journal
+
+T0 = 1_800_000_000.0
+DAY = 86400.0
+
+
+class Clock:
+    def __init__(self, now: float = T0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def journal(tmp_path: Path, clock: Clock) -> Iterator[Journal]:
+    journal = Journal(tmp_path / "journal.db", clock)
+    journal.open()
+    yield journal
+    journal.close()
+
+
+def make(kind: str, track: int | None = 1, camera: str = "porch", at: float = T0, **more: object) -> Event:
+    fields: dict[str, object] = {
+        "label": "person",
+        "track_id": track,
+        "box": (1, 2, 30, 40),
+        "frame_size": (640, 360),
+    }
+    if kind == "scene_changed":
+        fields = {}
+    fields.update(more)
+    return Event(id=new_id(at), event_type=kind, camera=camera, time=iso_time(at), **fields)  # type: ignore[arg-type]
+
+
+@contextmanager
+def raw(path: Path) -> Iterator[sqlite3.Connection]:
+    """The file as SQLite itself sees it."""
+    with closing(sqlite3.connect(path)) as db, db:
+        yield db
+
+
+def reopened(journal: Journal, tmp_path: Path) -> Journal:
+    journal.close()
+    again = Journal(tmp_path / "journal.db")
+    again.open()
+    return again
+
+
+def test_events_come_back_whole_and_in_the_order_they_were_written_not_in_clock_order(
+    journal: Journal, tmp_path: Path
+) -> None:
+    events = [make("entered", track=n, at=T0 - 100 * n, zones=("step",), confidence=0.5) for n in range(1, 6)]
+    assert journal.append(events[:3]) == [e.id for e in events[:3]]
+    journal.append(events[3:])
+    again = reopened(journal, tmp_path)
+    assert [entry.event for entry in again.pending(10)] == events
+    assert [entry.recorded_at for entry in again.pending(10)] == [T0] * 5
+    assert again.last_events(2) == events[3:]
+    again.close()
+
+
+def test_an_event_that_is_appended_twice_is_in_the_journal_once_and_acknowledged_both_times(
+    journal: Journal,
+) -> None:
+    event = make("entered")
+    assert journal.append([event]) == [event.id]
+    assert journal.append([event, event]) == [event.id, event.id]
+    assert journal.count_pending() == 1
+
+
+def test_an_entered_that_is_resent_after_its_left_does_not_open_the_visit_again(journal: Journal) -> None:
+    entered, left = make("entered"), make("left", why={"reason": "gone"})
+    journal.append([entered])
+    journal.append([left])
+    journal.append([entered])
+    assert journal.open_visits() == []
+
+
+def test_pending_pages_past_what_is_in_flight_and_forgets_what_was_published(journal: Journal) -> None:
+    journal.append([make("entered", track=n) for n in range(1, 8)])
+    first = journal.pending(3)
+    assert [e.seq for e in journal.pending(3, after_seq=first[-1].seq)] == [e.seq + 3 for e in first]
+    journal.mark_published({first[0].seq: "soteira/porch/event", first[2].seq: "soteira/porch/event"})
+    assert journal.count_pending() == 5
+    assert journal.pending(1)[0].seq == first[1].seq
+
+
+def test_publishing_is_remembered_with_its_topic(journal: Journal, tmp_path: Path) -> None:
+    journal.append([make("entered")])
+    journal.mark_published({journal.pending(1)[0].seq: "soteira/porch/event/late"})
+    again = reopened(journal, tmp_path)
+    assert again.count_pending() == 0
+    again.close()
+    with raw(tmp_path / "journal.db") as db:
+        assert db.execute("SELECT published_at, topic FROM events").fetchall() == [
+            (T0, "soteira/porch/event/late")
+        ]
+
+
+def test_a_seq_is_never_used_twice_even_after_pruning_everything(journal: Journal, clock: Clock) -> None:
+    journal.append([make("left")])
+    seq = journal.pending(1)[0].seq
+    clock.now += 30 * DAY
+    journal.prune(7, 100)
+    journal.append([make("left")])
+    assert journal.pending(1)[0].seq > seq
+
+
+def test_visits_open_with_entered_or_present_and_close_with_left(journal: Journal) -> None:
+    one, two, other = make("entered", 1), make("present", 2, label="car"), make("entered", 1, camera="yard")
+    journal.append([one, two, other])
+    assert journal.open_visits() == [one, two, other]
+    assert journal.open_visits("porch") == [one, two]
+    journal.append([make("left", 1)])
+    assert journal.open_visits() == [two, other]
+
+
+def test_scene_changed_closes_the_visits_of_its_camera_only_and_writes_no_left(journal: Journal) -> None:
+    other = make("entered", 1, camera="yard")
+    journal.append([make("entered", 1), make("entered", 2), other])
+    journal.append([make("scene_changed", why={"closed_tracks": [1, 2]})])
+    assert journal.open_visits() == [other]
+    assert [e.event_type for e in journal.last_events(10)].count("left") == 0
+
+
+def test_open_visits_are_closed_with_a_left_that_says_why(journal: Journal, tmp_path: Path) -> None:
+    journal.append([make("entered", 7, at=T0 - 12.5, zones=("step",)), make("entered", 1, camera="yard")])
+    again = reopened(journal, tmp_path)
+    (left,) = again.close_open_visits("restart", T0, camera="porch")
+    assert (left.event_type, left.camera, left.label, left.track_id) == ("left", "porch", "person", 7)
+    assert (left.box, left.frame_size, left.zones) == ((1, 2, 30, 40), (640, 360), ("step",))
+    assert (left.time, left.dwell, left.why) == (iso_time(T0), 12.5, {"reason": "restart"})
+    assert again.last_events(1) == [left]
+    assert [e.camera for e in again.close_open_visits("restart", T0)] == ["yard"]
+    assert again.close_open_visits("restart", T0) == []
+    again.close()
+
+
+def test_a_clock_that_was_set_back_makes_no_negative_visit(journal: Journal) -> None:
+    journal.append([make("entered", at=T0)])
+    assert journal.close_open_visits("restart", T0 - 3600)[0].dwell == 0.0
+
+
+def test_a_new_camera_process_may_use_the_track_ids_of_the_old_one_again(journal: Journal) -> None:
+    journal.append([make("entered", 1)])
+    journal.close_open_visits("restart", T0, camera="porch")
+    second = make("entered", 1)
+    journal.append([second])
+    assert journal.open_visits() == [second]
+
+
+def test_a_visit_whose_left_was_lost_gives_way_to_a_new_one_with_the_same_track(journal: Journal) -> None:
+    second = make("entered", 1)
+    journal.append([make("entered", 1), second])
+    assert journal.open_visits() == [second]
+
+
+def test_prune_removes_published_events_by_age_and_does_not_count_them(
+    journal: Journal, clock: Clock
+) -> None:
+    journal.append([make("left", n) for n in range(3)])
+    journal.mark_published({e.seq: "t" for e in journal.pending(2)})
+    clock.now += 5 * DAY
+    assert journal.prune(7, 100) == 0
+    assert len(journal.last_events(10)) == 3
+    clock.now += 2 * DAY
+    fresh = make("left", 9)
+    journal.append([fresh])
+    clock.now += 1
+    assert journal.prune(7, 100) == 1  # the one that was never published
+    assert journal.last_events(10) == [fresh]
+    assert journal.count_dropped() == 1
+
+
+def test_beyond_its_limit_the_outbox_loses_the_oldest_and_counts_them_across_restarts(
+    journal: Journal, tmp_path: Path
+) -> None:
+    events = [make("left", n) for n in range(10)]
+    journal.append(events)
+    assert journal.prune(7, 6) == 4
+    assert [e.event for e in journal.pending(10)] == events[4:]
+    assert journal.prune(7, 6) == 0
+    again = reopened(journal, tmp_path)
+    assert again.prune(7, 5) == 1
+    assert again.count_dropped() == 5
+    again.close()
+
+
+def test_prune_never_takes_an_open_visit_or_the_event_that_opened_it(journal: Journal, clock: Clock) -> None:
+    parked = make("entered", 1, label="car")
+    journal.append([parked, make("entered", 2), make("left", 2)])
+    clock.now += 40 * DAY
+    assert journal.prune(7, 0) == 2
+    assert journal.last_events(10) == [parked]
+    (left,) = journal.close_open_visits("restart", clock.now)
+    assert (left.label, left.dwell) == ("car", 40 * DAY)
+    assert journal.prune(7, 1) == 1
+
+
+def test_every_id_that_a_killed_process_reported_as_written_is_in_the_journal(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from soteirad.event import Event, iso_time, new_id\n"
+        "from soteirad.hub.journal import Journal\n"
+        "journal = Journal(Path(sys.argv[1])); journal.open()\n"
+        "n = 0\n"
+        "while True:\n"
+        "    n += 1\n"
+        "    batch = [Event(id=new_id(1e9 + n), event_type='entered' if n % 2 else 'left', camera=f'c{k}',\n"
+        "                   time=iso_time(1e9 + n), label='person', track_id=n // 2)\n"
+        "             for k in range(n % 4 + 1)]\n"
+        "    print('\\n'.join(journal.append(batch)), flush=True)\n"
+    )
+    root = str(Path(soteirad.__file__).parent.parent)
+    writer = subprocess.Popen(
+        [sys.executable, "-c", code, str(path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": root},
+    )
+    assert writer.stdout is not None
+    reported = [writer.stdout.readline().strip() for _ in range(60)]
+    writer.kill()
+    rest = writer.stdout.read().split("\n")  # the last line may be cut
+    writer.wait()
+    reported += [line for line in rest[:-1] if line]
+    journal = Journal(path)
+    journal.open()
+    present = [entry.event.id for entry in journal.pending(100_000)]
+    assert present[: len(reported)] == reported
+    journal.append([make("entered")])
+    journal.close()
+
+
+def test_a_write_that_the_disk_refuses_is_undone_as_a_whole_and_the_journal_goes_on(
+    journal: Journal, tmp_path: Path
+) -> None:
+    kept = make("entered", 1)
+    journal.append([kept])
+    huge = [make("left", 1), make("entered", 2, why={"text": "x" * 300_000})]
+    size = (tmp_path / "journal.db-wal").stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 8192, hard))
+    try:
+        with pytest.raises(StorageError, match=r"journal\.db"):
+            journal.append(huge)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert journal.last_events(10) == [kept]
+    assert journal.open_visits() == [kept]
+    assert journal.append(huge) == [e.id for e in huge]
+
+
+def test_a_full_disk_is_called_a_full_disk(tmp_path: Path) -> None:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)], check=False, capture_output=True
+    )
+    if mount.returncode:
+        pytest.skip("a file system of 300 kB cannot be mounted here (needs root)")
+    try:
+        journal = Journal(folder / "journal.db")
+        journal.open()
+        written = 0
+        with pytest.raises(StorageError, match="disk is full; free some space"):
+            for n in range(1000):
+                journal.append([make("left", n, why={"text": "x" * 2000})])
+                written += 1
+        assert journal.count_pending() == written > 0
+        journal.close()
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="folder does not exist: create it"):
+        Journal(tmp_path / "no" / "journal.db").open()
+
+
+def test_a_file_that_is_no_database_is_refused_with_the_remedy_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    path.write_text("cameras: {porch: {source: rtsp://x}}\n" * 100)
+    with pytest.raises(StorageError, match=r"not a journal; move it away"):
+        Journal(path).open()
+    assert path.read_text().startswith("cameras")
+
+
+def test_the_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "home-assistant.db"
+    with raw(path) as db:
+        db.execute("CREATE TABLE events (event_id INTEGER)")
+    with pytest.raises(StorageError, match="another program"):
+        Journal(path).open()
+
+
+def test_a_journal_of_a_newer_version_is_refused_with_the_remedy(journal: Journal, tmp_path: Path) -> None:
+    journal.close()
+    with raw(tmp_path / "journal.db") as db:
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    with pytest.raises(StorageError, match=r"newer Soteira wrote this journal.*install that version again"):
+        Journal(tmp_path / "journal.db").open()
+
+
+def test_an_event_of_a_newer_version_is_a_storage_error_not_a_crash(journal: Journal, tmp_path: Path) -> None:
+    journal.append([make("entered")])
+    with raw(tmp_path / "journal.db") as db:
+        db.execute('UPDATE events SET payload = \'{"id": "x", "colour": "red"}\'')
+    with pytest.raises(StorageError, match="cannot read"):
+        journal.pending(1)
+
+
+def test_a_damaged_file_is_a_storage_error_with_the_remedy(journal: Journal, tmp_path: Path) -> None:
+    journal.append([make("left", n, why={"text": "x" * 500}) for n in range(200)])
+    journal.close()
+    path = tmp_path / "journal.db"
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xa5" * (path.stat().st_size - 4096))
+    broken = Journal(path)
+    with pytest.raises(StorageError, match="damaged"):
+        broken.open()
+        broken.last_events(1000)
+    broken.close()
+
+
+@pytest.fixture
+def nobody() -> Iterator[Path]:
+    """A folder of root's, seen by a process that is not root (as the daemon is)."""
+    folder = Path(tempfile.mkdtemp(prefix="soteira-journal-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def as_nobody(path: Path) -> StorageError:
+    """Open the journal without the right to write and return the error."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        with pytest.raises(StorageError) as caught:
+            Journal(path).open()
+    finally:
+        if root:
+            os.seteuid(0)
+    return caught.value
+
+
+def test_a_folder_that_may_not_be_written_is_a_storage_error_with_the_remedy(nobody: Path) -> None:
+    nobody.chmod(0o555)
+    assert "not writable for the user soteirad runs as" in str(as_nobody(nobody / "journal.db"))
+
+
+def test_a_read_only_journal_is_a_storage_error_with_the_remedy(nobody: Path) -> None:
+    journal = Journal(nobody / "journal.db")
+    journal.open()
+    journal.append([make("entered")])
+    journal.close()
+    (nobody / "journal.db").chmod(0o444)
+    nobody.chmod(0o555)
+    message = str(as_nobody(nobody / "journal.db"))
+    assert "the user soteirad runs as" in message
+
+
+def test_a_second_daemon_that_holds_the_journal_is_named_as_the_cause(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("soteirad.hub.journal.BUSY_TIMEOUT_S", 0.05)
+    other = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    second = Journal(tmp_path / "journal.db")
+    with pytest.raises(StorageError, match="second soteirad"):
+        second.open()
+    other.execute("ROLLBACK")
+    other.close()
+    second.open()
+    second.close()
+
+
+def test_the_outbox_is_found_by_its_index_however_many_published_events_there_are(
+    journal: Journal, tmp_path: Path
+) -> None:
+    with raw(tmp_path / "journal.db") as db:
+        plan = db.execute(
+            "EXPLAIN QUERY PLAN SELECT seq, payload FROM events"
+            " WHERE published_at IS NULL AND seq > 5 ORDER BY seq LIMIT 20"
+        ).fetchall()
+    assert "INDEX outbox" in str(plan)
+
+
+def test_a_journal_that_was_not_opened_is_a_bug_not_a_storage_error(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="not open"):
+        Journal(tmp_path / "journal.db").count_pending()

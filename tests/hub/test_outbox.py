@@ -1,0 +1,286 @@
+"""The outbox: journal to broker, with a real journal, client and mosquitto."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from soteirad.errors import StorageError
+from soteirad.event import Event, iso_time, new_id
+from soteirad.hub.journal import Journal
+from soteirad.hub.outbox import ACK_TIMEOUT_S, MAX_IN_FLIGHT, Outbox
+from soteirad.mqtt.client import Disconnected, MqttClient, MqttNotice
+from soteirad.mqtt.topics import Topics
+from tests.brokers import Mosquitto, Received, Subscriber
+
+SPEED = 30.0
+T0 = 1_800_000_000.0
+TOPICS = Topics("soteira")
+
+
+class Hub:
+    """The part of the hub's loop that concerns events; its clocks are moved by the test."""
+
+    def __init__(self, folder: Path, broker: Mosquitto) -> None:
+        self.now = T0
+        self.waited = 0.0
+        self.woken = threading.Event()
+        self.notices: list[MqttNotice] = []
+        self.journal = Journal(folder / "journal.db", lambda: self.now)
+        self.client = MqttClient(
+            broker.host, broker.port, user=None, password=None, topics=TOPICS, on_wake=self.woken.set
+        )
+        self.outbox = Outbox(
+            self.journal, self.client, TOPICS, lambda: self.now, lambda: time.monotonic() + self.waited
+        )
+
+    def start(self) -> None:
+        self.journal.open()
+        self.client.start()
+
+    def stop(self) -> None:
+        for notice in self.client.stop(5.0):
+            self.outbox.on_notice(notice)
+        self.outbox.pump()
+        self.journal.close()
+
+    def turn(self) -> None:
+        self.woken.wait(0.02)
+        self.woken.clear()
+        for notice in self.client.step(time.monotonic() * SPEED):
+            self.notices.append(notice)
+            self.outbox.on_notice(notice)
+        self.outbox.pump()
+
+    def until(self, condition: Callable[[], object], timeout: float = 30.0) -> None:
+        deadline = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < deadline, f"not reached in {timeout} s; notices: {self.notices[-5:]}"
+            self.turn()
+
+    def until_all_published(self) -> None:
+        self.until(lambda: self.journal.count_pending() == 0)
+
+    def record(self, count: int, at: float = T0) -> list[str]:
+        """Journal events whose clock order is the reverse of their journal order."""
+        return self.journal.append(
+            [
+                Event(
+                    id=new_id(at - n * 0.01),
+                    event_type="left",
+                    camera="porch" if n % 3 else "yard",
+                    time=iso_time(at - n * 0.01),
+                    label="person",
+                    track_id=n,
+                    box=(1, 2, 3, 4),
+                )
+                for n in range(count)
+            ]
+        )
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    broker = Mosquitto(tmp_path / "broker")
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+def subscriber(broker: Mosquitto) -> Iterator[Subscriber]:
+    subscriber = Subscriber(broker, "soteira/+/event/#")
+    subscriber.start()
+    yield subscriber
+    subscriber.stop()
+
+
+@pytest.fixture
+def hub(tmp_path: Path, broker: Mosquitto) -> Iterator[Hub]:
+    hub = Hub(tmp_path, broker)
+    hub.start()
+    yield hub
+    hub.stop()
+
+
+def ids(messages: list[Received]) -> list[str]:
+    return [json.loads(m.payload)["id"] for m in messages]
+
+
+def first_seen(messages: list[Received]) -> list[str]:
+    """The ids in the order of their first arrival."""
+    return list(dict.fromkeys(ids(messages)))
+
+
+def test_events_are_published_in_journal_order_compact_and_not_retained(
+    hub: Hub, subscriber: Subscriber
+) -> None:
+    written = hub.record(3 * MAX_IN_FLIGHT)
+    hub.until_all_published()
+    seen = subscriber.wait_for(lambda m: len(m) == len(written))
+    assert ids(seen) == written
+    assert {m.topic for m in seen} == {"soteira/porch/event", "soteira/yard/event"}
+    assert not any(m.retain for m in seen)
+    event = hub.journal.last_events(1)[0]
+    assert seen[-1].payload.decode() == json.dumps(event.payload(), separators=(",", ":"))
+
+
+def test_at_most_twenty_events_are_in_flight(hub: Hub, broker: Mosquitto, subscriber: Subscriber) -> None:
+    hub.until(lambda: hub.client.connected)
+    broker.freeze()
+    written = hub.record(3 * MAX_IN_FLIGHT)
+    for _ in range(5):
+        hub.turn()
+    hub.client.publish("soteira/porch/event/mark", b'{"id": "mark"}', qos=1)
+    broker.thaw()
+    assert ids(subscriber.wait_for(lambda m: "mark" in ids(m))) == [*written[:MAX_IN_FLIGHT], "mark"]
+    hub.until_all_published()
+    seen = subscriber.wait_for(lambda m: len(m) > len(written))
+    assert [i for i in ids(seen) if i != "mark"] == written
+
+
+def test_events_before_the_first_connection_are_published_when_it_comes(
+    tmp_path: Path, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    broker.stop()
+    hub = Hub(tmp_path, broker)
+    hub.start()
+    written = hub.record(5)
+    hub.until(lambda: hub.client.retry_at is not None)
+    assert hub.journal.count_pending() == 5
+    broker.start()
+    hub.until_all_published()
+    assert ids(subscriber.wait_for(lambda m: len(m) >= 5)) == written
+    hub.stop()
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_a_broker_outage_in_the_middle_loses_no_event_and_keeps_the_order(
+    hub: Hub, broker: Mosquitto, subscriber: Subscriber, end: str
+) -> None:
+    written = hub.record(300)
+    hub.until(lambda: len(subscriber.messages()) >= 50)
+    getattr(broker, end)()
+    hub.until(lambda: not hub.client.connected)
+    left_over = hub.journal.count_pending()
+    assert left_over > 0
+    written += hub.record(30)
+    broker.start()
+    hub.until_all_published()
+    seen = subscriber.wait_for(lambda m: set(ids(m)) == set(written))
+    assert first_seen(seen) == written
+    assert len(seen) <= len(written) + 2 * MAX_IN_FLIGHT  # only what was in flight may come again
+
+
+def test_a_hub_that_restarts_goes_on_where_the_broker_had_acknowledged(
+    tmp_path: Path, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    first = Hub(tmp_path, broker)
+    first.start()
+    written = first.record(10)
+    first.until_all_published()
+    written += first.record(10)
+    first.stop()
+    second = Hub(tmp_path, broker)
+    second.start()
+    second.until_all_published()
+    assert ids(subscriber.wait_for(lambda m: len(m) >= 20)) == written
+    second.stop()
+
+
+def test_what_was_acknowledged_during_stop_is_not_sent_again(
+    tmp_path: Path, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    hub = Hub(tmp_path, broker)
+    hub.start()
+    hub.until(lambda: hub.client.connected)
+    hub.record(MAX_IN_FLIGHT)
+    hub.outbox.pump()
+    hub.stop()
+    again = Journal(tmp_path / "journal.db")
+    again.open()
+    assert again.count_pending() == 0
+    again.close()
+
+
+def test_an_event_that_waited_over_a_minute_goes_to_the_late_topic_in_its_place_in_the_order(
+    hub: Hub, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    hub.until(lambda: hub.client.connected)
+    broker.stop()
+    hub.until(lambda: not hub.client.connected)
+    old = hub.record(4, at=T0)
+    hub.now = T0 + 61
+    new = hub.record(4, at=hub.now)
+    broker.start()
+    hub.until_all_published()
+    seen = subscriber.wait_for(lambda m: len(m) == 8)
+    assert ids(seen) == old + new
+    assert [m.topic.endswith("/event/late") for m in seen] == [True] * 4 + [False] * 4
+
+
+def test_an_event_that_was_in_flight_when_the_broker_froze_comes_late_not_on_the_event_topic_again(
+    hub: Hub, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    hub.until(lambda: hub.client.connected)
+    broker.freeze()
+    written = hub.record(3)
+    hub.outbox.pump()
+    broker.kill()  # what the frozen broker had not read is gone with it
+    hub.now += 3600
+    broker.start()
+    hub.until_all_published()
+    seen = subscriber.wait_for(lambda m: len(m) >= 3)
+    assert ids(seen) == written
+    assert all(m.topic.endswith("/event/late") for m in seen)
+
+
+def test_a_connection_that_acknowledges_nothing_is_broken_off_and_tried_anew(
+    hub: Hub, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    hub.until(lambda: hub.client.connected)
+    broker.freeze()
+    written = hub.record(5)
+    hub.turn()
+    hub.waited += ACK_TIMEOUT_S + 1
+    hub.until(lambda: any(isinstance(n, Disconnected) for n in hub.notices))
+    assert "did not acknowledge" in str(hub.notices[-1])
+    broker.thaw()
+    hub.until_all_published()
+    assert first_seen(subscriber.wait_for(lambda m: set(ids(m)) == set(written))) == written
+
+
+def test_acknowledgements_that_cannot_be_noted_are_kept_for_the_next_pump(
+    hub: Hub, subscriber: Subscriber, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.until(lambda: hub.client.connected)
+    hub.record(2)
+    hub.outbox.pump()
+    subscriber.wait_for(lambda m: len(m) == 2)
+
+    def full(_topics: object) -> None:
+        raise StorageError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(hub.journal, "mark_published", full)
+        with pytest.raises(StorageError):
+            hub.until(lambda: False)
+    hub.until_all_published()
+    assert len(subscriber.messages()) == 2
+
+
+def test_pruning_what_is_in_flight_harms_nothing(hub: Hub, broker: Mosquitto, subscriber: Subscriber) -> None:
+    hub.until(lambda: hub.client.connected)
+    broker.freeze()
+    hub.record(10)
+    hub.outbox.pump()
+    assert hub.journal.prune(7, 4) == 6
+    more = hub.record(2)
+    broker.thaw()
+    hub.until_all_published()
+    assert ids(subscriber.wait_for(lambda m: len(m) >= 12))[-2:] == more
