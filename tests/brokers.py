@@ -171,7 +171,7 @@ class Subscriber:
         self._topic = topic
         self._changed = threading.Condition()
         self._received: list[Received] = []
-        self._subscribed = False
+        self._subscriptions = 0
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=False)
         self._client.reconnect_delay_set(1, 1)
         if user is not None:
@@ -184,13 +184,22 @@ class Subscriber:
         """Connect, and return when the broker has confirmed the subscription."""
         self._client.connect_async(self._broker.host, self._broker.port, keepalive=60)
         self._client.loop_start()
-        with self._changed:
-            assert self._changed.wait_for(lambda: self._subscribed, START_TIMEOUT_S), "no subscription"
+        self.wait_subscribed(1)
 
     def stop(self) -> None:
         """Disconnect; the session stays with the broker."""
         self._client.disconnect()
         self._client.loop_stop()
+
+    def wait_subscribed(self, times: int) -> None:
+        """Wait until the broker has confirmed the subscription this often: once for each (re)connection.
+
+        After `Mosquitto.kill` wait for it before anything is published: the killed broker may have had no time
+        to write the session down.
+        """
+        with self._changed:
+            good = self._changed.wait_for(lambda: self._subscriptions >= times, START_TIMEOUT_S)
+        assert good, f"subscribed {self._subscriptions} times, not {times}"
 
     def messages(self) -> list[Received]:
         """Return all that arrived so far, in order of arrival."""
@@ -198,7 +207,7 @@ class Subscriber:
             return list(self._received)
 
     def wait_for(self, predicate: Callable[[list[Received]], bool], timeout: float = 30.0) -> list[Received]:
-        """Wait until `predicate` holds for what arrived and return that; fail the test after `timeout`."""
+        """Wait until `predicate` holds for what arrived and return that; fail after `timeout`."""
         with self._changed:
             good = self._changed.wait_for(lambda: predicate(self._received), timeout)
             seen = list(self._received)
@@ -215,7 +224,7 @@ class Subscriber:
 
     def _on_subscribe(self, *_: object) -> None:
         with self._changed:
-            self._subscribed = True
+            self._subscriptions += 1
             self._changed.notify_all()
 
     def _on_message(self, _client: paho.Client, _userdata: object, message: paho.MQTTMessage) -> None:

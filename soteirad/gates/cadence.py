@@ -28,13 +28,15 @@ class TrackNeeds:
 
     `confirm`: a tentative track waits for its next hit; `promising`: the last look saw something that was nearly clear
     enough to start a track; `unseen`: an open track was missed by the last look and its
-    fate is not settled; `open_tracks`: there are open tracks at all.
+    fate is not settled; `open_tracks`: there are open tracks at all; `settled`: the last look found all that was known
+    standing still, and nothing else.
     """
 
     confirm: bool = False
     promising: bool = False
     unseen: bool = False
     open_tracks: bool = False
+    settled: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,14 @@ class CadenceSettings:
     stride: int = 4
     """Look at every 4th analysed frame while there is motion (S)."""
     promising_stride: int = 2
-    """The same while something is nearly clear enough to start a track."""
+    """The same while something is nearly clear enough to start a track ..."""
+    promising_looks: int = 6
+    """... for at most this many looks in a row."""
+    settled_stride: int = 8
+    """The same when the last `settled_looks` looks found only what is known and stands still."""
+    settled_looks: int = 2
+    settled_motion: float = 2.0
+    """Motion younger than this is never taken for settled: something may just be coming in."""
     scene_fastest: float = 0.1
     """Gate 2 runs at most 10 times a second (S)..."""
     scene_slowest: float = 0.5
@@ -62,9 +71,10 @@ class CadenceSettings:
     motion_hold: float = 0.3
     """Motion has ended when gate 1 was closed this long."""
     stillness: float = 1.0
-    """Motion after this long without it is a new beginning: its first frames are looked at one by one."""
+    """Motion after this long without it is a new beginning: its first frame is looked at, and with open tracks, which
+    may be about to leave where they stood, the next ones too."""
     opening_looks: int = 3
-    """How many frames at a new beginning, and after start, are looked at one by one."""
+    """How many frames at such a beginning, and after start, are looked at one by one."""
     settling_looks: int = 3
     """How many consecutive frames at the end of motion may be looked at before looks slow to `lost_interval`."""
 
@@ -88,12 +98,15 @@ class Cadence:
         self._opening = settings.opening_looks
         self._opening_reason = Look.START
         self._moving = False
+        self._moving_since = float("-inf")
         self._last_open = float("-inf")
         self._last_look = float("-inf")
         self._frames_since_look = 0
+        self._settled = 0
+        self._promising = 0
         self._settling = 0
         self._due: Look | None = None
-        self._was_high = False
+        self._was_spike = False
         self._last_scene = float("-inf")
         self._scene_interval = settings.scene_fastest
 
@@ -119,9 +132,12 @@ class Cadence:
 
     def step(self, time: float, motion_open: bool, ratio: float, scene_opened: bool, needs: TrackNeeds) -> Look | None:
         """Take one analysed frame's gate results; returns why to look at it, or None."""
+        if self._frames_since_look == 0:
+            self._settled = self._settled + 1 if needs.settled else 0
+            self._promising = self._promising + 1 if needs.promising else 0
         self._frames_since_look += 1
         spike = self._spike(time, motion_open, ratio)
-        self._follow_motion(time, motion_open)
+        self._follow_motion(time, motion_open, needs)
         reason = self._reason(time, spike, scene_opened, needs)
         if reason is not None and self._due is None:
             self._due = reason
@@ -137,23 +153,29 @@ class Cadence:
         self._last_look = time
         self._frames_since_look = 0
 
-    def _follow_motion(self, time: float, motion_open: bool) -> None:
+    def _follow_motion(self, time: float, motion_open: bool, needs: TrackNeeds) -> None:
+        settings = self.settings
         if motion_open:
-            if not self._moving and time - self._last_open >= self.settings.stillness and self._opening == 0:
-                self._opening, self._opening_reason = self.settings.opening_looks, Look.AFTER_STILLNESS
+            if not self._moving:
+                self._moving_since = time
+                if time - self._last_open >= settings.stillness and self._opening == 0:
+                    self._opening_reason = Look.AFTER_STILLNESS
+                    self._opening = settings.opening_looks if needs.open_tracks else 1
             self._moving, self._settling, self._last_open = True, 0, time
-        elif self._moving and time - self._last_open > self.settings.motion_hold:
-            self._moving, self._settling = False, self.settings.settling_looks
+        elif self._moving and time - self._last_open > settings.motion_hold:
+            self._moving, self._settling = False, settings.settling_looks
 
     def _spike(self, time: float, motion_open: bool, ratio: float) -> bool:
         while self._ratios and time - self._ratios[0][0] > self.SPIKE_WINDOW_S:
             self._ratios.popleft()
         mean = sum(r for _, r in self._ratios) / len(self._ratios) if self._ratios else 0.0
         self._ratios.append((time, ratio))
-        high = ratio >= self.settings.spike_threshold * self._threshold
-        rises = high and not self._was_high
-        self._was_high = high
-        return motion_open and (rises or (ratio >= self._threshold and ratio >= self.settings.spike_mean * mean))
+        settings = self.settings
+        high = ratio >= settings.spike_threshold * self._threshold
+        jump = ratio >= self._threshold and ratio >= settings.spike_mean * mean
+        # Only the rise is a spike: a lamp keeps the ratio high for seconds, and is one thing to look at.
+        spike, self._was_spike = motion_open and (high or jump) and not self._was_spike, high or jump
+        return spike
 
     def _reason(self, time: float, spike: bool, scene_opened: bool, needs: TrackNeeds) -> Look | None:  # noqa: PLR0911, C901
         if self._every_frame:
@@ -169,10 +191,18 @@ class Cadence:
         if self._moving:
             if self._opening > 0:
                 return Look.AFTER_STILLNESS
-            stride = self.settings.promising_stride if needs.promising else self.settings.stride
-            return Look.MOTION if self._frames_since_look >= stride else None
+            due = self._last_open == time and self._frames_since_look >= self._stride()
+            return Look.MOTION if due else None
         self._opening = 0
         return self._reason_without_motion(time, needs)
+
+    def _stride(self) -> int:
+        if 0 < self._promising <= self.settings.promising_looks:
+            return self.settings.promising_stride
+        settled = self._settled >= self.settings.settled_looks
+        if settled and self._last_open - self._moving_since >= self.settings.settled_motion:
+            return self.settings.settled_stride
+        return self.settings.stride
 
     def _reason_without_motion(self, time: float, needs: TrackNeeds) -> Look | None:
         if self._settling > 0:

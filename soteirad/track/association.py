@@ -25,8 +25,8 @@ def match(score: NDArray[np.float32], minimum: NDArray[np.float32] | float) -> P
     return pairs
 
 
-def nearness(tracks: Boxes, found: Boxes) -> NDArray[np.float32]:
-    """Return 1 - centre distance / mean diagonal for boxes of like size, -inf where one has over 2.5 times the area.
+def nearness(tracks: Boxes, found: Boxes, growth: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return 1 - centre distance / mean diagonal, -inf where the areas differ by more than the factor `growth` (n, 1).
 
     1 is the same centre, 0 one diagonal away. Widths and heights are compared in fractions of the frame, so the
     measure leans a little towards the frame's shorter side.
@@ -34,7 +34,7 @@ def nearness(tracks: Boxes, found: Boxes) -> NDArray[np.float32]:
     distance = np.linalg.norm(_centres(tracks)[:, None] - _centres(found)[None, :], axis=2)
     diagonal = (_diagonals(tracks)[:, None] + _diagonals(found)[None, :]) / 2
     ours, theirs = np.maximum(areas(tracks), 1e-9)[:, None], np.maximum(areas(found), 1e-9)[None, :]
-    alike = np.maximum(ours / theirs, theirs / ours) <= 2.5
+    alike = np.maximum(ours / theirs, theirs / ours) <= growth
     result: NDArray[np.float32] = np.where(alike, 1.0 - distance / np.maximum(diagonal, 1e-9), -np.inf)
     return result
 
@@ -54,6 +54,13 @@ def covered(found: Boxes, tracks: Boxes) -> NDArray[np.float32]:
     smaller, larger = np.minimum(ours, theirs), np.maximum(ours, theirs)
     share = np.where(larger <= 4 * smaller, both / np.maximum(smaller, 1e-9), 0.0)
     result: NDArray[np.float32] = share.max(axis=1)
+    return result
+
+
+def inside_share(box: NDArray[np.float32], others: Boxes) -> NDArray[np.float32]:
+    """Return the share of one box (4,) that each of the boxes (n, 4) covers, shape (n,)."""
+    both = np.prod(np.clip(np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2]), 0.0, None), axis=1)
+    result: NDArray[np.float32] = both / max(float(areas(box[None])[0]), 1e-9)
     return result
 
 

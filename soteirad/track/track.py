@@ -28,6 +28,8 @@ class Track:
     moved: bool = False
     best_score: float = 0.0
     velocity: BoxArray = field(default_factory=lambda: np.zeros(2, np.float32))
+    shift: BoxArray = field(default_factory=lambda: np.zeros(2, np.float32))
+    """How far the centre moved with the last hit."""
     anchor: BoxArray = field(default_factory=lambda: np.zeros(4, np.float32))
     anchor_time: float = 0.0
 
@@ -61,6 +63,7 @@ class Track:
         `counts` says whether it counts towards confirmation.
         """
         elapsed = time - self.last_seen
+        self.shift = _centre(box) - _centre(self.box)
         if elapsed > 0:
             measured = (_centre(box) - _centre(self.box)) / np.float32(elapsed)
             share = np.float32(1.0 - np.exp(-elapsed / self.SMOOTH_S) if self.moved else 1.0)
@@ -72,6 +75,11 @@ class Track:
         size = np.maximum(self.anchor[2:] - self.anchor[:2], 1e-6)
         if np.any(np.abs(_centre(box) - _centre(self.anchor)) / size > self.STILL_SHARE):
             self.anchor, self.anchor_time = box, time
+
+    def carry(self, shift: BoxArray) -> None:
+        """Move the box of a hidden object along with whoever hides it."""
+        self.box = self.box + np.concatenate([shift, shift])
+        self.velocity = np.zeros(2, np.float32)
 
 
 def _centre(box: BoxArray) -> BoxArray:

@@ -11,7 +11,7 @@ import numpy as np
 from soteirad.detect.detection import Detections
 from soteirad.gates.cadence import TrackNeeds
 from soteirad.detect.nms import iou_matrix
-from soteirad.track.association import Pairs, covered, match, nearness
+from soteirad.track.association import Pairs, covered, inside_share, match, nearness
 from soteirad.track.track import BoxArray, Track
 
 VisitKind = Literal["entered", "present", "left"]
@@ -45,7 +45,14 @@ class TrackerSettings:
     still_iou: float = 0.3
     """The same for a track that stood still: its detections vary more than it moves."""
     nearness: float = 0.5
-    """What overlap does not pair is paired when the centres are within half a diagonal (1 - this) ..."""
+    """What overlap does not pair is paired when the centres of boxes of like size are within half a diagonal
+    (1 - this) ..."""
+    closeness: float = 0.75
+    """The same for faint detections."""
+    growth: float = 2.5
+    """Boxes are of like size up to this many times the area ..."""
+    edge_growth: float = 6.0
+    """... or this many when the track is at the picture's edge, where an object shows more of itself with each look."""
     drift: float = 0.25
     """... and further off by this many diagonals for each second that the track was not seen ..."""
     max_drift: float = 0.75
@@ -66,6 +73,10 @@ class TrackerSettings:
     """... and this long after its last hit, when it was last seen at the picture's edge ..."""
     grace_inside: float = 4.0
     """... or this long inside the picture, where something may stand in front of it for a moment."""
+    grace_hidden: float = 30.0
+    """... or this long while somebody of its kind stands in front of it, with whom it is taken to move."""
+    hidden: float = 0.4
+    """Share of a box that another one must cover to hide it."""
     held_miss: float = 0.1
     """What a miss counts when nothing moved in the box since the last hit: nothing leaves without moving."""
     evidence: float = 0.05
@@ -102,6 +113,7 @@ class Tracker:
             confirm=any(not t.confirmed and t.hits > 0 and t.misses == 0 for t in self.tracks),
             unseen=any(t.misses > 0 and self._moved(t, evidence) for t in tracks),
             open_tracks=bool(tracks),
+            settled=bool(tracks) and not self._promising and all(t.still and t.misses == 0 for t in self.tracks),
         )
 
     def step(self, time: float, found: Detections, strong: np.ndarray, evidence: Evidence,
@@ -134,7 +146,7 @@ class Tracker:
         free = np.ones(len(found), bool)
         everything = np.ones(len(found), bool)
         rounds = ((sure, strong, _overlaps), (sure, strong, _near), (unsure, strong, _overlaps), (unsure, strong, _near),
-                  (sure, everything, _overlaps), (unsure, everything, _overlaps))  # fmt: skip
+                  (sure, everything, _overlaps), (sure, everything, _close), (unsure, everything, _overlaps))  # fmt: skip
         for group, allowed, pair in rounds:
             waiting = [t for t in group if t.id not in matched]
             candidates = np.flatnonzero(free & allowed)
@@ -185,27 +197,40 @@ class Tracker:
 
     def _age(self, time: float, matched: set[int], evidence: Evidence) -> list[Visit]:
         visits, kept = [], []
+        seen = [t for t in self.tracks if t.id in matched and t.confirmed]
         for track in self.tracks:
             if track.id in matched:
                 kept.append(track)
-                continue
-            if not track.confirmed and not track.born_present:
-                continue
-            track.misses += 1.0 if self._moved(track, evidence) else self.settings.held_miss
-            grace = self.settings.grace_edge if self._at_edge(track.box) else self.settings.grace_inside
-            if track.misses >= self.settings.max_misses and time - track.last_seen >= grace:
-                visits += [self._visit(track, "left", "gone")] if track.confirmed else []
-            else:
+            elif (track.confirmed or track.born_present) and not self._gone(track, time, seen, evidence):
                 kept.append(track)
+            elif track.confirmed:
+                visits.append(self._visit(track, "left", "gone"))
         self.tracks = kept
         return visits
 
+    def _gone(self, track: Track, time: float, seen: list[Track], evidence: Evidence) -> bool:
+        """Count a miss and say whether it was the last. What stands behind somebody else cannot be seen to leave."""
+        s, unseen = self.settings, time - track.last_seen
+        front = self._in_front(track, seen)
+        if front is not None and unseen < s.grace_hidden:
+            track.carry(front.shift)
+            track.misses = max(track.misses, 1.0)
+            return False
+        track.misses += 1.0 if self._moved(track, evidence) else s.held_miss
+        grace = s.grace_edge if at_edge(track.box, s.edge) else s.grace_inside
+        return track.misses >= s.max_misses and unseen >= grace
+
+    def _in_front(self, track: Track, seen: list[Track]) -> Track | None:
+        """Return the track seen in this look that covers most of `track`, if one covers enough of it."""
+        others = [t for t in seen if t.class_index == track.class_index]
+        if not others:
+            return None
+        shares = inside_share(track.box, np.stack([t.box for t in others]))
+        best = int(np.argmax(shares))
+        return others[best] if shares[best] >= self.settings.hidden else None
+
     def _moved(self, track: Track, evidence: Evidence) -> bool:
         return evidence(track.box, track.last_seen) >= self.settings.evidence
-
-    def _at_edge(self, box: BoxArray) -> bool:
-        edge = self.settings.edge
-        return bool(box[:2].min() <= edge or box[2:].max() >= 1 - edge)
 
     @staticmethod
     def _visit(track: Track, kind: VisitKind, reason: str) -> Visit:
@@ -227,4 +252,20 @@ def _near(tracks: list[Track], boxes: BoxArray, time: float, settings: TrackerSe
     expected = np.stack([t.predicted(time) for t in tracks])
     unseen = np.array([[time - t.last_seen if t.confirmed else 0.0] for t in tracks], np.float32)
     minimum = settings.nearness - np.minimum(unseen * settings.drift, settings.max_drift)
-    return match(nearness(expected, boxes), minimum)
+    return match(nearness(expected, boxes, _growth(tracks, settings)), minimum)
+
+
+def _close(tracks: list[Track], boxes: BoxArray, time: float, settings: TrackerSettings) -> Pairs:
+    """Pair by the distance of centres, narrowly: faint detections are often parts of other things."""
+    expected = np.stack([t.predicted(time) for t in tracks])
+    return match(nearness(expected, boxes, _growth(tracks, settings)), settings.closeness)
+
+
+def _growth(tracks: list[Track], settings: TrackerSettings) -> np.ndarray:
+    """How much larger or smaller a track's next box may be: much, for one that is just coming into the picture."""
+    return np.array([[settings.edge_growth if at_edge(t.box, settings.edge) else settings.growth] for t in tracks])
+
+
+def at_edge(box: BoxArray, edge: float) -> bool:
+    """Say whether a box lies within `edge` (a share of the frame) of the frame's border."""
+    return bool(box[:2].min() <= edge or box[2:].max() >= 1 - edge)

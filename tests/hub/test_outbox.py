@@ -165,16 +165,20 @@ def test_a_broker_outage_in_the_middle_loses_no_event_and_keeps_the_order(
 ) -> None:
     written = hub.record(300)
     hub.until(lambda: len(subscriber.messages()) >= 50)
+    # A killed broker takes along what it acknowledged and its subscribers had not read: let them read first.
+    hub.client.publish("soteira/porch/event/mark", b'{"id": "mark"}', qos=1)
+    subscriber.wait_for(lambda m: "mark" in ids(m))
     getattr(broker, end)()
     hub.until(lambda: not hub.client.connected)
     left_over = hub.journal.count_pending()
     assert left_over > 0
     written += hub.record(30)
     broker.start()
+    subscriber.wait_subscribed(2)
     hub.until_all_published()
-    seen = subscriber.wait_for(lambda m: set(ids(m)) == set(written))
-    assert first_seen(seen) == written
-    assert len(seen) <= len(written) + 2 * MAX_IN_FLIGHT  # only what was in flight may come again
+    seen = subscriber.wait_for(lambda m: set(ids(m)) >= set(written))
+    assert [i for i in first_seen(seen) if i != "mark"] == written
+    assert len(seen) <= len(written) + MAX_IN_FLIGHT + 1  # only what was in flight may come again
 
 
 def test_a_hub_that_restarts_goes_on_where_the_broker_had_acknowledged(
@@ -234,6 +238,7 @@ def test_an_event_that_was_in_flight_when_the_broker_froze_comes_late_not_on_the
     broker.kill()  # what the frozen broker had not read is gone with it
     hub.now += 3600
     broker.start()
+    subscriber.wait_subscribed(2)
     hub.until_all_published()
     seen = subscriber.wait_for(lambda m: len(m) >= 3)
     assert ids(seen) == written

@@ -297,6 +297,7 @@ def test_after_a_restart_of_the_broker_nothing_is_resent_by_the_client_itself(
     assert driver.client.publish("t", "refused", qos=1) is None
     broker.kill()
     broker.start()
+    subscriber.wait_subscribed(2)
     driver.until(lambda: driver.notices.count(Connected()) == 2)
     driver.publish_and_wait("t", "after")
     assert Acknowledged(lost) not in driver.notices
