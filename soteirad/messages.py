@@ -1,6 +1,7 @@
 """What travels through the pipe between a camera process and the hub, in both directions.
 
-Camera to hub: `Confirmed`, `Picture`, `CameraState`, `CameraStatus`, `Diagnostics`, `SourceFinished`.
+Camera to hub: `Confirmed`, `Picture`, `CameraState`, `CameraStatus`, `Diagnostics`, `SourceFinished`,
+`CameraFailed`.
 Hub to camera: `Committed`, `Stop`.
 """
 
@@ -56,6 +57,13 @@ class SourceFinished:
 
 
 @dataclass(frozen=True)
+class CameraFailed:
+    """The camera cannot be watched at all (its model is unusable); restarting would not help."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class Committed:
     """The journal holds these events: the camera may forget them."""
 
@@ -64,8 +72,8 @@ class Committed:
 
 @dataclass(frozen=True)
 class Stop:
-    """End now: close open visits, send what is left, exit."""
+    """End now: send what is left and exit. Open visits stay open in the journal; the next start closes them."""
 
 
-FromCamera = Confirmed | Picture | CameraState | CameraStatus | Diagnostics | SourceFinished
+FromCamera = Confirmed | Picture | CameraState | CameraStatus | Diagnostics | SourceFinished | CameraFailed
 ToCamera = Committed | Stop

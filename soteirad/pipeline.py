@@ -62,7 +62,8 @@ class Counters:
 class Analysis:
     """What gates 1 and 2 and the cadence said of one frame; `look` is the reason for a look or None.
 
-    `scene` is gate 2's last result, which may be of an earlier frame; `ms` holds each stage's own time.
+    `scene` is gate 2's last result, which may be of an earlier frame; `ms` holds each stage's own time; `closed` are the
+    visits that a gap in the stream ended before this frame.
     """
 
     frame: Frame
@@ -71,6 +72,8 @@ class Analysis:
     view: View
     look: Look | None
     ms: dict[str, float]
+    closed: tuple[Visit, ...] = ()
+    generation: int = 0
 
     def why(self) -> dict[str, Any]:
         """Return the evidence for an event's `why`."""
@@ -105,6 +108,7 @@ class Pipeline:
         self._last_scene = Scene(0.0, 1.0, False)
         self._last_view = View.SAME
         self._started: float | None = None
+        self._generation = 0
         self._last_time = float("-inf")
         self.moving = False
 
@@ -116,8 +120,11 @@ class Pipeline:
     def analyse(self, frame: Frame) -> Analysis:
         """Run gates 1 and 2 and the cadence on a frame."""
         self.counters.analysed += 1
-        if self._started is None or frame.time - self._last_time > self.GAP_S:
-            self.restart(frame.time)
+        closed: list[Visit] = []
+        if frame.time - self._last_time > self.GAP_S:
+            closed = self.restart("gap")
+        if self._started is None:
+            self._started = frame.time
         self._last_time = frame.time
         began = _time.perf_counter()
         motion = self._motion.step(frame.grey(self.settings.motion_lines))
@@ -134,7 +141,8 @@ class Pipeline:
         look = self._cadence.step(frame.time, motion.open, motion.ratio, ran and self._last_scene.open, needs)
         if self._last_view is View.DOUBTFUL and not self.settings.every_frame:
             look = None
-        return Analysis(frame, motion, self._last_scene, self._last_view, look, ms)
+        return Analysis(frame, motion, self._last_scene, self._last_view, look, ms,
+                        tuple(closed), self._generation)  # fmt: skip
 
     def begin_look(self, analysis: Analysis) -> None:
         """Note that the detector starts on this frame."""
@@ -144,27 +152,28 @@ class Pipeline:
         self.counters.looks[reason] = self.counters.looks.get(reason, 0) + 1
 
     def observe(self, analysis: Analysis, found: Detections) -> list[Visit]:
-        """Take a look's detections; returns the visits that begin or end."""
-        if self._last_view is View.DOUBTFUL:
+        """Take a look's detections; returns the visits that begin or end. A look from before a restart is void."""
+        if self._last_view is View.DOUBTFUL or analysis.generation != self._generation:
             return []
         kept, strong = self._filter.step(found)
         time = analysis.frame.time
         settling_in = self._started is not None and time - self._started < self.SETTLE_S
         return self.tracker.step(time, kept, strong, self._map.share, settling_in)
 
-    def restart(self, time: float) -> list[Visit]:
-        """Begin anew at media time `time`: what the next looks find is `present`. Returns the visits it closes."""
-        closed = self.tracker.close("scene_changed")
-        self._started = time
+    def restart(self, reason: str) -> list[Visit]:
+        """Begin anew with the next frame: what its looks find is `present`. Returns the visits that this closes."""
+        closed = self.tracker.close(reason)
+        self._started = None
+        self._generation += 1
         self._cadence.restart()
         return closed
 
-    def view_changed(self, analysis: Analysis) -> list[Visit]:
+    def view_changed(self) -> list[Visit]:
         """After an analysis with `View.CHANGED`: start over on the new view; returns the visits that it ends."""
         self._motion = self._new_motion()
         self._map = MotionMap()
         self._last_view = View.SAME
-        return self.restart(analysis.frame.time)
+        return self.restart("scene_changed")
 
     def _new_motion(self) -> MotionGate:
         s = self.settings

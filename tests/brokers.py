@@ -194,8 +194,8 @@ class Subscriber:
     def wait_subscribed(self, times: int) -> None:
         """Wait until the broker has confirmed the subscription this often: once for each (re)connection.
 
-        After `Mosquitto.kill` wait for it before anything is published: the killed broker may have had no time
-        to write the session down.
+        After `Mosquitto.kill` wait for it before anything is published: the killed broker may have had no
+        time to write the session down.
         """
         with self._changed:
             good = self._changed.wait_for(lambda: self._subscriptions >= times, START_TIMEOUT_S)

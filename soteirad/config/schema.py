@@ -40,6 +40,7 @@ from soteirad.config.values import (
     tracked_labels,
     untracked_text,
 )
+from soteirad.errors import ConfigError
 
 INHERITED = ("detector", "motion", "scene", "objects")
 
@@ -296,6 +297,15 @@ class Config(Section):
             return super().prepare(data)
         cameras = {name: _inherit(data, camera) for name, camera in data["cameras"].items()}
         return {**data, "cameras": cameras}
+
+
+def camera_from(data: Mapping[str, Any]) -> CameraConfig:
+    """Return a camera's configuration from plain data that comes from no file. Raises ConfigError."""
+    try:
+        return CameraConfig.model_validate(data)
+    except ValidationError as error:
+        problems = [".".join(map(str, e["loc"])) + f": {e['msg']}" for e in error.errors(include_input=False)]
+        raise ConfigError(problems) from None
 
 
 def json_schema() -> dict[str, Any]:

@@ -177,7 +177,7 @@ class Cadence:
         spike, self._was_spike = motion_open and (high or jump) and not self._was_spike, high or jump
         return spike
 
-    def _reason(self, time: float, spike: bool, scene_opened: bool, needs: TrackNeeds) -> Look | None:  # noqa: PLR0911, C901
+    def _reason(self, time: float, spike: bool, scene_opened: bool, needs: TrackNeeds) -> Look | None:  # noqa: PLR0911
         if self._every_frame:
             return Look.EVERY_FRAME
         if self._opening > 0 and self._opening_reason is Look.START:

@@ -196,7 +196,7 @@ class MqttClient:
         info = self._connection.publish(topic, payload, qos, retain)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             return None
-        return self._link.generation << _MID_BITS | info.mid
+        return info.mid
 
     def drop(self, reason: str) -> None:
         """Break the connection off; `step` then reports `Disconnected(reason)` and connects anew."""

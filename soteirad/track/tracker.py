@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from soteirad.detect.detection import Detections
-from soteirad.gates.cadence import TrackNeeds
 from soteirad.detect.nms import iou_matrix
+from soteirad.gates.cadence import TrackNeeds
 from soteirad.track.association import Pairs, covered, inside_share, match, nearness
 from soteirad.track.track import BoxArray, Track
 
@@ -199,9 +199,7 @@ class Tracker:
         visits, kept = [], []
         seen = [t for t in self.tracks if t.id in matched and t.confirmed]
         for track in self.tracks:
-            if track.id in matched:
-                kept.append(track)
-            elif (track.confirmed or track.born_present) and not self._gone(track, time, seen, evidence):
+            if track.id in matched or ((track.confirmed or track.born_present) and not self._gone(track, time, seen, evidence)):
                 kept.append(track)
             elif track.confirmed:
                 visits.append(self._visit(track, "left", "gone"))

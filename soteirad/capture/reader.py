@@ -1,0 +1,78 @@
+"""The reader thread of a live source: connects, reads, reconnects with backoff."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+
+from soteirad.capture.clock import Clock, SystemClock
+from soteirad.capture.frame import Frame
+from soteirad.capture.source import Source
+from soteirad.errors import SourceError
+
+
+class Backoff:
+    """Exponential delays from `first` to `last` seconds with up to 25 % of jitter."""
+
+    def __init__(self, first: float = 1.0, last: float = 30.0, rng: random.Random | None = None) -> None:
+        self._first = first
+        self._last = last
+        self._failures = 0
+        self._rng = rng or random.Random()  # noqa: S311 - spreads retries, hides nothing
+
+    def reset(self) -> None:
+        """Begin with the first delay again."""
+        self._failures = 0
+
+    def next(self) -> float:
+        """Return the next delay in seconds."""
+        delay = min(self._last, self._first * 2.0 ** min(self._failures, 16))
+        self._failures += 1
+        return delay * (1.0 + 0.25 * self._rng.random())
+
+
+class Reader:
+    """`run` keeps the source open until `stop` is set; `run_once` reads it until it fails.
+
+    `on_frame` gets every frame, `on_online` is called with the first one of each connection, `on_offline` with the
+    reason each time that a connection ends or fails. All of them run on the reader's thread.
+    """
+
+    def __init__(self, make_source: Callable[[], Source], on_frame: Callable[[Frame], None],
+                 on_online: Callable[[], None], on_offline: Callable[[str], None], stop: threading.Event,
+                 clock: Clock | None = None) -> None:  # fmt: skip
+        self._make_source = make_source
+        self._on_frame = on_frame
+        self._on_online = on_online
+        self._on_offline = on_offline
+        self._stop = stop
+        self._clock = clock or SystemClock()
+        self._backoff = Backoff()
+
+    def run(self) -> None:
+        """Read until `stop` is set, reconnecting after each failure."""
+        while not self._stop.is_set():
+            try:
+                self.run_once()
+            except SourceError as error:
+                if self._stop.is_set():
+                    return
+                self._on_offline(str(error))
+            self._clock.wait(self._stop, self._backoff.next())
+
+    def run_once(self) -> None:
+        """Connect and read until the source fails. Raises SourceError."""
+        source = self._make_source()
+        try:
+            source.open()
+            first = True
+            while not self._stop.is_set():
+                frame = source.read()
+                if first:
+                    self._backoff.reset()
+                    self._on_online()
+                    first = False
+                self._on_frame(frame)
+        finally:
+            source.close()

@@ -1,0 +1,1 @@
+"""The hub process: supervisor, journal, outbox."""

@@ -1,0 +1,67 @@
+"""The gate thread's mailbox: the latest frame, detector results, and what the reader has to say."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+
+from soteirad.capture.frame import Frame
+from soteirad.watch import LookResult
+
+
+@dataclass(frozen=True)
+class SourceOnline:
+    """The reader connected and frames come."""
+
+
+@dataclass(frozen=True)
+class SourceOffline:
+    """The reader lost the source, or did not get it."""
+
+    reason: str
+
+
+Mail = Frame | LookResult | SourceOnline | SourceOffline
+
+
+class Mailbox:
+    """Holds the newest frame only (older ones are counted as `dropped`), and everything else in order."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._frame: Frame | None = None
+        self._others: deque[LookResult | SourceOnline | SourceOffline] = deque()
+        self.dropped = 0
+        self.received = 0
+
+    def put_frame(self, frame: Frame) -> None:
+        """Replace the frame that waits."""
+        with self._changed:
+            self.received += 1
+            self.dropped += self._frame is not None
+            self._frame = frame
+            self._changed.notify()
+
+    def put(self, mail: LookResult | SourceOnline | SourceOffline) -> None:
+        """Add a message; messages come before frames. A lost source takes the frame that waits with it."""
+        with self._changed:
+            if isinstance(mail, SourceOffline):
+                self._frame = None
+            self._others.append(mail)
+            self._changed.notify()
+
+    def wake(self) -> None:
+        """Let `take` return early."""
+        with self._changed:
+            self._changed.notify()
+
+    def take(self, timeout: float) -> Mail | None:
+        """Return the next message or the newest frame; None after `timeout` seconds or a `wake`."""
+        with self._changed:
+            if not self._others and self._frame is None:
+                self._changed.wait(timeout)
+            if self._others:
+                return self._others.popleft()
+            frame, self._frame = self._frame, None
+            return frame

@@ -1,0 +1,47 @@
+"""Signals: handlers only set a flag and wake the loop; a second signal ends the process at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import FrameType
+
+
+class Signals:
+    """SIGTERM and SIGINT ask for the end. `fileno` becomes readable whenever the loop has something to do."""
+
+    def __init__(self) -> None:
+        self.stop = False
+        self._reader = -1
+        self._writer = -1
+
+    def install(self) -> None:
+        """Take over SIGTERM and SIGINT; call it from the main thread."""
+        self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._handle)
+
+    def fileno(self) -> int:
+        """The file descriptor to wait on."""
+        return self._reader
+
+    def wake(self) -> None:
+        """Make the loop turn; may be called from any thread."""
+        try:
+            os.write(self._writer, b"\0")
+        except (BlockingIOError, OSError):
+            pass  # the pipe is full, so the loop will wake anyway
+
+    def drain(self) -> None:
+        """Forget what woke the loop."""
+        try:
+            while os.read(self._reader, 4096):
+                pass
+        except BlockingIOError:
+            pass
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self.stop:
+            os._exit(128 + number)
+        self.stop = True
+        self.wake()

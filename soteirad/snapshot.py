@@ -1,0 +1,47 @@
+"""Snapshots: the frame that confirmed an object, with its box, as a JPEG of limited size."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+
+from soteirad.capture.frame import Frame
+from soteirad.errors import StorageError
+from soteirad.event import Event
+
+MAX_WIDTH = 1280
+MAX_BYTES = 200_000
+QUALITIES = (85, 70, 55, 40)
+_COLOUR = (80, 220, 60)  # BGR
+
+
+def make_snapshot(frame: Frame, event: Event) -> bytes:
+    """Return a JPEG of the frame, at most 1280 pixels wide and about 200 kB, with the event's box and label."""
+    scale = min(1.0, MAX_WIDTH / frame.width)
+    picture = frame.bgr(round(frame.width * scale), round(frame.height * scale))
+    if event.box is not None:
+        x1, y1, x2, y2 = (round(v * scale) for v in event.box)
+        cv2.rectangle(picture, (x1, y1), (x2, y2), _COLOUR, 2)
+        text = f"{event.label} {event.confidence:.0%}"
+        cv2.putText(picture, text, (x1 + 4, max(y1 - 6, 16)), cv2.FONT_HERSHEY_SIMPLEX, 0.6, _COLOUR, 2, cv2.LINE_AA)
+    for quality in QUALITIES:
+        jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+        if len(jpeg) <= MAX_BYTES:
+            break
+    return jpeg
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that it is there whole or not at all, power cuts included. Raises StorageError."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written: {error.strerror}") from error

@@ -1,0 +1,1 @@
+"""Tools: what an owner runs by hand."""

@@ -1,0 +1,58 @@
+"""What `check` looks at, and the settings that `replay` uses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from soteirad.assembly import check_model
+from soteirad.config import CameraConfig, Config, load_config
+from soteirad.config.schema import camera_from
+from soteirad.errors import ConfigError, ModelError, SoteiraError
+
+
+def check_config(path: Path) -> Config:
+    """Load the configuration and check each camera's model, model file and labels. Raises ConfigError."""
+    config = load_config(path)
+    problems = []
+    for name, camera in config.cameras.items():
+        try:
+            check_model(camera)
+        except ModelError as error:
+            problems.append(f"{path}: cameras.{name}: {error}")
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def replay_camera(clip: Path, config: Path | None, camera: str | None, speed: str,
+                  overrides: dict[str, Any]) -> tuple[str, CameraConfig]:  # fmt: skip
+    """Return a camera name and settings that play `clip`: of a configured camera, or the defaults.
+
+    `overrides` may hold `fps`, `track` and `min_area`; None means unchanged. Raises ConfigError or SoteiraError.
+    """
+    base: dict[str, Any] = {}
+    name = camera or "replay"
+    if config is not None:
+        loaded = load_config(config)
+        name = camera or next(iter(loaded.cameras))
+        if name not in loaded.cameras:
+            raise SoteiraError(f"{config}: there is no camera '{name}': it has {', '.join(loaded.cameras)}")
+        base = loaded.cameras[name].model_dump(exclude_unset=True)
+    elif camera is not None:
+        raise SoteiraError("--camera names a camera of a configuration: give its file with --config")
+    base |= {"source": str(clip), "speed": _speed(speed), "enabled": True}
+    if overrides.get("fps") is not None:
+        base["fps"] = overrides["fps"]
+    objects = {k: v for k, v in overrides.items() if k != "fps" and v is not None}
+    base["objects"] = {**base.get("objects", {}), **objects}
+    return name, camera_from(base)
+
+
+def _speed(text: str) -> float | str:
+    if text == "max":
+        return "max"
+    try:
+        return float(text)
+    except ValueError:
+        raise SoteiraError(f"--speed {text}: use a number such as 1 or 10, or max") from None

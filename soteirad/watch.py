@@ -1,0 +1,151 @@
+"""One camera's watch: pipeline, detector and reporter together, from frame to events.
+
+`step` does it all at once, as files want it. A live camera takes it apart: `analyse` on the gate thread, `detect` on
+the detector's, `conclude` on the gate thread again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from soteirad.assembly import check_model, make_detector, pipeline_settings, zones
+from soteirad.capture.frame import Frame
+from soteirad.config import CameraConfig
+from soteirad.detect.detection import Detections
+from soteirad.event import Event
+from soteirad.gates.view import View
+from soteirad.pipeline import Analysis, Pipeline, label_counts
+from soteirad.report import MakeId, Reporter
+from soteirad.track.tracker import Visit
+
+
+@dataclass(frozen=True)
+class LookResult:
+    """What the detector found in an analysed frame, and how long the frame waited for it and was detected."""
+
+    analysis: Analysis
+    found: Detections
+    wait_ms: float
+    detect_ms: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A confirmed event and the frame to make its snapshot of, if it names one."""
+
+    event: Event
+    frame: Frame
+
+
+class CameraWatch:
+    """Watches one camera; all but `detect` belongs to one thread."""
+
+    RECENT = 500
+    """Latencies kept for percentiles."""
+
+    def __init__(self, name: str, camera: CameraConfig, make_id: MakeId, snapshots: bool = True,
+                 every_frame: bool = False) -> None:  # fmt: skip
+        card = check_model(camera)
+        self._camera = camera
+        self._names = card.class_names
+        self._snapshots = snapshots
+        self._detector = make_detector(camera, card)
+        self.pipeline = Pipeline(pipeline_settings(camera, card, every_frame))
+        rate = 1.0 if camera.live or camera.speed == "max" else float(camera.speed)
+        self._reporter = Reporter(name, card.class_names, zones(camera), make_id, rate, not camera.live)
+        self._last_frame: Frame | None = None
+        self.latencies_ms: deque[float] = deque(maxlen=self.RECENT)
+        self.stage_ms: dict[str, deque[float]] = {}
+        self.events = 0
+
+    def load(self) -> None:
+        """Load the model. Raises ModelError."""
+        self._detector.load()
+
+    def close(self) -> None:
+        """Free the model."""
+        self._detector.close()
+
+    def step(self, frame: Frame) -> list[Outcome]:
+        """Take a frame through all gates; returns what was confirmed."""
+        if not self.pipeline.wants(frame):
+            return []
+        analysis, outcomes = self.analyse(frame)
+        if analysis.look is not None:
+            self.pipeline.begin_look(analysis)
+            outcomes += self.conclude(self.detect(analysis))
+        return outcomes
+
+    def analyse(self, frame: Frame) -> tuple[Analysis, list[Outcome]]:
+        """Run gates 1 and 2 on a frame that the pipeline wants; returns also what a changed view or a gap confirms."""
+        self._last_frame = frame
+        analysis = self.pipeline.analyse(frame)
+        self._time_stages({"decode": frame.decode_ms, **analysis.ms})
+        outcomes = [self._visit(v, analysis) for v in analysis.closed]
+        if analysis.view is View.CHANGED:
+            closed = self.pipeline.view_changed()
+            why = {**analysis.why(), "closed_tracks": [v.track_id for v in closed]}
+            event = self._reporter.camera_event("scene_changed", frame.captured, frame.time, why)
+            outcomes.append(self._outcome(event, frame))
+        return analysis, outcomes
+
+    def detect(self, analysis: Analysis) -> LookResult:
+        """Run the detector on an analysed frame; the one method for another thread."""
+        began = time.monotonic()
+        frame = analysis.frame
+        spent = frame.received + (sum(analysis.ms.values())) / 1000
+        found = self._detector.detect(frame.bgr(*self._detector.picture_size(frame.width, frame.height)))
+        ended = time.monotonic()
+        return LookResult(analysis, found, max(0.0, began - spent) * 1000, (ended - began) * 1000)
+
+    def conclude(self, result: LookResult) -> list[Outcome]:
+        """Give the detector's result to the tracker; returns what it confirms."""
+        analysis = result.analysis
+        visits = self.pipeline.observe(analysis, result.found)
+        total = (time.monotonic() - analysis.frame.received) * 1000 + analysis.frame.decode_ms
+        self.latencies_ms.append(total)
+        self._time_stages({"wait": result.wait_ms, "detect": result.detect_ms})
+        latency = {"decode": analysis.frame.decode_ms, **analysis.ms, "wait": result.wait_ms,
+                   "detect": result.detect_ms, "total": total}  # fmt: skip
+        return [self._visit(v, analysis, latency) for v in visits]
+
+    def end(self, reason: str) -> list[Outcome]:
+        """Close the open visits with `reason`: the source ended or was lost."""
+        frame = self._last_frame
+        visits = self.pipeline.restart(reason)
+        if frame is None:
+            return []
+        return [self._outcome(self._reporter.visit(v, frame, {}, {}), frame) for v in visits]
+
+    def source_event(self, restored: bool, captured: float, reason: str) -> Event:
+        """Return the event that says that the source was lost or came back at `captured` (seconds since the epoch)."""
+        kind: Any = "source_restored" if restored else "source_lost"
+        self.events += 1
+        return self._reporter.camera_event(kind, captured, 0.0, {"reason": reason})
+
+    def state(self) -> dict[str, Any]:
+        """Return the `<camera>/state` payload."""
+        camera, labels = self._camera, self._camera.objects.track
+        return {
+            "motion": self.pipeline.moving,
+            "objects": label_counts(self.pipeline.tracker, labels, self._names),
+            "enabled": True,
+            "motion_threshold": camera.motion.threshold,
+            "min_score": camera.objects.min_score,
+        }
+
+    def _visit(self, visit: Visit, analysis: Analysis, latency_ms: dict[str, float] | None = None) -> Outcome:
+        picture = self._snapshots and visit.kind != "left"
+        event = self._reporter.visit(visit, analysis.frame, analysis.why(), latency_ms or {}, picture)
+        return self._outcome(event, analysis.frame)
+
+    def _outcome(self, event: Event, frame: Frame) -> Outcome:
+        self.events += 1
+        return Outcome(event, frame)
+
+    def _time_stages(self, ms: dict[str, float]) -> None:
+        for stage, value in ms.items():
+            self.stage_ms.setdefault(stage, deque(maxlen=self.RECENT)).append(value)
