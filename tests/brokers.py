@@ -26,9 +26,7 @@ def mosquitto_program() -> str:
     """Return the path of mosquitto; skip the test that asks if it is not installed."""
     found = shutil.which("mosquitto") or shutil.which("mosquitto", path=_SBIN)
     if found is None:
-        reason = (
-            "mosquitto is not installed: nothing was tested against a real broker (apt install mosquitto)"
-        )
+        reason = "mosquitto is not installed: nothing was tested against a real broker (apt install mosquitto)"
         print(f"SKIPPED: {reason}")  # noqa: T201 - seen with -rA; the reason itself with -ra
         pytest.skip(reason)
     return found
@@ -216,9 +214,7 @@ class Subscriber:
             pytest.fail(f"not seen within {timeout} s; {len(seen)} messages arrived, the last:\n{tail}")
         return seen
 
-    def _on_connect(
-        self, client: paho.Client, _userdata: object, _flags: object, code: object, _p: object
-    ) -> None:
+    def _on_connect(self, client: paho.Client, _userdata: object, _flags: object, code: object, _p: object) -> None:
         if not getattr(code, "is_failure", True):
             client.subscribe(self._topic, qos=1)
 

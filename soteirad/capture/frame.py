@@ -59,7 +59,7 @@ class Frame:
         # FFmpeg's area scaler averages what it drops, as the training pipeline's resize of photographs nearly does.
         flags: Any = "AREA" if width < self.width else "BILINEAR"
         scaled = self.video.reformat(width=width, height=height, format="bgr24", interpolation=flags)
-        picture: Picture = scaled.to_ndarray()
+        picture: Picture = np.asarray(scaled.to_ndarray(), np.uint8)
         if self.privacy:
             picture[polygon_mask(self.privacy, width, height) > 0] = 0
         return picture
@@ -69,11 +69,13 @@ class Frame:
         height, width = luma.shape
         if height <= lines:
             return luma
-        return cv2.resize(luma, (max(1, round(width * lines / height)), lines), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(luma, (max(1, round(width * lines / height)), lines), interpolation=cv2.INTER_AREA)
+        return np.asarray(small, np.uint8)
 
     def _luma(self) -> Picture:
         if self.video.format.name not in _PLANAR_LUMA:
-            return self.video.reformat(format="gray").to_ndarray()
+            return np.asarray(self.video.reformat(format="gray").to_ndarray(), np.uint8)
         plane = self.video.planes[0]
-        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
-        return rows[: self.height, : self.width]
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+        luma: Picture = rows[: self.height, : self.width]
+        return luma

@@ -19,7 +19,7 @@ class Backoff:
         self._first = first
         self._last = last
         self._failures = 0
-        self._rng = rng or random.Random()  # noqa: S311 - spreads retries, hides nothing
+        self._rng = rng or random.Random()
 
     def reset(self) -> None:
         """Begin with the first delay again."""

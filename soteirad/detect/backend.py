@@ -34,7 +34,7 @@ def create_backend(card: ModelCard, name: str = "auto", threads: int = 1) -> Bac
     `auto` is ONNX Runtime on the CPU, which runs on every platform that Soteira is installed on.
     """
     if name in ("auto", "onnx"):
-        from soteirad.detect.onnx_backend import OnnxBackend  # noqa: PLC0415 - 36 MB that other backends do not need
+        from soteirad.detect.onnx_backend import OnnxBackend
 
         return OnnxBackend(card, threads)
     raise ModelError(f"there is no detector backend '{name}': use auto or onnx")

@@ -27,7 +27,7 @@ class Letterbox:
     def to_frame(self, boxes: FloatArray) -> FloatArray:
         """Turn boxes (n, 4) in pixels of the input into fractions of the frame, clipped to it."""
         size = np.array([self.width, self.height, self.width, self.height], np.float32)
-        return np.clip(boxes / size, 0.0, 1.0).astype(np.float32, copy=False)
+        return np.asarray(np.clip(boxes / size, 0.0, 1.0), np.float32)
 
 
 class InputBuffer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -57,12 +58,12 @@ class MotionGate:
         """Analyse the next frame, a uint8 luma picture (height, width); a new size starts a new background."""
         if grey.shape != self._shape:
             self._resize(grey.shape)
-        changed: Mask = self._model.apply(grey, learningRate=1.0 if self._frames == 0 else -1.0)
+        changed = _mask(self._model.apply(grey, learningRate=1.0 if self._frames == 0 else -1.0))
         self._frames += 1
         if self._frames <= self.WARM_UP_FRAMES:
             return Motion(0.0, 0.0, False, np.zeros_like(changed))
-        changed = cv2.dilate(cv2.erode(changed, self._small), self._large)
-        counted = changed if self._ignored is None else cv2.bitwise_and(changed, self._ignored)
+        changed = _mask(cv2.dilate(cv2.erode(changed, self._small), self._large))
+        counted = changed if self._ignored is None else _mask(cv2.bitwise_and(changed, self._ignored))
         ratio = cv2.countNonZero(counted) / self._area
         blob = largest_blob(counted) / self._area if self.min_blob < ratio < self.threshold else 0.0
         return Motion(ratio, blob, ratio >= self.threshold or blob > self.min_blob, changed)
@@ -73,7 +74,7 @@ class MotionGate:
         height, width = shape
         self._ignored = None
         if self._masks:
-            self._ignored = cv2.bitwise_not(polygon_mask(self._masks, width, height))
+            self._ignored = _mask(cv2.bitwise_not(polygon_mask(self._masks, width, height)))
         self._area = max(1, height * width if self._ignored is None else cv2.countNonZero(self._ignored))
 
 
@@ -81,6 +82,11 @@ def largest_blob(mask: Mask) -> int:
     """Return the pixel count of the largest 8-connected region of a uint8 mask."""
     count, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     return int(stats[1:, cv2.CC_STAT_AREA].max()) if count > 1 else 0
+
+
+def _mask(array: Any) -> Mask:
+    """Give OpenCV's result the type that it has."""
+    return np.asarray(array, np.uint8)
 
 
 class MotionMap:

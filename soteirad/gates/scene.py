@@ -21,7 +21,7 @@ def histogram(bgr: Colour) -> NDArray[np.float32]:
     """Return the 32x32 hue-saturation histogram of a uint8 BGR picture as shares of its pixels, shape (1024,)."""
     hsv = cv2.cvtColor(bgr, cv2.COLOR_BGR2HSV)
     counts = cv2.calcHist([hsv], [0, 1], None, [HISTOGRAM_BINS, HISTOGRAM_BINS], [0, 180, 0, 256])
-    return (counts.reshape(-1) / max(1, bgr.shape[0] * bgr.shape[1])).astype(np.float32)
+    return np.asarray(counts.reshape(-1) / max(1, bgr.shape[0] * bgr.shape[1]), np.float32)
 
 
 def cosine_distance(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
@@ -67,7 +67,7 @@ def ssim(a: Grey, b: Grey) -> float:
 
 def _blur(image: NDArray[np.float32]) -> NDArray[np.float32]:
     size = 2 * SSIM_RADIUS + 1
-    blurred = cv2.GaussianBlur(image, (size, size), SSIM_SIGMA)
+    blurred: NDArray[np.float32] = np.asarray(cv2.GaussianBlur(image, (size, size), SSIM_SIGMA), np.float32)
     return blurred[SSIM_RADIUS:-SSIM_RADIUS, SSIM_RADIUS:-SSIM_RADIUS]
 
 

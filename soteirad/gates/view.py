@@ -56,7 +56,8 @@ class ViewWatch:
 
     def step(self, grey: Grey, time: float) -> View:
         """Judge a luma picture at media time `time` (seconds); after CHANGED it is the new reference."""
-        seen = _Tiles.of(cv2.resize(grey, (self.WIDTH, self.HEIGHT), interpolation=cv2.INTER_AREA), self.TILE)
+        small = cv2.resize(grey, (self.WIDTH, self.HEIGHT), interpolation=cv2.INTER_AREA)
+        seen = _Tiles.of(np.asarray(small, np.uint8), self.TILE)
         if self._reference is None:
             return self._renew(seen, time)
         lost, changed = self._compare(self._reference, seen)

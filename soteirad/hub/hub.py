@@ -37,9 +37,9 @@ from soteirad.uplink import read_spool
 
 logger = logging.getLogger(__name__)
 
-CAMERA_STOP_S = 2.5
-FLUSH_S = 0.7
-MQTT_STOP_S = 0.7
+CAMERA_STOP_S = 2.0
+FLUSH_S = 0.5
+MQTT_STOP_S = 0.5
 """Together the end takes under 5 seconds."""
 PRUNE_EVERY_S = 3600.0
 UNTIL_END_FLUSH_S = 30.0

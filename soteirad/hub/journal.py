@@ -145,8 +145,7 @@ class Journal:
     def pending(self, limit: int, after_seq: int = 0) -> list[JournalEntry]:
         """Return up to `limit` unpublished entries with a higher seq than `after_seq`, in journal order."""
         rows = self._rows(
-            "SELECT seq, payload, recorded_at FROM events"
-            " WHERE published_at IS NULL AND seq > ? ORDER BY seq LIMIT ?",
+            "SELECT seq, payload, recorded_at FROM events WHERE published_at IS NULL AND seq > ? ORDER BY seq LIMIT ?",
             (after_seq, limit),
         )
         return [JournalEntry(seq, self._parse(payload), recorded_at) for seq, payload, recorded_at in rows]
@@ -223,8 +222,7 @@ class Journal:
         payload = json.dumps(event.payload(), separators=(",", ":"))
         now = self._clock()
         inserted = db.execute(
-            "INSERT OR IGNORE INTO events (id, camera, event_type, recorded_at, payload)"
-            " VALUES (?, ?, ?, ?, ?)",
+            "INSERT OR IGNORE INTO events (id, camera, event_type, recorded_at, payload) VALUES (?, ?, ?, ?, ?)",
             (event.id, event.camera, event.event_type, now, payload),
         ).rowcount
         if not inserted:
@@ -282,9 +280,7 @@ class Journal:
         return StorageError(f"{self._path}: {text}: {remedy}")
 
 
-def _close_visits(
-    db: sqlite3.Connection, event: Event, now: float, reason: str, track_id: int | None
-) -> None:
+def _close_visits(db: sqlite3.Connection, event: Event, now: float, reason: str, track_id: int | None) -> None:
     """Close the open visit of one track of the event's camera, or all of them."""
     db.execute(
         "UPDATE visits SET closed_by = ?, closed_at = ?, reason = ?"

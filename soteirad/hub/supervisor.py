@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import multiprocessing
 import time
@@ -77,10 +78,8 @@ class CameraProcess:
     def send(self, message: ToCamera) -> None:
         """Send to the camera; a camera that is gone is noticed by `receive`."""
         if self.connection is not None:
-            try:
+            with contextlib.suppress(OSError):
                 self.connection.send(message)
-            except OSError:
-                pass
 
     def ended(self, restart: bool) -> None:
         """Clean up after the process closed its pipe, and plan its restart."""

@@ -145,7 +145,7 @@ class MqttClient:
         self._topics = topics
         self._on_wake = on_wake
         self._keepalive = keepalive
-        self._rng = rng or random.Random()  # noqa: S311 - spreads retries, hides nothing
+        self._rng = rng or random.Random()
         self._reports: queue.SimpleQueue[_Report] = queue.SimpleQueue()
         self._running = False
         self._connected = False
@@ -196,7 +196,7 @@ class MqttClient:
         info = self._connection.publish(topic, payload, qos, retain)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             return None
-        return info.mid
+        return self._link.generation << _MID_BITS | info.mid
 
     def drop(self, reason: str) -> None:
         """Break the connection off; `step` then reports `Disconnected(reason)` and connects anew."""

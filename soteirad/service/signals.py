@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from types import FrameType
@@ -17,7 +18,9 @@ class Signals:
 
     def install(self) -> None:
         """Take over SIGTERM and SIGINT; call it from the main thread."""
-        self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._reader, self._writer = os.pipe()
+        for end in (self._reader, self._writer):
+            os.set_blocking(end, False)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._handle)
 
@@ -27,18 +30,14 @@ class Signals:
 
     def wake(self) -> None:
         """Make the loop turn; may be called from any thread."""
-        try:
+        with contextlib.suppress(OSError):  # a full pipe wakes the loop anyway
             os.write(self._writer, b"\0")
-        except (BlockingIOError, OSError):
-            pass  # the pipe is full, so the loop will wake anyway
 
     def drain(self) -> None:
         """Forget what woke the loop."""
-        try:
+        with contextlib.suppress(BlockingIOError):
             while os.read(self._reader, 4096):
                 pass
-        except BlockingIOError:
-            pass
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self.stop:

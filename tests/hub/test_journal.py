@@ -118,9 +118,7 @@ def test_publishing_is_remembered_with_its_topic(journal: Journal, tmp_path: Pat
     assert again.count_pending() == 0
     again.close()
     with raw(tmp_path / "journal.db") as db:
-        assert db.execute("SELECT published_at, topic FROM events").fetchall() == [
-            (T0, "soteira/porch/event/late")
-        ]
+        assert db.execute("SELECT published_at, topic FROM events").fetchall() == [(T0, "soteira/porch/event/late")]
 
 
 def test_a_seq_is_never_used_twice_even_after_pruning_everything(journal: Journal, clock: Clock) -> None:
@@ -181,9 +179,7 @@ def test_a_visit_whose_left_was_lost_gives_way_to_a_new_one_with_the_same_track(
     assert journal.open_visits() == [second]
 
 
-def test_prune_removes_published_events_by_age_and_does_not_count_them(
-    journal: Journal, clock: Clock
-) -> None:
+def test_prune_removes_published_events_by_age_and_does_not_count_them(journal: Journal, clock: Clock) -> None:
     journal.append([make("left", n) for n in range(3)])
     journal.mark_published({e.seq: "t" for e in journal.pending(2)})
     clock.now += 5 * DAY

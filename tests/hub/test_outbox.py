@@ -117,9 +117,7 @@ def first_seen(messages: list[Received]) -> list[str]:
     return list(dict.fromkeys(ids(messages)))
 
 
-def test_events_are_published_in_journal_order_compact_and_not_retained(
-    hub: Hub, subscriber: Subscriber
-) -> None:
+def test_events_are_published_in_journal_order_compact_and_not_retained(hub: Hub, subscriber: Subscriber) -> None:
     written = hub.record(3 * MAX_IN_FLIGHT)
     hub.until_all_published()
     seen = subscriber.wait_for(lambda m: len(m) == len(written))

@@ -50,7 +50,7 @@ class Driver:
             topics=Topics(prefix),
             on_wake=self.woken.set,
             keepalive=keepalive,
-            rng=random.Random(1),  # noqa: S311
+            rng=random.Random(1),
         )
 
     def turn(self) -> None:
@@ -87,6 +87,10 @@ def driver(broker: Mosquitto) -> Iterator[Driver]:
     driver.client.stop(2.0)
 
 
+def network_threads() -> list[threading.Thread]:
+    return [t for t in threading.enumerate() if "soteirad-soteira" in t.name]
+
+
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [r.getMessage() for r in caplog.records if r.name == "soteirad.mqtt"]
 
@@ -107,9 +111,7 @@ def test_a_published_message_is_acknowledged_with_its_own_token(broker: Mosquitt
     tokens = [driver.client.publish("t", f"{n}", qos=1, retain=False) for n in range(200)]
     driver.until(lambda: len(driver.notices) == 201)
     assert driver.notices == [Connected(), *(Acknowledged(t) for t in tokens if t is not None)]
-    assert [m.payload for m in subscriber.wait_for(lambda m: len(m) == 200)] == [
-        b"%d" % n for n in range(200)
-    ]
+    assert [m.payload for m in subscriber.wait_for(lambda m: len(m) == 200)] == [b"%d" % n for n in range(200)]
     subscriber.stop()
 
 
@@ -122,7 +124,9 @@ def test_stop_leaves_a_retained_offline_and_no_thread(broker: Mosquitto, driver:
     (message,) = late.wait_for(lambda m: len(m) == 1)
     assert (message.topic, message.payload, message.retain) == (STATUS, b"offline", True)
     late.stop()
-    assert not [t for t in threading.enumerate() if "soteirad-soteira" in t.name]
+    for thread in network_threads():
+        thread.join(10.0)
+    assert not network_threads()
 
 
 def test_stop_hands_over_what_was_acknowledged_meanwhile(driver: Driver) -> None:
@@ -140,6 +144,9 @@ def test_stop_returns_although_the_broker_is_frozen(broker: Mosquitto, driver: D
     stopper.start()
     assert stopped.wait(20.0)
     assert not driver.client.connected
+    for thread in network_threads():
+        thread.join(10.0)
+    assert not network_threads()
     broker.thaw()
 
 
@@ -170,9 +177,7 @@ def test_a_killed_daemon_is_announced_offline_by_its_last_will(broker: Mosquitto
         "threading.Event().wait()\n"
     )
     root = str(Path(soteirad.__file__).parent.parent)
-    daemon = subprocess.Popen(
-        [sys.executable, "-c", code, str(broker.port)], env={**os.environ, "PYTHONPATH": root}
-    )
+    daemon = subprocess.Popen([sys.executable, "-c", code, str(broker.port)], env={**os.environ, "PYTHONPATH": root})
     subscriber.wait_for(lambda m: [x.payload for x in m] == [b"online"])
     daemon.kill()
     daemon.wait()
@@ -237,9 +242,7 @@ def test_a_closed_port_is_retried_with_one_log_line_until_the_broker_is_there(
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b"])
-def test_a_host_that_cannot_be_resolved_is_retried_and_told_once(
-    host: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_host_that_cannot_be_resolved_is_retried_and_told_once(host: str, caplog: pytest.LogCaptureFixture) -> None:
     driver = Driver(host, 1883)
     attempts: set[float] = set()
     driver.client.start()
@@ -263,7 +266,7 @@ def test_retries_back_off_from_one_second_to_thirty() -> None:
         password=None,
         topics=TOPICS,
         on_wake=lambda: None,
-        rng=random.Random(7),  # noqa: S311
+        rng=random.Random(7),
     )
     client.start()
     now, delays = 1000.0, []
@@ -329,9 +332,7 @@ def test_a_frozen_broker_is_noticed_by_its_silence(broker: Mosquitto) -> None:
     driver.client.stop(2.0)
 
 
-def test_each_transition_is_one_log_line(
-    broker: Mosquitto, driver: Driver, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_each_transition_is_one_log_line(broker: Mosquitto, driver: Driver, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "soteirad.mqtt")
     broker.stop()
     driver.until(lambda: len(lines(caplog)) >= 2)
