@@ -105,7 +105,7 @@ class MotionMap:
         if motion.ratio > 0 or motion.blob > 0:
             self._last[motion.changed > 0] = time
 
-    def share(self, box: Sequence[float], since: float) -> float:
+    def share(self, box: NDArray[np.float32], since: float) -> float:
         """Return the share of the box (x1, y1, x2, y2, fractions of the frame) that changed after `since`."""
         height, width = self._last.shape
         x1, y1 = int(box[0] * width), int(box[1] * height)
