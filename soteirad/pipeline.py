@@ -109,6 +109,7 @@ class Pipeline:
         self._last_view = View.SAME
         self._started: float | None = None
         self._generation = 0
+        self._triggers: dict[int, str] = {}
         self._last_time = float("-inf")
         self.moving = False
 
@@ -158,7 +159,15 @@ class Pipeline:
         kept, strong = self._filter.step(found)
         time = analysis.frame.time
         settling_in = self._started is not None and time - self._started < self.SETTLE_S
-        return self.tracker.step(time, kept, strong, self._map.share, settling_in)
+        visits = self.tracker.step(time, kept, strong, self._map.share, settling_in)
+        reason = analysis.look.value if analysis.look else "none"
+        known = {t.id for t in self.tracker.tracks} | {v.track_id for v in visits}
+        self._triggers = {i: self._triggers.get(i, reason) for i in known}
+        return visits
+
+    def trigger(self, visit: Visit) -> str | None:
+        """Return why the look that first saw the visit's object was made."""
+        return self._triggers.get(visit.track_id)
 
     def restart(self, reason: str) -> list[Visit]:
         """Begin anew with the next frame: what its looks find is `present`. Returns the visits that this closes."""

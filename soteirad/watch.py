@@ -139,7 +139,10 @@ class CameraWatch:
 
     def _visit(self, visit: Visit, analysis: Analysis, latency_ms: dict[str, float] | None = None) -> Outcome:
         picture = self._snapshots and visit.kind != "left"
-        event = self._reporter.visit(visit, analysis.frame, analysis.why(), latency_ms or {}, picture)
+        why = analysis.why()
+        if visit.kind != "left":
+            why["trigger"] = self.pipeline.trigger(visit) or why["trigger"]
+        event = self._reporter.visit(visit, analysis.frame, why, latency_ms or {}, picture)
         return self._outcome(event, analysis.frame)
 
     def _outcome(self, event: Event, frame: Frame) -> Outcome:
