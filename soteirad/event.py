@@ -22,6 +22,7 @@ class Event:
 
     `time` is the capture time of the frame that the event speaks of, in UTC with milliseconds: for `entered` and
     `present` the frame that confirmed the object, for `left` the last frame in which it was seen.
+    `confirmed` is when that was sure, where it differs (`left`): what counts as late is measured from it.
     `media_time` is set for files only: seconds since the clip's first frame.
     `why` says what led to it; for `left` it holds `reason`: gone | restart | source_ended | source_lost.
     """
@@ -30,6 +31,7 @@ class Event:
     event_type: EventType
     camera: str
     time: str
+    confirmed: str | None = None
     label: str | None = None
     track_id: int | None = None
     confidence: float | None = None

@@ -42,6 +42,7 @@ class Reporter:
             event_type=visit.kind,
             camera=self._camera,
             time=iso_time(captured),
+            confirmed=iso_time(frame.captured) if left else None,
             label=label,
             track_id=visit.track_id,
             confidence=round(visit.score, 3),

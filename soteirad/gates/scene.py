@@ -42,19 +42,15 @@ class SsimReference:
 
     def __init__(self, grey: Grey) -> None:
         self.shape = grey.shape
-        self._image = grey.astype(np.float32)
-        self._mean = _blur(self._image)
+        self._image, self._mean, self._variance = _moments(grey)
         self._mean_squared = self._mean * self._mean
-        self._variance = _blur(self._image * self._image) - self._mean_squared
 
     def similarity(self, grey: Grey) -> float:
         """Return the mean SSIM with a uint8 picture of the same shape, -1 to 1."""
-        image = grey.astype(np.float32)
-        mean = _blur(image)
+        image, mean, variance = _moments(grey)
         mean_squared = mean * mean
         product = self._mean * mean
-        variance = _blur(image * image) - mean_squared
-        covariance = _blur(self._image * image) - product
+        covariance = _blur(self._image.pixels * image.pixels) - self._image.blurred * image.blurred
         above = (2 * product + _C1) * (2 * covariance + _C2)
         below = (self._mean_squared + mean_squared + _C1) * (self._variance + variance + _C2)
         return float(np.mean(above / below, dtype=np.float64))

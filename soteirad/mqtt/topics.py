@@ -46,7 +46,10 @@ class Topics:
 
 
 def event_topic(topics: Topics, event: Event, now: float) -> str:
-    """Return the topic on which `event` is to be published at `now` (seconds since the epoch)."""
-    if now - epoch_time(event.time) > LATE_AFTER_S:
+    """Return the topic on which `event` is to be published at `now` (seconds since the epoch).
+
+    That somebody left is sure only later than they were last seen; what counts is when it was sure.
+    """
+    if now - epoch_time(event.confirmed or event.time) > LATE_AFTER_S:
         return topics.late_event(event.camera)
     return topics.event(event.camera)
