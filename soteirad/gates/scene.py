@@ -42,18 +42,31 @@ class SsimReference:
 
     def __init__(self, grey: Grey) -> None:
         self.shape = grey.shape
-        self._image, self._mean, self._variance = _moments(grey)
-        self._mean_squared = self._mean * self._mean
+        self._own = _Moments(grey)
 
     def similarity(self, grey: Grey) -> float:
         """Return the mean SSIM with a uint8 picture of the same shape, -1 to 1."""
-        image, mean, variance = _moments(grey)
-        mean_squared = mean * mean
-        product = self._mean * mean
-        covariance = _blur(self._image.pixels * image.pixels) - self._image.blurred * image.blurred
-        above = (2 * product + _C1) * (2 * covariance + _C2)
-        below = (self._mean_squared + mean_squared + _C1) * (self._variance + variance + _C2)
+        own, other = self._own, _Moments(grey)
+        covariance = _blur(own.centred * other.centred) - own.blurred * other.blurred
+        above = (2 * own.mean * other.mean + _C1) * (2 * covariance + _C2)
+        below = (own.mean_squared + other.mean_squared + _C1) * (own.variance + other.variance + _C2)
         return float(np.mean(above / below, dtype=np.float64))
+
+
+class _Moments:
+    """A picture's blurred moments.
+
+    Variances are taken of the levels less their overall mean: they are the same, and float32 would lose them in the
+    squares of a bright flat picture.
+    """
+
+    def __init__(self, grey: Grey) -> None:
+        overall = np.float32(grey.mean())
+        self.centred = grey.astype(np.float32) - overall
+        self.blurred = _blur(self.centred)
+        self.variance = _blur(self.centred * self.centred) - self.blurred * self.blurred
+        self.mean = self.blurred + overall
+        self.mean_squared = self.mean * self.mean
 
 
 def ssim(a: Grey, b: Grey) -> float:

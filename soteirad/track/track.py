@@ -8,11 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 BoxArray = NDArray[np.float32]
+"""x1, y1, x2, y2 in fractions of the frame."""
 
 
 @dataclass
 class Track:
-    """The tracker's own record. Boxes are x1, y1, x2, y2 in fractions of the frame, times media seconds."""
+    """The tracker's own record. Boxes are fractions of the frame, times media seconds.
+
+    A *firm* hit is a strong detection. Faint ones are often parts of the object or of something beside it: they move
+    the track, but its size and the time since which its place is uncertain are left to firm hits.
+    """
 
     id: int
     class_index: int
@@ -22,12 +27,15 @@ class Track:
     last_seen: float
     born_present: bool
     hits: int = 1
+    """Consecutive hits that count towards confirmation."""
     misses: float = 0.0
     confirmed: bool = False
-    entered: bool = False
-    moved: bool = False
     best_score: float = 0.0
+    last_firm: float = 0.0
+    size: BoxArray = field(default_factory=lambda: np.zeros(2, np.float32))
+    """Smoothed width and height."""
     velocity: BoxArray = field(default_factory=lambda: np.zeros(2, np.float32))
+    """Of the centre, in frames per second."""
     shift: BoxArray = field(default_factory=lambda: np.zeros(2, np.float32))
     """How far the centre moved with the last hit."""
     anchor: BoxArray = field(default_factory=lambda: np.zeros(4, np.float32))
@@ -36,13 +44,17 @@ class Track:
     STILL_S = 1.5
     """A track whose centre stayed within a tenth of its size for this long stands still."""
     STILL_SHARE = 0.1
-    SMOOTH_S = 0.4
-    """Time constant of the velocity's smoothing."""
+    VELOCITY_S = 0.8
+    """Time constant of the velocity's smoothing: about a step and a half of somebody who walks."""
+    SIZE_S = 1.0
+    """Time constant of the size's smoothing: longer than a gait's swing or a half hidden moment."""
     PREDICT_S = 1.5
     """A velocity is trusted for this long without a hit."""
 
     def __post_init__(self) -> None:
         self.best_score = self.score
+        self.last_firm = self.last_seen
+        self.size = self.box[2:] - self.box[:2]
         self.anchor, self.anchor_time = self.box, self.first_seen
 
     @property
@@ -51,27 +63,34 @@ class Track:
         return self.last_seen - self.anchor_time >= self.STILL_S
 
     def predicted(self, time: float) -> BoxArray:
-        """Return the box expected at `time`: constant velocity, for a while; a still object stays where it is."""
-        if self.still:
-            return self.box
-        step = self.velocity * np.float32(min(max(0.0, time - self.last_seen), self.PREDICT_S))
-        return self.box + np.concatenate([step, step])
+        """Return the box expected at `time`: smoothed size, constant velocity for a while; a still object stays."""
+        middle = _centre(self.box)
+        if not self.still:
+            middle = middle + self.velocity * np.float32(min(max(0.0, time - self.last_seen), self.PREDICT_S))
+        half = self.size / 2
+        return np.concatenate([middle - half, middle + half])
 
-    def hit(self, box: BoxArray, score: float, time: float, counts: bool = True) -> None:
-        """Take a matched detection: new box, smoothed velocity, and whether it still stands where it stood.
+    def hit(self, box: BoxArray, score: float, time: float, firm: bool = True, counts: bool = True,
+            growing: bool = False) -> None:  # fmt: skip
+        """Take a matched detection: new box, smoothed velocity and size, and whether it still stands where it stood.
 
-        `counts` says whether it counts towards confirmation.
+        `counts` says whether it counts towards confirmation, for which hits must be consecutive. `growing` takes the
+        box's size as it is: at the picture's edge an object shows more of itself with each look.
         """
-        elapsed = time - self.last_seen
+        elapsed = max(0.0, time - self.last_seen)
         self.shift = _centre(box) - _centre(self.box)
         if elapsed > 0:
-            measured = (_centre(box) - _centre(self.box)) / np.float32(elapsed)
-            share = np.float32(1.0 - np.exp(-elapsed / self.SMOOTH_S) if self.moved else 1.0)
-            self.moved = True
-            self.velocity = share * measured + (1 - share) * self.velocity
+            self.velocity = self.velocity + _share(elapsed, self.VELOCITY_S) * (
+                self.shift / np.float32(elapsed) - self.velocity)  # fmt: skip
+        if growing:
+            self.size = box[2:] - box[:2]
+        elif firm:
+            self.size = self.size + _share(elapsed, self.SIZE_S) * (box[2:] - box[:2] - self.size)
+        if firm:
+            self.last_firm = time
         self.box, self.score, self.last_seen = box, score, time
         self.best_score = max(self.best_score, score)
-        self.hits, self.misses = self.hits + counts, 0.0
+        self.hits, self.misses = (self.hits + 1 if counts else 0), 0.0
         size = np.maximum(self.anchor[2:] - self.anchor[:2], 1e-6)
         if np.any(np.abs(_centre(box) - _centre(self.anchor)) / size > self.STILL_SHARE):
             self.anchor, self.anchor_time = box, time
@@ -84,3 +103,8 @@ class Track:
 
 def _centre(box: BoxArray) -> BoxArray:
     return (box[:2] + box[2:]) / 2
+
+
+def _share(elapsed: float, constant: float) -> np.float32:
+    """Return the weight of a new measurement after `elapsed` seconds, for exponential smoothing."""
+    return np.float32(1.0 - np.exp(-elapsed / constant))

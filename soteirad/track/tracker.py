@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from soteirad.detect.detection import Detections
-from soteirad.detect.nms import iou_matrix
 from soteirad.gates.cadence import TrackNeeds
-from soteirad.track.association import Pairs, covered, inside_share, match, nearness
+from soteirad.track.association import Likeness, Pairs, covered, echoes, hidden_shares, match
 from soteirad.track.track import BoxArray, Track
 
 VisitKind = Literal["entered", "present", "left"]
+Mask = NDArray[np.bool_]
 Evidence = Callable[[BoxArray, float], float]
 """(box, since) -> share of the box that changed after `since`; see `MotionMap.share`."""
 
@@ -45,18 +46,24 @@ class TrackerSettings:
     still_iou: float = 0.3
     """The same for a track that stood still: its detections vary more than it moves."""
     nearness: float = 0.5
-    """What overlap does not pair is paired when the centres of boxes of like size are within half a diagonal
-    (1 - this) ..."""
-    closeness: float = 0.75
-    """The same for faint detections."""
+    """It also does when the centres of boxes of like size are within half a diagonal (1 - this) ..."""
+    drift: float = 0.5
+    """... and further off by this many diagonals for each second since the track's last strong detection: what shows
+    up inside the picture where somebody was lost is most likely who was lost. Not at the edge: people come in there."""
+    max_drift: float = 2.0
+    """... up to this many."""
     growth: float = 2.5
     """Boxes are of like size up to this many times the area ..."""
     edge_growth: float = 6.0
     """... or this many when the track is at the picture's edge, where an object shows more of itself with each look."""
-    drift: float = 0.25
-    """... and further off by this many diagonals for each second that the track was not seen ..."""
-    max_drift: float = 0.75
-    """... up to this many."""
+    faint_iou: float = 0.45
+    """A faint detection must fit better, since many are parts of the object or of what stands beside it: it keeps a
+    track when its IoU with the expected box of full size reaches this ..."""
+    faint_growth: float = 1.8
+    """... and its area is within this factor."""
+    echo: float = 0.55
+    """A detection whose IoU with a clearer one exceeds this is most likely a second box on the same object: it comes
+    last, and only keeps a track that it fits."""
     confirm: int = 2
     """A track is confirmed by this many consecutive strong hits (S)."""
     confirm_score: float = 0.6
@@ -65,6 +72,11 @@ class TrackerSettings:
     """Something this clear that no track explains may be an object about to be found."""
     shadow_score: float = 0.2
     """What the first looks see this faintly is kept in mind: should it become clear later, it was there before."""
+    company: float = 1.5
+    """Who appears inside the picture within this many diagonals of a known track of the same kind ..."""
+    probation: float = 0.6
+    """... is confirmed only after this many seconds: mostly it is a part or a second box of the other, or somebody who
+    was hidden there and is about to be recognised."""
     duplicate: float = 0.7
     """A detection this much inside a track of like size is a second box on the same object."""
     max_misses: float = 3.0
@@ -113,10 +125,9 @@ class Tracker:
             confirm=any(not t.confirmed and t.hits > 0 and t.misses == 0 for t in self.tracks),
             unseen=any(t.misses > 0 and self._moved(t, evidence) for t in tracks),
             open_tracks=bool(tracks),
-            settled=bool(tracks) and not self._promising and all(t.still and t.misses == 0 for t in self.tracks),
         )
 
-    def step(self, time: float, found: Detections, strong: np.ndarray, evidence: Evidence,
+    def step(self, time: float, found: Detections, strong: Mask, evidence: Evidence,
              settling_in: bool = False) -> list[Visit]:  # fmt: skip
         """Take one look's detections; returns the visits that begin or end with it.
 
@@ -138,38 +149,66 @@ class Tracker:
         self.tracks.clear()
         return visits
 
-    def _step_label(self, time: float, class_index: int, found: Detections, strong: np.ndarray,
+    def _step_label(self, time: float, class_index: int, found: Detections, strong: Mask,
                     matched: set[int], settling_in: bool) -> None:  # fmt: skip
-        """Associate one label in rounds: sure tracks and strong detections first, overlap before nearness."""
+        """Associate one label's tracks and detections; what no track explains may start one."""
         tracks = [t for t in self.tracks if t.class_index == class_index]
-        sure, unsure = [t for t in tracks if t.confirmed], [t for t in tracks if not t.confirmed]
         free = np.ones(len(found), bool)
-        everything = np.ones(len(found), bool)
-        rounds = ((sure, strong, _overlaps), (sure, strong, _near), (unsure, strong, _overlaps), (unsure, strong, _near),
-                  (sure, everything, _overlaps), (sure, everything, _close), (unsure, everything, _overlaps))  # fmt: skip
-        for group, allowed, pair in rounds:
-            waiting = [t for t in group if t.id not in matched]
-            candidates = np.flatnonzero(free & allowed)
-            if not waiting or not len(candidates):
-                continue
-            for row, column in pair(waiting, found.boxes[candidates], time, self.settings):
-                index, track = int(candidates[column]), waiting[row]
-                self._hit(track, found.boxes[index], float(found.scores[index]), bool(strong[index]), time)
-                matched.add(track.id)
-                free[index] = False
+        if tracks and len(found):
+            for row, column in self._associate(tracks, found, strong, time):
+                self._hit(tracks[row], found.boxes[column], float(found.scores[column]), bool(strong[column]), time)
+                matched.add(tracks[row].id)
+                free[column] = False
         self._start(time, class_index, found, free, strong, tracks, matched, settling_in)
+
+    def _associate(self, tracks: list[Track], found: Detections, strong: Mask, time: float) -> Pairs:
+        """Pair tracks with detections in rounds: confirmed tracks and strong detections first, echoes last."""
+        like = Likeness.of(np.stack([t.predicted(time) for t in tracks]), found.boxes)
+        wide, narrow = self._gates(tracks, found.boxes, like, time)
+        sure = np.array([t.confirmed for t in tracks])
+        plain = ~echoes(found.boxes, self.settings.echo)
+        rounds = ((sure, strong & plain, wide), (sure, plain, narrow), (~sure, strong & plain, wide),
+                  (~sure, plain, narrow), (sure, ~plain, narrow))  # fmt: skip
+        value = like.nearness + like.overlap
+        pairs: Pairs = []
+        rows, columns = np.ones(len(tracks), bool), np.ones(len(found), bool)
+        for group, candidates, gate in rounds:
+            allowed = gate & (rows & group)[:, None] & (columns & candidates)[None, :]
+            if not allowed.any():
+                continue
+            for row, column in match(np.where(allowed, value, -np.inf)):
+                pairs.append((row, column))
+                rows[row] = columns[column] = False
+        return pairs
+
+    def _gates(self, tracks: list[Track], boxes: BoxArray, like: Likeness, time: float) -> tuple[Mask, Mask]:
+        """Return which detections (m) may continue which track (n): the wide gate for strong, the narrow for faint."""
+        s = self.settings
+        unsure_for = np.array([[time - t.last_firm if t.confirmed else 0.0] for t in tracks])
+        stretch = np.where(at_edge(boxes, s.edge), 0.0, np.clip(unsure_for * s.drift, 0.0, s.max_drift))
+        growth = np.array([[s.edge_growth if at_edge(t.box, s.edge) else s.growth] for t in tracks])
+        iou = np.array([[s.still_iou if t.still else s.iou] for t in tracks])
+        near = (like.ratio <= growth) & (like.nearness >= s.nearness - stretch)
+        wide = near | (like.overlap >= iou)
+        narrow = (like.ratio <= s.faint_growth) & (like.overlap >= s.faint_iou)
+        return wide, narrow
 
     def _hit(self, track: Track, box: BoxArray, score: float, strong: bool, time: float) -> None:
         """Move the track; a faint hit counts towards confirmation only after a strong one."""
-        counts = strong or (track.hits > 0 and score >= self.settings.confirm_score * track.best_score)
-        track.hit(box, score, time, counts)
+        s = self.settings
+        counts = strong or (track.hits > 0 and score >= s.confirm_score * track.best_score)
+        growing = bool(at_edge(box, s.edge) or at_edge(track.box, s.edge))
+        track.hit(box, score, time, strong, counts, growing)
 
-    def _start(self, time: float, class_index: int, found: Detections, free: np.ndarray, strong: np.ndarray,
+    def _start(self, time: float, class_index: int, found: Detections, free: Mask, strong: Mask,
                tracks: list[Track], matched: set[int], settling_in: bool) -> None:  # fmt: skip
         """Start tracks from detections that are not a second box on an object that already has one."""
-        held = [t.box for t in tracks]
         may_start = free & (strong | (settling_in & (found.scores >= self.settings.shadow_score)))
-        for index in np.flatnonzero(may_start | (free & (found.scores >= self.settings.promising_score))):
+        asking = np.flatnonzero(may_start | (free & (found.scores >= self.settings.promising_score)))
+        if not len(asking):
+            return
+        held = [t.box for t in tracks]
+        for index in asking:
             box = found.boxes[index]
             if held and covered(box[None], np.stack(held))[0] > self.settings.duplicate:
                 continue
@@ -184,7 +223,19 @@ class Tracker:
             held.append(box)
 
     def _ready(self, track: Track) -> bool:
-        return not track.confirmed and track.hits >= self.settings.confirm and track.misses == 0
+        """Say whether a track is to be confirmed now."""
+        s = self.settings
+        if track.confirmed or track.misses or track.hits < s.confirm:
+            return False
+        return track.last_seen - track.first_seen >= s.probation - 1e-6 or not self._in_company(track)
+
+    def _in_company(self, track: Track) -> bool:
+        """Say whether a track inside the picture is close to a confirmed one of its kind."""
+        s = self.settings
+        others = [t.box for t in self.tracks if t.confirmed and t.class_index == track.class_index]
+        if not others or at_edge(track.box, s.edge):
+            return False
+        return bool((Likeness.of(track.box[None], np.stack(others)).nearness >= 1 - s.company).any())
 
     def _begin(self, track: Track, evidence: Evidence) -> Visit:
         track.confirmed = True
@@ -192,14 +243,16 @@ class Tracker:
             return self._visit(track, "present", "found by the first looks")
         if evidence(track.box, track.first_seen - self.settings.arrival) < self.settings.evidence:
             return self._visit(track, "present", "nothing moved there before")
-        track.entered = True
         return self._visit(track, "entered", "confirmed")
 
     def _age(self, time: float, matched: set[int], evidence: Evidence) -> list[Visit]:
         visits, kept = [], []
         seen = [t for t in self.tracks if t.id in matched and t.confirmed]
         for track in self.tracks:
-            if track.id in matched or ((track.confirmed or track.born_present) and not self._gone(track, time, seen, evidence)):
+            stays = track.id in matched or (
+                (track.confirmed or track.born_present) and not self._gone(track, time, seen, evidence)
+            )
+            if stays:
                 kept.append(track)
             elif track.confirmed:
                 visits.append(self._visit(track, "left", "gone"))
@@ -223,7 +276,7 @@ class Tracker:
         others = [t for t in seen if t.class_index == track.class_index]
         if not others:
             return None
-        shares = inside_share(track.box, np.stack([t.box for t in others]))
+        shares = hidden_shares(track.box, np.stack([t.box for t in others]))
         best = int(np.argmax(shares))
         return others[best] if shares[best] >= self.settings.hidden else None
 
@@ -238,32 +291,6 @@ class Tracker:
                      track.last_seen - track.first_seen, reason)  # fmt: skip
 
 
-def _overlaps(tracks: list[Track], boxes: BoxArray, time: float, settings: TrackerSettings) -> Pairs:
-    """Pair by IoU with where a track is expected or was last seen, whichever is better."""
-    expected, last = np.stack([t.predicted(time) for t in tracks]), np.stack([t.box for t in tracks])
-    minimum = np.array([[settings.still_iou if t.still else settings.iou] for t in tracks], np.float32)
-    return match(np.maximum(iou_matrix(expected, boxes), iou_matrix(last, boxes)), minimum)
-
-
-def _near(tracks: list[Track], boxes: BoxArray, time: float, settings: TrackerSettings) -> Pairs:
-    """Pair by the distance of centres; the longer a track was not seen, the further off it may be."""
-    expected = np.stack([t.predicted(time) for t in tracks])
-    unseen = np.array([[time - t.last_seen if t.confirmed else 0.0] for t in tracks], np.float32)
-    minimum = settings.nearness - np.minimum(unseen * settings.drift, settings.max_drift)
-    return match(nearness(expected, boxes, _growth(tracks, settings)), minimum)
-
-
-def _close(tracks: list[Track], boxes: BoxArray, time: float, settings: TrackerSettings) -> Pairs:
-    """Pair by the distance of centres, narrowly: faint detections are often parts of other things."""
-    expected = np.stack([t.predicted(time) for t in tracks])
-    return match(nearness(expected, boxes, _growth(tracks, settings)), settings.closeness)
-
-
-def _growth(tracks: list[Track], settings: TrackerSettings) -> np.ndarray:
-    """How much larger or smaller a track's next box may be: much, for one that is just coming into the picture."""
-    return np.array([[settings.edge_growth if at_edge(t.box, settings.edge) else settings.growth] for t in tracks])
-
-
-def at_edge(box: BoxArray, edge: float) -> bool:
-    """Say whether a box lies within `edge` (a share of the frame) of the frame's border."""
-    return bool(box[:2].min() <= edge or box[2:].max() >= 1 - edge)
+def at_edge(boxes: BoxArray, edge: float) -> Any:
+    """Say for a box (4,) or boxes (n, 4) whether they lie within `edge` (a share of the frame) of its border."""
+    return (boxes[..., :2].min(axis=-1) <= edge) | (boxes[..., 2:].max(axis=-1) >= 1 - edge)

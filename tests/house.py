@@ -1,0 +1,64 @@
+"""Fixtures: a real broker, a subscriber that was there all along, real daemons, clips. A conftest imports them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import clips
+from tests.brokers import Mosquitto, Subscriber
+from tests.daemon import Daemon
+
+StartDaemon = Callable[..., Daemon]
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    broker = Mosquitto(tmp_path / "broker")
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+def listener(broker: Mosquitto) -> Iterator[Subscriber]:
+    subscriber = Subscriber(broker)
+    subscriber.start()
+    yield subscriber
+    subscriber.stop()
+
+
+@pytest.fixture
+def start_daemon() -> Iterator[StartDaemon]:
+    """Start daemons, and end at teardown what a failed test left of them."""
+    started: list[Daemon] = []
+
+    def start(config: Path, *options: str) -> Daemon:
+        started.append(Daemon(config, *options))
+        return started[-1].start()
+
+    yield start
+    for daemon in started:
+        daemon.clean_up()
+
+
+@pytest.fixture(scope="session")
+def visit_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return clips.cut(tmp_path_factory.mktemp("visit") / "visit.mp4", clips.VISIT)
+
+
+@pytest.fixture(scope="session")
+def entry_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return clips.cut(tmp_path_factory.mktemp("entry") / "entry.mp4", clips.ENTRY)
+
+
+@pytest.fixture(scope="session")
+def standing_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return clips.cut(tmp_path_factory.mktemp("standing") / "standing.mp4", clips.STANDING)
+
+
+@pytest.fixture(scope="session")
+def leaving_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return clips.cut(tmp_path_factory.mktemp("leaving") / "leaving.mp4", clips.LEAVING)

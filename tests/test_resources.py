@@ -1,0 +1,12 @@
+"""Shipped files."""
+
+from __future__ import annotations
+
+import pytest
+
+from soteirad.resources import resource
+
+
+@pytest.mark.parametrize("name", ["models/nanodet-g-416.yaml", "etc/soteira.yaml", "systemd/soteirad.service"])
+def test_files_that_ship_are_found_in_a_checkout(name: str) -> None:
+    assert resource(name).is_file()

@@ -1,0 +1,5 @@
+"""The shared fixtures."""
+
+from tests.house import broker, entry_clip, leaving_clip, listener, standing_clip, start_daemon, visit_clip
+
+__all__ = ["broker", "entry_clip", "leaving_clip", "listener", "standing_clip", "start_daemon", "visit_clip"]

@@ -1,0 +1,97 @@
+"""Scoring of reported entries against labels, or against another run: one to one, by label, place and time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from soteirad.event import Event
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something that enters: between `earliest` and `latest` seconds; `track` rows are seconds, x1, y1, x2, y2."""
+
+    label: str
+    earliest: float
+    latest: float
+    track: tuple[tuple[float, float, float, float, float], ...]
+
+    def box_at(self, time: float) -> tuple[float, ...]:
+        """Return the box at `time`, linearly interpolated; the first or last one outside the track."""
+        before = [r for r in self.track if r[0] <= time] or [self.track[0]]
+        after = [r for r in self.track if r[0] >= time] or [self.track[-1]]
+        a, b = before[-1], after[0]
+        share = 0.0 if b[0] == a[0] else (time - a[0]) / (b[0] - a[0])
+        return tuple(x + share * (y - x) for x, y in zip(a[1:], b[1:], strict=True))
+
+    @classmethod
+    def of(cls, event: Event) -> Entry:
+        """Return a reported entry as the truth for another run."""
+        assert event.media_time is not None and event.box is not None and event.label is not None
+        return cls(event.label, event.media_time, event.media_time, ((event.media_time, *event.box),))
+
+
+@dataclass(frozen=True)
+class Score:
+    """How many of the reported entries match how many true ones."""
+
+    matched: int
+    reported: int
+    true: int
+    missed: tuple[Entry, ...]
+    false: tuple[Event, ...]
+
+    @property
+    def recall(self) -> float:
+        """Share of the true entries that were reported."""
+        return self.matched / self.true if self.true else 1.0
+
+    @property
+    def precision(self) -> float:
+        """Share of the reported entries that are true."""
+        return self.matched / self.reported if self.reported else 1.0
+
+    def __str__(self) -> str:
+        return (f"{self.matched} of {self.true} entries (recall {self.recall:.2f}), "
+                f"{self.reported} reported (precision {self.precision:.2f})")  # fmt: skip
+
+
+def entries(events: Sequence[Event]) -> list[Event]:
+    """Return the `entered` events."""
+    return [e for e in events if e.event_type == "entered"]
+
+
+def score(reported: Sequence[Event], truth: Sequence[Entry], seconds: float = 1.0, iou: float = 0.3) -> Score:
+    """Match one to one (largest possible number): same label, IoU at least `iou`, at most `seconds` off."""
+    allowed = [[j for j, t in enumerate(truth) if _fits(e, t, seconds, iou)] for e in reported]
+    owner: dict[int, int] = {}
+
+    def place(i: int, tried: set[int]) -> bool:
+        for j in allowed[i]:
+            if j not in tried:
+                tried.add(j)
+                if j not in owner or place(owner[j], tried):
+                    owner[j] = i
+                    return True
+        return False
+
+    for i in range(len(reported)):
+        place(i, set())
+    missed = tuple(t for j, t in enumerate(truth) if j not in owner)
+    false = tuple(e for i, e in enumerate(reported) if i not in owner.values())
+    return Score(len(owner), len(reported), len(truth), missed, false)
+
+
+def _fits(event: Event, entry: Entry, seconds: float, iou: float) -> bool:
+    assert event.media_time is not None and event.box is not None
+    if event.label != entry.label or not entry.earliest - seconds <= event.media_time <= entry.latest + seconds:
+        return False
+    return _iou(event.box, entry.box_at(event.media_time)) >= iou
+
+
+def _iou(a: Sequence[float], b: Sequence[float]) -> float:
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    both = max(0.0, width) * max(0.0, height)
+    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both
+    return both / union if union > 0 else 0.0
