@@ -24,6 +24,7 @@ from soteirad.messages import CameraFailed, CameraState, CameraStatus, Picture, 
 from soteirad.pipeline import Analysis
 from soteirad.service.logs import setup_logging
 from soteirad.snapshot import make_snapshot
+from soteirad.spool import Spool
 from soteirad.uplink import Uplink
 from soteirad.watch import CameraWatch, LookResult, Outcome
 
@@ -50,7 +51,9 @@ def camera_main(job: CameraJob, connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the hub decides
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     cv2.setNumThreads(1)
-    uplink = Uplink(connection, stop, job.spool)
+    spool = Spool(job.spool)
+    spool.hold()
+    uplink = Uplink(connection, stop, spool)
     uplink.start()
     try:
         watch = CameraWatch(job.name, job.camera, lambda captured, *_: new_id(captured), job.snapshots)

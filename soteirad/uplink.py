@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import queue
 import threading
+import time
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 from soteirad.errors import StorageError
 from soteirad.event import Event
 from soteirad.messages import Committed, Confirmed, FromCamera, Picture, Stop
-from soteirad.snapshot import write_atomically
+from soteirad.spool import Spool
 
 logger = logging.getLogger(__name__)
 
 MAX_PICTURES = 20
 """Pictures that may wait for a stalled hub; beyond that new ones are dropped, events never."""
+SPOOL_AFTER_S = 0.3
+"""An event that the hub has not committed by then is written to the spool, lest both be killed."""
 
 
 class Uplink:
     """Sends to the hub on a thread of its own, so that a stalled hub never stalls the gates.
 
-    When the hub is gone or says stop, `stop` is set. Then `close` ends the threads and writes what the hub did not
-    commit to the spool folder, where the next hub finds it.
+    When the hub is gone or says stop, `stop` is set. `close` ends the threads and leaves what the hub did not commit
+    in the spool, where the next hub finds it.
     """
 
-    def __init__(self, connection: Connection, stop: threading.Event, spool: Path) -> None:
+    def __init__(self, connection: Connection, stop: threading.Event, spool: Spool) -> None:
         self._connection = connection
         self._stop = stop
         self._spool = spool
         self._queue: queue.SimpleQueue[FromCamera | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
-        self._kept: dict[str, Event] = {}
+        self._kept: dict[str, tuple[Event, float]] = {}
+        self._spooled: set[str] = set()
         self._pictures = 0
+        self._closing = False
+        self._told = ""
         self._sender = threading.Thread(target=self._send_all, name="uplink-send", daemon=True)
         self._receiver = threading.Thread(target=self._receive_all, name="uplink-receive", daemon=True)
 
@@ -46,7 +50,7 @@ class Uplink:
     def confirm(self, event: Event) -> None:
         """Send an event, and keep it until the hub has committed it."""
         with self._lock:
-            self._kept[event.id] = event
+            self._kept[event.id] = event, time.monotonic()
         self._queue.put(Confirmed(event))
 
     def picture(self, picture: Picture) -> None:
@@ -64,18 +68,14 @@ class Uplink:
 
     def close(self, timeout: float) -> None:
         """Send what waits, hear the hub's last answers for at most `timeout` seconds, and spool the rest."""
+        deadline = time.monotonic() + timeout
         self._queue.put(None)
         self._sender.join(timeout)
-        self._receiver.join(timeout)
-        with self._lock:
-            left = list(self._kept.values())
-        for event in left:
-            try:
-                write_atomically(self._spool / f"{event.id}.json", json.dumps(event.payload()).encode())
-            except StorageError as error:
-                logger.error("an event is lost, the hub is gone and %s", error)
-        if left:
-            logger.warning("the hub did not commit %d events: they wait in %s", len(left), self._spool)
+        self._closing = True
+        self._receiver.join(max(0.0, deadline - time.monotonic()))
+        self._write_overdue(0.0)
+        if self._kept:
+            logger.warning("the hub did not commit %d events: they wait in the spool", len(self._kept))
 
     def _send_all(self) -> None:
         try:
@@ -89,25 +89,37 @@ class Uplink:
 
     def _receive_all(self) -> None:
         try:
-            while True:
-                message = self._connection.recv()
-                if isinstance(message, Stop):
-                    self._stop.set()
-                elif isinstance(message, Committed):
-                    with self._lock:
-                        for event_id in message.event_ids:
-                            self._kept.pop(event_id, None)
+            while not (self._closing and not self._kept):
+                if self._connection.poll(SPOOL_AFTER_S / 3):
+                    self._take(self._connection.recv())
+                self._write_overdue(SPOOL_AFTER_S)
         except (EOFError, OSError):
             self._stop.set()
 
+    def _take(self, message: object) -> None:
+        if isinstance(message, Stop):
+            self._stop.set()
+        elif isinstance(message, Committed):
+            for event_id in message.event_ids:
+                with self._lock:
+                    self._kept.pop(event_id, None)
+                    spooled = event_id in self._spooled
+                    self._spooled.discard(event_id)
+                if spooled:
+                    self._spool.forget(event_id)
 
-def read_spool(spool: Path) -> list[tuple[Path, Event]]:
-    """Return the events that cameras spooled, oldest first; a file that cannot be read is set aside."""
-    found = []
-    for path in sorted(spool.glob("*.json")):
-        try:
-            found.append((path, Event.from_payload(json.loads(path.read_bytes()))))
-        except (OSError, ValueError, TypeError) as error:
-            logger.error("%s: this spooled event cannot be read and is set aside: %s", path, error)
-            path.replace(path.with_suffix(".broken"))
-    return found
+    def _write_overdue(self, age: float) -> None:
+        """Spool what has waited longer than `age` seconds."""
+        before = time.monotonic() - age
+        with self._lock:
+            overdue = [e for e, since in self._kept.values() if since <= before and e.id not in self._spooled]
+        for event in overdue:
+            try:
+                self._spool.write(event)
+            except StorageError as error:
+                if str(error) != self._told:
+                    self._told = str(error)
+                    logger.error("an event that the hub has not committed cannot be spooled: %s", error)
+                return
+            with self._lock:
+                self._spooled.add(event.id)

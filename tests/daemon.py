@@ -21,6 +21,7 @@ from tests.brokers import Received
 
 ROOT = Path(__file__).resolve().parent.parent
 DEADLINE_S = 60.0
+UNSEEN = ("restart", "camera_restart", "source_lost", "source_ended", "gap", "scene_changed", "superseded")
 STOP_WITHIN_S = 5.0
 """A requirement: a signal ends the daemon and all its processes within this time."""
 
@@ -152,14 +153,18 @@ def events(messages: Iterable[Received], camera: str = "porch") -> list[dict[str
 
 
 def kinds(found: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return `type label` of each event, with the reason of a `left` that is not `lost`."""
-    reasons = ({"lost": "", "gone": ""}.get(r, r) for r in (e.get("why", {}).get("reason") or "" for e in found))
-    return [f"{e['event_type']} {e.get('label', '')} {r}".strip() for e, r in zip(found, reasons, strict=True)]
+    """Return `type label` of each event, and why for a `left` of which nobody saw that it was one."""
+    return [" ".join(filter(None, (e["event_type"], e.get("label"), _unseen(e)))) for e in found]
 
 
 def payloads(messages: Iterable[Received], topic: str) -> list[str]:
     """Return what was published on `topic`, as text."""
     return [m.payload.decode() for m in messages if m.topic == topic]
+
+
+def _unseen(event: Mapping[str, Any]) -> str | None:
+    reason = event.get("why", {}).get("reason")
+    return str(reason) if event["event_type"] == "left" and reason in UNSEEN else None
 
 
 def _proc() -> Path:

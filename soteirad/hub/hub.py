@@ -33,7 +33,7 @@ from soteirad.mqtt.topics import Topics
 from soteirad.service.notify import Notifier
 from soteirad.service.signals import Signals
 from soteirad.snapshot import write_atomically
-from soteirad.uplink import read_spool
+from soteirad.spool import Spool
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,8 @@ CAMERA_STOP_S = 2.0
 FLUSH_S = 0.5
 MQTT_STOP_S = 0.5
 """Together the end takes under 5 seconds."""
+OLD_CAMERAS_S = 5.0
+"""How long a start waits for the cameras of a hub that was killed to write what they still hold."""
 PRUNE_EVERY_S = 3600.0
 UNTIL_END_FLUSH_S = 30.0
 
@@ -52,7 +54,7 @@ class Hub:
         self._config = config
         self._until_end = until_end
         storage, mqtt = config.storage, config.mqtt
-        self._spool = storage.path / "spool"
+        self._spool = Spool(storage.path / "spool")
         self._pictures = storage.path / "snapshots"
         self._signals = Signals()
         self._notifier = Notifier()
@@ -67,7 +69,7 @@ class Hub:
         self._retained = Retained(self._client, self._topics)
         context = process_context()
         self._cameras = [
-            CameraProcess(CameraJob(name, camera, self._spool, storage.snapshots, log_level), context)
+            CameraProcess(CameraJob(name, camera, storage.path / "spool", storage.snapshots, log_level), context)
             for name, camera in config.cameras.items()
             if camera.enabled
         ]
@@ -101,24 +103,26 @@ class Hub:
         return 1 if self._failed() else 0
 
     def _open_storage(self) -> None:
-        try:
-            self._spool.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(
-                f"{self._config.storage.path}: the state folder cannot be made: {error.strerror}: "
-                f"create it and give it to the daemon's user, or set storage.path"
-            ) from error
+        self._spool.create()
+        self._spool.claim()
+        if not self._spool.wait_until_free(OLD_CAMERAS_S):
+            logger.warning("camera processes of a daemon that was killed are still there")
         self._journal.open()
 
     def _recover(self) -> None:
         """Take in what camera processes spooled, then close the visits that the last run left open."""
-        found = read_spool(self._spool)
-        self._journal.append([event for _, event in found])
-        for path, _ in found:
-            path.unlink()
+        found = self._take_spooled()
         closed = self._journal.close_open_visits("restart", time.time())
         if found or closed:
-            logger.info("recovered %d spooled events, closed %d open visits", len(found), len(closed))
+            logger.info("recovered %d spooled events, closed %d open visits", found, len(closed))
+
+    def _take_spooled(self) -> int:
+        """Journal what cameras spooled; an id that is there already is not journaled again."""
+        found = self._spool.read()
+        self._journal.append(found)
+        for event in found:
+            self._spool.forget(event.id)
+        return len(found)
 
     def _turn(self, timeout: float) -> None:
         """Wait for something to do, and do it."""
@@ -198,6 +202,7 @@ class Hub:
 
     def _close_visits(self, camera: CameraProcess) -> None:
         """What a dead process watched is unknown: its visits end, and its successor finds things `present`."""
+        self._guarded(self._take_spooled)
         self._guarded(lambda: self._journal.close_open_visits("camera_restart", time.time(), camera.name))
 
     def _handle_notices(self, notices: list[MqttNotice]) -> None:

@@ -39,9 +39,9 @@ class Likeness:
         return cls(iou_matrix(expected, found), near.astype(np.float32), np.maximum(size, 1 / size))
 
 
-def match(score: Matrix) -> Pairs:
-    """Pair rows with columns one to one, the highest finite score first."""
-    left = score.copy()
+def match(score: Matrix, minimum: float = -np.inf) -> Pairs:
+    """Pair rows with columns one to one, the highest score first; only finite scores from `minimum` on."""
+    left = np.where(score >= minimum, score, -np.inf)
     pairs: Pairs = []
     while left.size:
         row, column = divmod(int(left.argmax()), left.shape[1])
@@ -95,7 +95,8 @@ def _common(a: Boxes, b: Boxes) -> Matrix:
 
 
 def _centres(boxes: Boxes) -> Boxes:
-    return (boxes[:, :2] + boxes[:, 2:]) / 2
+    result: Boxes = (boxes[:, :2] + boxes[:, 2:]) / 2
+    return result
 
 
 def _diagonals(boxes: Boxes) -> Boxes:

@@ -68,7 +68,8 @@ class Track:
         if not self.still:
             middle = middle + self.velocity * np.float32(min(max(0.0, time - self.last_seen), self.PREDICT_S))
         half = self.size / 2
-        return np.concatenate([middle - half, middle + half])
+        box: BoxArray = np.concatenate([middle - half, middle + half])
+        return box
 
     def hit(self, box: BoxArray, score: float, time: float, firm: bool = True, counts: bool = True,
             growing: bool = False) -> None:  # fmt: skip
@@ -102,7 +103,8 @@ class Track:
 
 
 def _centre(box: BoxArray) -> BoxArray:
-    return (box[:2] + box[2:]) / 2
+    result: BoxArray = (box[:2] + box[2:]) / 2
+    return result
 
 
 def _share(elapsed: float, constant: float) -> np.float32:

@@ -125,6 +125,7 @@ class Tracker:
             confirm=any(not t.confirmed and t.hits > 0 and t.misses == 0 for t in self.tracks),
             unseen=any(t.misses > 0 and self._moved(t, evidence) for t in tracks),
             open_tracks=bool(tracks),
+            settled=bool(tracks) and not self._promising and all(t.still and t.misses == 0 for t in self.tracks),
         )
 
     def step(self, time: float, found: Detections, strong: Mask, evidence: Evidence,

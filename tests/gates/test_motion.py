@@ -1,0 +1,236 @@
+"""Gate 1: when it opens, what it leaves out, and how well it finds real traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from soteirad.gates.motion import Motion, MotionGate, MotionMap, largest_blob
+from soteirad.gates.objects import LabelFilter, ObjectFilter
+from tests.shared_data import shared
+
+Grey = NDArray[np.uint8]
+WIDTH, HEIGHT = 320, 180
+HALF_OF_MIN_AREA = ObjectFilter({0: LabelFilter(min_area=0.01)}).smallest_area / 2
+RIGHT_HALF = (0.5, 0.0, 1.0, 0.0, 1.0, 1.0, 0.5, 1.0)
+
+
+def room(width: int = WIDTH, height: int = HEIGHT) -> Callable[[], Grey]:
+    """Return a camera that looks at an empty textured room through faint sensor noise."""
+    rng = np.random.default_rng(7)
+    wall = cv2.resize(rng.integers(60, 200, (9, 16)).astype(np.uint8), (width, height)).astype(np.float32)
+    return lambda: np.clip(wall + rng.normal(0, 1.0, wall.shape), 0, 255).astype(np.uint8)
+
+
+def with_object(picture: Grey, x: int, y: int, width: int, height: int) -> Grey:
+    region = picture[y : y + height, x : x + width]
+    region[:] = np.where(region > 127, region - 90, region + 90)
+    return picture
+
+
+def settled(gate: MotionGate, camera: Callable[[], Grey], frames: int = 30) -> MotionGate:
+    for _ in range(frames):
+        gate.step(camera())
+    return gate
+
+
+def motion_of(mask: Grey) -> Motion:
+    share = np.count_nonzero(mask) / mask.size
+    return Motion(share, share, True, mask)
+
+
+def test_a_lone_object_of_one_point_two_per_cent_opens_the_gate_under_the_ratio() -> None:
+    camera = room()
+    motion = settled(MotionGate(0.02, HALF_OF_MIN_AREA), camera).step(with_object(camera(), 100, 60, 20, 34))
+    assert 20 * 34 / (WIDTH * HEIGHT) == pytest.approx(0.012, abs=0.0003)
+    assert 0.01 < motion.ratio < 0.02
+    assert motion.blob > HALF_OF_MIN_AREA
+    assert motion.open
+
+
+def test_specks_that_add_up_to_the_same_share_do_not_open_the_gate() -> None:
+    camera = room()
+    gate = settled(MotionGate(0.02, HALF_OF_MIN_AREA), camera)
+    picture = camera()
+    for i in range(10):
+        with_object(picture, 10 + 30 * i, 20 + 14 * (i % 10), 7, 7)
+    motion = gate.step(picture)
+    assert 0.01 < motion.ratio < 0.02
+    assert 0 < motion.blob < HALF_OF_MIN_AREA
+    assert not motion.open
+
+
+def test_the_ratio_alone_opens_the_gate() -> None:
+    camera = room()
+    gate = settled(MotionGate(0.02, min_blob=1.0), camera)
+    assert not gate.step(camera()).open
+    motion = gate.step(with_object(camera(), 40, 40, 60, 60))
+    assert motion.ratio >= 0.02
+    assert motion.open
+
+
+def test_an_empty_room_with_sensor_noise_keeps_the_gate_closed() -> None:
+    camera = room()
+    gate = settled(MotionGate(0.02, HALF_OF_MIN_AREA), camera)
+    assert not any(gate.step(camera()).open for _ in range(50))
+
+
+def test_a_single_changed_pixel_is_cleaned_away() -> None:
+    camera = room()
+    motion = settled(MotionGate(), camera).step(with_object(camera(), 50, 50, 1, 1))
+    assert not motion.changed.any()
+
+
+def test_motion_in_a_masked_part_counts_for_nothing_but_stays_in_the_changed_picture() -> None:
+    camera = room()
+    gate = settled(MotionGate(0.02, HALF_OF_MIN_AREA, masks=[RIGHT_HALF]), camera)
+    motion = gate.step(with_object(camera(), 200, 40, 80, 80))
+    assert (motion.ratio, motion.blob, motion.open) == (0.0, 0.0, False)
+    assert motion.changed[50:110, 210:270].all()
+
+
+def test_the_ratio_is_a_share_of_the_part_that_is_not_masked() -> None:
+    camera = room()
+    gate = settled(MotionGate(0.02, HALF_OF_MIN_AREA, masks=[RIGHT_HALF]), camera)
+    motion = gate.step(with_object(camera(), 40, 40, 60, 60))
+    assert motion.ratio == pytest.approx(2 * np.count_nonzero(motion.changed) / motion.changed.size, rel=0.02)
+
+
+def test_a_mask_over_everything_closes_the_gate_for_good() -> None:
+    camera = room()
+    gate = settled(MotionGate(masks=[(0, 0, 1, 0, 1, 1, 0, 1)]), camera)
+    assert not gate.step(with_object(camera(), 0, 0, WIDTH, HEIGHT)).open
+
+
+def test_the_first_frames_never_open_the_gate_however_much_they_differ() -> None:
+    gate = MotionGate()
+    for level in (0, 255, 0)[: MotionGate.WARM_UP_FRAMES]:
+        motion = gate.step(np.full((HEIGHT, WIDTH), level, np.uint8))
+        assert (motion.ratio, motion.open, motion.changed.any()) == (0.0, False, False)
+
+
+def test_a_picture_of_another_size_starts_a_new_background() -> None:
+    small, large = room(), room(400, 300)
+    gate = settled(MotionGate(), small)
+    for _ in range(MotionGate.WARM_UP_FRAMES):
+        motion = gate.step(large())
+        assert motion.changed.shape == (300, 400)
+        assert not motion.open
+    settled(gate, large)
+    assert not gate.step(large()).open
+    assert gate.step(with_object(large(), 50, 50, 100, 100)).open
+
+
+def test_masks_follow_the_size_of_the_picture() -> None:
+    small, large = room(), room(400, 300)
+    gate = settled(settled(MotionGate(masks=[RIGHT_HALF]), small), large)
+    assert gate.step(with_object(large(), 220, 40, 150, 150)).ratio == 0.0
+    assert gate.step(with_object(large(), 20, 40, 150, 150)).open
+
+
+def test_the_largest_blob_counts_diagonal_neighbours_and_an_empty_mask_has_none() -> None:
+    mask = np.zeros((20, 20), np.uint8)
+    assert largest_blob(mask) == 0
+    mask[2:5, 2:5] = 255
+    mask[5:7, 5:7] = 255
+    mask[12:15, 12:15] = 255
+    assert largest_blob(mask) == 13
+
+
+def box(*fractions: float) -> NDArray[np.float32]:
+    return np.array(fractions, np.float32)
+
+
+def changed_rectangle(x1: int, y1: int, x2: int, y2: int) -> Motion:
+    mask = np.zeros((100, 200), np.uint8)
+    mask[y1:y2, x1:x2] = 255
+    return motion_of(mask)
+
+
+def test_the_map_remembers_where_the_picture_changed() -> None:
+    changes = MotionMap()
+    changes.step(changed_rectangle(50, 20, 100, 60), 5.0)
+    assert changes.share(box(0.25, 0.2, 0.5, 0.6), since=4.0) == 1.0
+    assert changes.share(box(0.25, 0.2, 0.75, 0.6), since=4.0) == pytest.approx(0.5)
+    assert changes.share(box(0.6, 0.2, 0.9, 0.6), since=4.0) == 0.0
+
+
+def test_the_map_remembers_when_the_picture_last_changed_and_since_is_not_included() -> None:
+    changes = MotionMap()
+    whole = box(0, 0, 1, 1)
+    changes.step(changed_rectangle(0, 0, 200, 100), 5.0)
+    changes.step(changed_rectangle(0, 0, 50, 100), 8.0)
+    assert changes.share(whole, since=4.9) == 1.0
+    assert changes.share(whole, since=5.0) == 0.25
+    assert changes.share(whole, since=8.0) == 0.0
+
+
+def test_a_map_that_has_seen_nothing_has_no_evidence() -> None:
+    assert MotionMap().share(box(0.1, 0.1, 0.4, 0.4), since=0.0) == 0.0
+
+
+def test_the_map_remembers_a_change_that_lies_wholly_in_a_motion_mask() -> None:
+    """Masks keep the gate closed; whether somebody came or went there is another question."""
+    camera = room()
+    gate, changes = settled(MotionGate(masks=[RIGHT_HALF]), camera), MotionMap()
+    changes.step(gate.step(with_object(camera(), 200, 40, 80, 80)), 1.0)
+    assert changes.share(box(0.7, 0.4, 0.8, 0.5), since=0.0) == 1.0
+
+
+def test_a_picture_of_another_size_empties_the_map() -> None:
+    changes = MotionMap()
+    changes.step(changed_rectangle(0, 0, 200, 100), 1.0)
+    changes.step(motion_of(np.zeros((50, 50), np.uint8)), 2.0)
+    assert changes.share(box(0, 0, 1, 1), since=0.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    "fractions",
+    [(0.9, 0.0, 1.0, 1.0), (0.9, 0.8, 1.2, 1.3), (1.0, 0.2, 1.0, 0.4), (-0.1, -0.2, 0.3, 0.4), (0.0, 0.0, 0.0, 0.0)],
+    ids=["touches the right edge", "reaches over a corner", "has no width at the edge", "begins outside", "is a point"],
+)
+def test_a_box_at_the_border_is_judged_by_the_part_that_is_inside(fractions: tuple[float, ...]) -> None:
+    changes = MotionMap()
+    changes.step(changed_rectangle(0, 0, 200, 100), 1.0)
+    assert changes.share(box(*fractions), since=0.0) == 1.0
+
+
+def highway_scores(lines: int) -> tuple[int, int, int]:
+    """Return true positive, false positive and false negative pixels of gate 1 on CDnet's baseline/highway."""
+    clip, truth_folder = shared("clips/cdnet-highway.avi"), shared("highway/groundtruth")
+    region = cv2.imread(str(shared("highway/ROI.bmp")), cv2.IMREAD_GRAYSCALE) > 0
+    gate = MotionGate()
+    hits = false = missed = 0
+    with av.open(str(clip)) as container:
+        for i, frame in enumerate(container.decode(video=0)):
+            if i + 1 > 1700:
+                break
+            grey = frame.to_ndarray(format="gray")
+            assert grey.shape[0] == lines
+            changed = gate.step(grey).changed > 0
+            truth_file: Path = truth_folder / f"gt{i + 1:06d}.png"
+            if not truth_file.exists():
+                continue
+            truth = cv2.imread(str(truth_file), cv2.IMREAD_GRAYSCALE)
+            judged = region & ((truth == 0) | (truth == 50) | (truth == 255))
+            moving = truth == 255
+            hits += int(np.count_nonzero(changed & moving & judged))
+            false += int(np.count_nonzero(changed & ~moving & judged))
+            missed += int(np.count_nonzero(~changed & moving & judged))
+    return hits, false, missed
+
+
+def test_gate_one_finds_the_cars_of_a_real_motorway_pixel_by_pixel(record_property: Callable[[str, object], None]) -> None:
+    hits, false, missed = highway_scores(240)
+    assert hits + missed > 1_000_000, "the ground truth holds far more moving pixels than that"
+    precision, recall = hits / (hits + false), hits / (hits + missed)
+    f_measure = 2 * precision * recall / (precision + recall)
+    record_property("cdnet_highway_f_measure", round(f_measure, 4))
+    print(f"CDnet highway: F-measure {f_measure:.4f}, precision {precision:.4f}, recall {recall:.4f}")
+    assert f_measure >= 0.85
