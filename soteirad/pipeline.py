@@ -173,6 +173,7 @@ class Pipeline:
         """Begin anew with the next frame: what its looks find is `present`. Returns the visits that this closes."""
         closed = self.tracker.close(reason)
         self._started = None
+        self.moving = False
         self._generation += 1
         self._cadence.restart()
         return closed

@@ -55,15 +55,6 @@ def jpegs(clip: Path) -> list[bytes]:
     return pictures
 
 
-def offset_of(clip: Path, seconds: float) -> int:
-    """Return the place in the file, in bytes, where the picture of that second begins."""
-    with av.open(str(clip)) as container:
-        for packet in container.demux(video=0):
-            if packet.pts is not None and float(packet.pts * packet.time_base) >= seconds:
-                return int(packet.pos)
-    raise ValueError(f"{clip} is shorter than {seconds} s")
-
-
 def _frames(clip: Path, spans: Sequence[tuple[float, float]]) -> Iterator[av.VideoFrame]:
     with av.open(str(clip)) as container:
         for frame in container.decode(video=0):

@@ -118,7 +118,7 @@ class Daemon:
 
     def camera_pid(self, clip: Path) -> int:
         """Return the pid of the camera process that has `clip` open."""
-        found = [pid for pid in _pids_of_group(self.process.pid) if _position(pid, clip) is not None]
+        found = [pid for pid in _pids_of_group(self.process.pid) if _has_open(pid, clip)]
         assert len(found) == 1, f"{clip.name} is open in {found}, not in one process; the log:\n{self.log()}"
         return found[0]
 
@@ -138,12 +138,6 @@ def until(holds: Callable[[], bool], timeout: float) -> bool:
             return False
         pause.wait(0.02)
     return True
-
-
-def read_position(pid: int, file: Path) -> int:
-    """Return how far a process has read a file, in bytes; -1 when it has not opened it, or closed it."""
-    position = _position(pid, file)
-    return -1 if position is None else position
 
 
 def events(messages: Iterable[Received], camera: str = "porch") -> list[dict[str, Any]]:
@@ -190,11 +184,10 @@ def _command_line(pid: int) -> str:
     return ""
 
 
-def _position(pid: int, file: Path) -> int | None:
-    folder = _proc() / str(pid)
+def _has_open(pid: int, file: Path) -> bool:
     with contextlib.suppress(OSError):
-        for link in (folder / "fd").iterdir():
+        for link in (_proc() / str(pid) / "fd").iterdir():
             with contextlib.suppress(OSError):
                 if link.readlink() == file:
-                    return int((folder / "fdinfo" / link.name).read_text().split()[1])
-    return None
+                    return True
+    return False

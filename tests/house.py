@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import pytest
 
 from tests import clips
 from tests.brokers import Mosquitto, Subscriber
-from tests.daemon import Daemon
+from tests.daemon import ROOT, Daemon
 
+MODEL = "nanodet-g-416"
 StartDaemon = Callable[..., Daemon]
 
 
@@ -42,6 +44,25 @@ def start_daemon() -> Iterator[StartDaemon]:
     yield start
     for daemon in started:
         daemon.clean_up()
+
+
+@pytest.fixture
+def model_folder(tmp_path: Path) -> Path:
+    """A copy of the default model with its card, to be damaged; the card does not vouch for the file."""
+    folder = tmp_path / "models"
+    shutil.copytree(ROOT / "models", folder)
+    card = folder / f"{MODEL}.yaml"
+    lines = card.read_text(encoding="utf-8").splitlines(keepends=True)
+    card.write_text("".join(line for line in lines if not line.startswith("sha256:")), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def misfit_card(model_folder: Path) -> Path:
+    """A card that speaks of a larger input than its model has."""
+    card = model_folder / f"{MODEL}.yaml"
+    card.write_text(card.read_text(encoding="utf-8").replace("width: 416", "width: 640"), encoding="utf-8")
+    return card
 
 
 @pytest.fixture(scope="session")

@@ -89,6 +89,8 @@ class Cadence:
 
     SCENE_GROWTH = 1.5
     SPIKE_WINDOW_S = 1.0
+    ROUNDING_S = 1e-6
+    """Frame times are sums of fractions: an interval that is short by this much is over."""
 
     def __init__(self, settings: CadenceSettings, motion_threshold: float, every_frame: bool = False) -> None:
         self.settings = settings
@@ -122,7 +124,7 @@ class Cadence:
     def scene_due(self, time: float, motion_open: bool) -> bool:
         """Say whether gate 2 runs on the frame at `time`."""
         interval = self._scene_interval if motion_open else self.settings.safeguard
-        return time - self._last_scene >= interval - 1e-6
+        return time - self._last_scene >= interval - self.ROUNDING_S
 
     def scene_ran(self, time: float, opened: bool) -> None:
         """Note that gate 2 ran: its interval starts over after an opening and grows otherwise."""
@@ -209,7 +211,7 @@ class Cadence:
             if needs.open_tracks and (needs.unseen or self._last_look <= self._last_open):
                 return Look.MOTION_END
             self._settling = 0
-        since = time - self._last_look
+        since = time - self._last_look + self.ROUNDING_S
         if needs.unseen and since >= self.settings.lost_interval:
             return Look.LOST
         if needs.open_tracks and since >= self.settings.still_interval:

@@ -102,13 +102,16 @@ class MotionMap:
         """Remember that the pixels of `motion.changed` changed at `time`."""
         if self._last.shape != motion.changed.shape:
             self._last = np.full(motion.changed.shape, -np.inf)
-        if motion.ratio > 0 or motion.blob > 0:
+        if motion.changed.any():  # the ratio leaves masks out
             self._last[motion.changed > 0] = time
 
     def share(self, box: NDArray[np.float32], since: float) -> float:
-        """Return the share of the box (x1, y1, x2, y2, fractions of the frame) that changed after `since`."""
+        """Return the share of the box (x1, y1, x2, y2, fractions of the frame) that changed after `since`.
+
+        A box that reaches out of the frame is judged by what is inside.
+        """
         height, width = self._last.shape
-        x1, y1 = int(box[0] * width), int(box[1] * height)
+        x1, y1 = min(max(0, int(box[0] * width)), width - 1), min(max(0, int(box[1] * height)), height - 1)
         x2, y2 = max(x1 + 1, round(box[2] * width)), max(y1 + 1, round(box[3] * height))
         region = self._last[y1:y2, x1:x2]
-        return float(np.count_nonzero(region > since) / region.size) if region.size else 0.0
+        return float(np.count_nonzero(region > since) / region.size)

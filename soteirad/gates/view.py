@@ -29,14 +29,19 @@ class ViewWatch:
     """Compares a small picture, tile by tile, with a reference.
 
     A tile with texture has lost its structure when the normalised correlation of its edges with the reference's falls
-    under `MIN_CORRELATION`; a tile that is flat in both has changed when its brightness did. The view is doubtful
-    while `LOST_SHARE` of the reference's textured tiles have lost their structure and `CHANGED_SHARE` of all tiles
-    changed one way or the other, and changed when that lasted `HOLD_S`. The reference is renewed every `RENEW_S` while
-    most of it still holds, so that daylight moving shadows never adds up to a change.
+    under `MIN_CORRELATION`; a tile that is flat in both has changed when its brightness did; a tile that correlates but
+    has lost its fine detail is blurred, and where most textured tiles are, the lens is out of focus. The view is
+    doubtful while that is so, or while `LOST_SHARE` of the reference's textured tiles have lost their structure and
+    `CHANGED_SHARE` of all tiles changed one way or the other, and changed when that lasted `HOLD_S`. The reference is
+    renewed every `RENEW_S` while most of it still holds, so that daylight moving shadows never adds up to a change.
     """
 
     WIDTH, HEIGHT, TILE = 160, 96, 16
     MIN_CORRELATION = 0.35
+    MIN_SHARPNESS = 0.5
+    """Share of the reference's sharpness that a textured tile must keep; brightness and noise hardly touch it."""
+    BLURRED_SHARE = 0.25
+    """Out of focus: this share of the textured tiles is blurred, and `LOST_SHARE` blurred or lost."""
     LOST_SHARE = 0.75
     CHANGED_SHARE = 0.5
     RENEW_SHARE = 0.3
@@ -86,23 +91,30 @@ class ViewWatch:
         correlation = np.einsum("ij,ij->i", reference.edges, seen.edges) / np.maximum(norms, 1e-6)
         lost = (textured | now_textured) & (correlation < self.MIN_CORRELATION)
         flat = ~textured & ~now_textured & (np.abs(reference.mean - seen.mean) >= self.FLAT_CHANGE)
+        blurred = textured & ~lost & (seen.sharpness < self.MIN_SHARPNESS * reference.sharpness)
+        if np.mean((lost | blurred)[textured]) >= self.LOST_SHARE and np.mean(blurred[textured]) >= self.BLURRED_SHARE:
+            return 1.0, 1.0
         return float(np.mean(lost[textured])), float(np.mean(lost | flat))
 
 
 @dataclass(frozen=True)
 class _Tiles:
-    """A picture cut into tiles: edges (tiles, 2 * tile * tile), mean edge strength and mean grey (tiles,)."""
+    """A picture cut into tiles: edges (tiles, 2 * tile * tile), and for each tile its mean edge strength, mean grey and
+    sharpness: fine detail (Laplacian) for each unit of edge, which a change of gain leaves alone."""
 
     edges: Edges
     texture: Edges
     mean: Edges
+    sharpness: Edges
 
     @classmethod
     def of(cls, grey: Grey, tile: int) -> _Tiles:
-        smooth = cv2.GaussianBlur(grey, (5, 5), 0).astype(np.float32)
-        planes = np.stack([cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1), smooth])
+        smooth = cv2.GaussianBlur(grey.astype(np.float32), (5, 5), 0)
+        fine = np.abs(cv2.Laplacian(smooth, cv2.CV_32F))
+        planes = np.stack([cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1), smooth, fine])
         _, height, width = planes.shape
-        cut = planes.reshape(3, height // tile, tile, width // tile, tile).transpose(1, 3, 0, 2, 4)
-        rows = cut.reshape(-1, 3, tile * tile)
+        cut = planes.reshape(4, height // tile, tile, width // tile, tile).transpose(1, 3, 0, 2, 4)
+        rows = cut.reshape(-1, 4, tile * tile)
         edges = rows[:, :2].reshape(len(rows), -1)
-        return cls(edges, np.abs(edges).mean(axis=1), rows[:, 2].mean(axis=1))
+        texture, mean = np.abs(edges).mean(axis=1), rows[:, 2].mean(axis=1)
+        return cls(edges, texture, mean, rows[:, 3].mean(axis=1) / (texture + 1.0))

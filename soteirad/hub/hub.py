@@ -78,6 +78,7 @@ class Hub:
         self._storage_told = ""
         self._uncommitted: list[Event] = []
         self._finished_at: float | None = None
+        self._stopping = False
 
     def run(self) -> int:
         """Run the daemon; returns the exit code. Raises StorageError or ModelError when it cannot start."""
@@ -197,7 +198,7 @@ class Hub:
             camera.failure = message.reason
 
     def _camera_ended(self, camera: CameraProcess) -> None:
-        camera.ended(restart=not (camera.finished or camera.failure or self._signals.stop))
+        camera.ended(restart=not (camera.finished or camera.failure or self._signals.stop or self._stopping))
         self._retained.camera_status(camera.name, False)
 
     def _close_visits(self, camera: CameraProcess) -> None:
@@ -247,6 +248,7 @@ class Hub:
     def _shut_down(self) -> None:
         """End cameras, take what they still send, publish what can be, say offline."""
         self._notifier.stopping()
+        self._stopping = True
         for camera in self._cameras:
             camera.ask_to_stop()
         deadline = time.monotonic() + CAMERA_STOP_S

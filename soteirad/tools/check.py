@@ -5,19 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from soteirad.assembly import check_model
+from soteirad.assembly import check_model, make_detector
 from soteirad.config import CameraConfig, Config, load_config
 from soteirad.config.schema import camera_from
 from soteirad.errors import ConfigError, ModelError, SoteiraError
 
 
 def check_config(path: Path) -> Config:
-    """Load the configuration and check each camera's model, model file and labels. Raises ConfigError."""
+    """Load the configuration, and each camera's model with its labels as its process would. Raises ConfigError."""
     config = load_config(path)
     problems = []
+    loaded = set()
     for name, camera in config.cameras.items():
         try:
-            check_model(camera)
+            card = check_model(camera)
+            if camera.detector not in loaded:
+                detector = make_detector(camera, card)
+                detector.load()
+                detector.close()
+                loaded.add(camera.detector)
         except ModelError as error:
             problems.append(f"{path}: cameras.{name}: {error}")
     if problems:

@@ -44,11 +44,12 @@ def replay(name: str, camera: CameraConfig, every_frame: bool = False,
     that the same clip and settings give the same events.
     """
     cv2.setNumThreads(1)
-    source = open_source(camera.source, speed=camera.speed, privacy=camera.privacy_mask, clock=_ReplayClock(),
-                         stop=threading.Event())  # fmt: skip
+    source = open_source(camera.source, speed=camera.speed, privacy=camera.privacy_mask, stop=threading.Event())
     source.open()
     clip = _content_hash(Path(camera.source))
-    watch = CameraWatch(name, camera, lambda _, media, what: replay_id(clip, media, what), False, every_frame)
+    # Event times are media times, however fast the clip is played.
+    unpaced = camera.model_copy(update={"speed": "max"})
+    watch = CameraWatch(name, unpaced, lambda _, media, what: replay_id(clip, media, what), False, every_frame)
     watch.load()
     events: list[Event] = []
 
@@ -60,7 +61,9 @@ def replay(name: str, camera: CameraConfig, every_frame: bool = False,
     began, cpu = time.perf_counter(), time.process_time()
     try:
         while True:
-            take(watch.step(source.read()))
+            frame = source.read()
+            frame.captured = frame.time
+            take(watch.step(frame))
     except SourceEnded:
         take(watch.end("source_ended"))
     finally:
@@ -85,19 +88,3 @@ def _content_hash(path: Path) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-class _ReplayClock:
-    """The system's clock, except that the wall clock starts at zero: event times then are media times."""
-
-    def wall(self) -> float:
-        """Always 0: the epoch."""
-        return 0.0
-
-    def monotonic(self) -> float:
-        """Seconds of the system's monotonic clock."""
-        return time.monotonic()
-
-    def wait(self, stop: threading.Event, seconds: float) -> bool:
-        """Wait for real."""
-        return stop.wait(max(0.0, seconds))

@@ -95,7 +95,7 @@ def _common(a: Boxes, b: Boxes) -> Matrix:
 
 
 def _centres(boxes: Boxes) -> Boxes:
-    result: Boxes = (boxes[:, :2] + boxes[:, 2:]) / 2
+    result: Boxes = (boxes[:, :2] + boxes[:, 2:]) * np.float32(0.5)
     return result
 
 

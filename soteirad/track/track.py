@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -67,7 +68,7 @@ class Track:
         middle = _centre(self.box)
         if not self.still:
             middle = middle + self.velocity * np.float32(min(max(0.0, time - self.last_seen), self.PREDICT_S))
-        half = self.size / 2
+        half = self.size * np.float32(0.5)
         box: BoxArray = np.concatenate([middle - half, middle + half])
         return box
 
@@ -92,8 +93,8 @@ class Track:
         self.box, self.score, self.last_seen = box, score, time
         self.best_score = max(self.best_score, score)
         self.hits, self.misses = (self.hits + 1 if counts else 0), 0.0
-        size = np.maximum(self.anchor[2:] - self.anchor[:2], 1e-6)
-        if np.any(np.abs(_centre(box) - _centre(self.anchor)) / size > self.STILL_SHARE):
+        off = np.abs(_centre(box) - _centre(self.anchor)) - self.STILL_SHARE * (self.anchor[2:] - self.anchor[:2])
+        if off.max() > 0:
             self.anchor, self.anchor_time = box, time
 
     def carry(self, shift: BoxArray) -> None:
@@ -103,10 +104,10 @@ class Track:
 
 
 def _centre(box: BoxArray) -> BoxArray:
-    result: BoxArray = (box[:2] + box[2:]) / 2
+    result: BoxArray = (box[:2] + box[2:]) * np.float32(0.5)
     return result
 
 
 def _share(elapsed: float, constant: float) -> np.float32:
     """Return the weight of a new measurement after `elapsed` seconds, for exponential smoothing."""
-    return np.float32(1.0 - np.exp(-elapsed / constant))
+    return np.float32(1.0 - math.exp(-elapsed / constant))

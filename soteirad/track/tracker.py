@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -186,7 +186,7 @@ class Tracker:
         """Return which detections (m) may continue which track (n): the wide gate for strong, the narrow for faint."""
         s = self.settings
         unsure_for = np.array([[time - t.last_firm if t.confirmed else 0.0] for t in tracks])
-        stretch = np.where(at_edge(boxes, s.edge), 0.0, np.clip(unsure_for * s.drift, 0.0, s.max_drift))
+        stretch = np.where([at_edge(b, s.edge) for b in boxes], 0.0, np.clip(unsure_for * s.drift, 0.0, s.max_drift))
         growth = np.array([[s.edge_growth if at_edge(t.box, s.edge) else s.growth] for t in tracks])
         iou = np.array([[s.still_iou if t.still else s.iou] for t in tracks])
         near = (like.ratio <= growth) & (like.nearness >= s.nearness - stretch)
@@ -198,7 +198,7 @@ class Tracker:
         """Move the track; a faint hit counts towards confirmation only after a strong one."""
         s = self.settings
         counts = strong or (track.hits > 0 and score >= s.confirm_score * track.best_score)
-        growing = bool(at_edge(box, s.edge) or at_edge(track.box, s.edge))
+        growing = at_edge(box, s.edge) or at_edge(track.box, s.edge)
         track.hit(box, score, time, strong, counts, growing)
 
     def _start(self, time: float, class_index: int, found: Detections, free: Mask, strong: Mask,
@@ -231,9 +231,10 @@ class Tracker:
         return track.last_seen - track.first_seen >= s.probation - 1e-6 or not self._in_company(track)
 
     def _in_company(self, track: Track) -> bool:
-        """Say whether a track inside the picture is close to a confirmed one of its kind."""
+        """Say whether a track inside the picture is close to a confirmed one of its kind that was there before it."""
         s = self.settings
-        others = [t.box for t in self.tracks if t.confirmed and t.class_index == track.class_index]
+        known = [t for t in self.tracks if t.confirmed and t.class_index == track.class_index]
+        others = [t.box for t in known if t.first_seen < track.first_seen]
         if not others or at_edge(track.box, s.edge):
             return False
         return bool((Likeness.of(track.box[None], np.stack(others)).nearness >= 1 - s.company).any())
@@ -292,6 +293,7 @@ class Tracker:
                      track.last_seen - track.first_seen, reason)  # fmt: skip
 
 
-def at_edge(boxes: BoxArray, edge: float) -> Any:
-    """Say for a box (4,) or boxes (n, 4) whether they lie within `edge` (a share of the frame) of its border."""
-    return (boxes[..., :2].min(axis=-1) <= edge) | (boxes[..., 2:].max(axis=-1) >= 1 - edge)
+def at_edge(box: BoxArray, edge: float) -> bool:
+    """Say whether a box lies within `edge` (a share of the frame) of the frame's border."""
+    x1, y1, x2, y2 = box.tolist()
+    return bool(min(x1, y1) <= edge or max(x2, y2) >= 1 - edge)

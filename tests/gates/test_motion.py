@@ -48,7 +48,8 @@ def motion_of(mask: Grey) -> Motion:
 def test_a_lone_object_of_one_point_two_per_cent_opens_the_gate_under_the_ratio() -> None:
     camera = room()
     motion = settled(MotionGate(0.02, HALF_OF_MIN_AREA), camera).step(with_object(camera(), 100, 60, 20, 34))
-    assert 20 * 34 / (WIDTH * HEIGHT) == pytest.approx(0.012, abs=0.0003)
+    share = 20 * 34 / (WIDTH * HEIGHT)
+    assert share == pytest.approx(0.012, abs=0.0003)
     assert 0.01 < motion.ratio < 0.02
     assert motion.blob > HALF_OF_MIN_AREA
     assert motion.open
@@ -226,11 +227,14 @@ def highway_scores(lines: int) -> tuple[int, int, int]:
     return hits, false, missed
 
 
-def test_gate_one_finds_the_cars_of_a_real_motorway_pixel_by_pixel(record_property: Callable[[str, object], None]) -> None:
+@pytest.mark.slow
+def test_gate_one_finds_the_cars_of_a_real_motorway_pixel_by_pixel(
+    record_property: Callable[[str, object], None],
+) -> None:
     hits, false, missed = highway_scores(240)
     assert hits + missed > 1_000_000, "the ground truth holds far more moving pixels than that"
     precision, recall = hits / (hits + false), hits / (hits + missed)
     f_measure = 2 * precision * recall / (precision + recall)
     record_property("cdnet_highway_f_measure", round(f_measure, 4))
-    print(f"CDnet highway: F-measure {f_measure:.4f}, precision {precision:.4f}, recall {recall:.4f}")
+    print(f"CDnet highway: F-measure {f_measure:.4f}, precision {precision:.4f}, recall {recall:.4f}")  # noqa: T201
     assert f_measure >= 0.85

@@ -1,5 +1,25 @@
 """The shared fixtures."""
 
-from tests.house import broker, entry_clip, leaving_clip, listener, standing_clip, start_daemon, visit_clip
+from tests.house import (
+    broker,
+    entry_clip,
+    leaving_clip,
+    listener,
+    misfit_card,
+    model_folder,
+    standing_clip,
+    start_daemon,
+    visit_clip,
+)
 
-__all__ = ["broker", "entry_clip", "leaving_clip", "listener", "standing_clip", "start_daemon", "visit_clip"]
+__all__ = [
+    "broker",
+    "entry_clip",
+    "leaving_clip",
+    "listener",
+    "misfit_card",
+    "model_folder",
+    "standing_clip",
+    "start_daemon",
+    "visit_clip",
+]
