@@ -72,7 +72,8 @@ def replay(
     from soteirad.tools.replay import replay as run_replay
     from soteirad.tools.replay import write_csv
 
-    overrides: dict[str, Any] = {"fps": fps, "track": track.split(",") if track else None, "min_area": min_area}
+    labels = None if track is None else [label.strip() for label in track.split(",")]
+    overrides: dict[str, Any] = {"fps": fps, "track": labels, "min_area": min_area}
     name, settings = replay_camera(clip, config, camera, speed, overrides)
     result = run_replay(name, settings, every_frame, (lambda _: None) if as_json else lambda e: print(event_line(e)))
     if csv_file is not None:

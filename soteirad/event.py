@@ -50,7 +50,9 @@ class Event:
 
     @classmethod
     def from_payload(cls, payload: dict[str, Any]) -> Event:
-        """Rebuild an event from `payload()` data (as read from JSON). Raises TypeError for unknown fields."""
+        """Rebuild an event from `payload()` data (as read from JSON). Raises TypeError for anything else."""
+        if not isinstance(payload, dict):
+            raise TypeError("an event is a mapping of fields")
         lists = {k: tuple(payload[k]) for k in ("zones", "box", "frame_size") if payload.get(k) is not None}
         return cls(**{**payload, **lists})
 
@@ -68,7 +70,7 @@ def epoch_time(text: str) -> float:
 
 def new_id(epoch: float) -> str:
     """Return a new ULID whose time part is `epoch` (seconds)."""
-    return str(ULID.from_timestamp(epoch))
+    return str(ULID.from_timestamp(float(epoch)))  # an int would be milliseconds
 
 
 def replay_id(clip_hash: str, media_time: float, what: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from soteirad.capture.frame import Frame
 from soteirad.errors import StorageError
@@ -18,7 +20,7 @@ _COLOUR = (80, 220, 60)  # BGR
 
 
 def make_snapshot(frame: Frame, event: Event) -> bytes:
-    """Return a JPEG of the frame, at most 1280 pixels wide and about 200 kB, with the event's box and label."""
+    """Return a JPEG of the frame, at most 1280 pixels wide and 200 kB, with the event's box and label."""
     scale = min(1.0, MAX_WIDTH / frame.width)
     picture = frame.bgr(round(frame.width * scale), round(frame.height * scale))
     if event.box is not None:
@@ -27,10 +29,17 @@ def make_snapshot(frame: Frame, event: Event) -> bytes:
         text = f"{event.label} {event.confidence:.0%}"
         cv2.putText(picture, text, (x1 + 4, max(y1 - 6, 16)), cv2.FONT_HERSHEY_SIMPLEX, 0.6, _COLOUR, 2, cv2.LINE_AA)
     for quality in QUALITIES:
-        jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+        jpeg = _encode(picture, quality)
         if len(jpeg) <= MAX_BYTES:
-            break
+            return jpeg
+    while len(jpeg) > MAX_BYTES:  # noise does not compress: fewer pixels do
+        picture = np.asarray(cv2.resize(picture, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA), np.uint8)
+        jpeg = _encode(picture, QUALITIES[-1])
     return jpeg
+
+
+def _encode(picture: np.ndarray, quality: int) -> bytes:
+    return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -44,4 +53,6 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise StorageError(f"{path}: cannot be written: {error.strerror}") from error

@@ -55,11 +55,13 @@ class Frame:
         return self._grey[lines]
 
     def bgr(self, width: int, height: int) -> Picture:
-        """Return a BGR picture of that size, uint8 (height, width, 3), privacy masks black."""
+        """Return a new BGR picture of that size, uint8 (height, width, 3), privacy masks black."""
         # FFmpeg's area scaler averages what it drops, as the training pipeline's resize of photographs nearly does.
         flags: Any = "AREA" if width < self.width else "BILINEAR"
         scaled = self.video.reformat(width=width, height=height, format="bgr24", interpolation=flags)
         picture: Picture = np.asarray(scaled.to_ndarray(), np.uint8)
+        if scaled is self.video:  # nothing was converted: this is the frame's own memory
+            picture = picture.copy()
         if self.privacy:
             picture[polygon_mask(self.privacy, width, height) > 0] = 0
         return picture

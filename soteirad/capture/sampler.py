@@ -17,6 +17,7 @@ class Sampler:
         """Say whether the frame at media time `time` (seconds) is analysed."""
         if time < self._due - self._interval * self.TOLERANCE:
             return False
-        on_schedule = time - self._due < self._interval
+        # So late a frame must not be followed at once by the one that may come early.
+        on_schedule = time - self._due < self._interval * (1 - self.TOLERANCE)
         self._due = (self._due if on_schedule else time) + self._interval
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -44,10 +45,15 @@ def is_live(url: str) -> bool:
 def open_source(url: str, *, speed: Speed = 1.0, transport: str = "tcp", connect_timeout: float = 10.0,
                 read_timeout: float = 10.0, privacy: Sequence[Polygon] = (), stop: threading.Event | None = None,
                 clock: Clock | None = None) -> Source:  # fmt: skip
-    """Return the source for a URL or a path, not opened yet. `speed` paces files only."""
+    """Return the source for a URL or a path, not opened yet. `speed` paces files only.
+
+    Raises SourceError for another kind of address.
+    """
     clock = clock or SystemClock()
     if is_live(url):
         return LiveSource(url, transport, connect_timeout, read_timeout, privacy, clock)
+    if "://" in url:
+        raise SourceError(f"{redact_url(url)}: give an address with {', '.join(LIVE_SCHEMES)} or the path of a file")
     return FileSource(Path(url), speed, privacy, stop or threading.Event(), clock)
 
 
@@ -64,7 +70,8 @@ class _Decoder:
             container = av.open(url, options=options, timeout=timeout)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise SourceError(f"{self._name}: {_reason(error, url)}") from None
-        if not container.streams.video:
+        # FFmpeg plays text files as video of a terminal.
+        if not container.streams.video or container.format.name == "tty":
             container.close()
             raise SourceError(f"{self._name}: this source has no video stream: give a camera's stream or a video file")
         stream = container.streams.video[0]
@@ -201,5 +208,7 @@ def _reason(error: Exception, url: str) -> str:
     for kind, text in known.items():
         if isinstance(error, kind):
             return text
+    if getattr(error, "errno", None) == errno.EIO:  # what FFmpeg says, among others, of an unknown host
+        return "it cannot be reached: check the host name and the network; for a file, the disk"
     text = getattr(error, "strerror", None) or type(error).__name__
     return str(text).replace(url, "the source")

@@ -26,7 +26,9 @@ def nms(boxes: FloatArray, scores: FloatArray, classes: IntArray, iou: float, li
     """Keep, class by class, the best of boxes that overlap by more than `iou`; at most `limit`, best first."""
     if not len(scores):
         return Detections.empty()
-    sizes = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+    # OpenCV keeps classes apart by moving each past the largest coordinate: that works for positive ones only.
+    corners = boxes.astype(np.float64) - boxes.min()
+    sizes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
     kept = cv2.dnn.NMSBoxesBatched(
         sizes.tolist(), scores.tolist(), classes.astype(np.int32).tolist(), 0.0, iou
     )

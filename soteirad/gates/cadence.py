@@ -46,9 +46,7 @@ class CadenceSettings:
     stride: int = 4
     """Look at every 4th analysed frame while there is motion (S)."""
     promising_stride: int = 2
-    """The same while something is nearly clear enough to start a track ..."""
-    promising_looks: int = 6
-    """... for at most this many looks in a row."""
+    """The same while something is nearly clear enough to start a track."""
     settled_stride: int = 8
     """The same when the last `settled_looks` looks found only what is known and stands still."""
     settled_looks: int = 2
@@ -105,7 +103,7 @@ class Cadence:
         self._last_look = float("-inf")
         self._frames_since_look = 0
         self._settled = 0
-        self._promising = 0
+        self._promising = False
         self._settling = 0
         self._due: Look | None = None
         self._was_spike = False
@@ -136,7 +134,7 @@ class Cadence:
         """Take one analysed frame's gate results; returns why to look at it, or None."""
         if self._frames_since_look == 0:
             self._settled = self._settled + 1 if needs.settled else 0
-            self._promising = self._promising + 1 if needs.promising else 0
+            self._promising = needs.promising
         self._frames_since_look += 1
         spike = self._spike(time, motion_open, ratio)
         self._follow_motion(time, motion_open, needs)
@@ -199,7 +197,7 @@ class Cadence:
         return self._reason_without_motion(time, needs)
 
     def _stride(self) -> int:
-        if 0 < self._promising <= self.settings.promising_looks:
+        if self._promising:
             return self.settings.promising_stride
         settled = self._settled >= self.settings.settled_looks
         if settled and self._last_open - self._moving_since >= self.settings.settled_motion:

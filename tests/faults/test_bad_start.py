@@ -60,6 +60,7 @@ def test_sources_that_fail_leave_the_daemon_and_the_other_camera_at_work(
         assert set(payloads(seen, f"soteira/{name}/status")) == {"offline"}
         assert events(seen, name) == []
     assert "Traceback" not in daemon.log() and "secret-word" not in daemon.log()
+    assert "nowhere: offline: http://camera.invalid/video: it cannot be reached" in daemon.log()
     assert daemon.log().count("missing: offline") == 1
     daemon.stop()
 

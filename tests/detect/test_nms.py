@@ -1,0 +1,98 @@
+"""Non-maximum suppression and IoU, against plain reference implementations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from soteirad.detect.nms import areas, iou_matrix, nms
+
+Box = tuple[float, float, float, float]
+
+
+def plain_iou(a: Box, b: Box) -> float:
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    overlap = max(0.0, width) * max(0.0, height)
+    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - overlap
+    return overlap / union if union > 0 else 0.0
+
+
+def plain_nms(rows: list[tuple[Box, float, int]], iou: float, limit: int) -> list[int]:
+    kept: list[int] = []
+    for i in sorted(range(len(rows)), key=lambda k: -rows[k][1]):
+        box, _, label = rows[i]
+        if all(rows[k][2] != label or plain_iou(rows[k][0], box) <= iou for k in kept):
+            kept.append(i)
+    return kept[:limit]
+
+
+@st.composite
+def boxes(draw: st.DrawFn) -> Box:
+    """Draw boxes with whole corners, some of them partly outside the picture, as a head gives them."""
+    x, y = draw(st.integers(-300, 416)), draw(st.integers(-300, 416))
+    return float(x), float(y), float(x + draw(st.integers(1, 500))), float(y + draw(st.integers(1, 500)))
+
+
+@st.composite
+def candidates(draw: st.DrawFn) -> list[tuple[Box, float, int]]:
+    """Draw candidates with scores that all differ, so that their order is certain."""
+    count = draw(st.integers(1, 30))
+    scores = draw(st.permutations(range(1, count + 1)))
+    near = draw(st.lists(boxes(), min_size=1, max_size=4))
+    rows = []
+    for score in scores:
+        x1, y1, x2, y2 = draw(st.sampled_from(near))
+        shift = draw(st.integers(-12, 12))
+        rows.append(((x1 + shift, y1, x2 + shift, y2), score / (count + 1), draw(st.integers(0, 2))))
+    return rows
+
+
+def run(rows: list[tuple[Box, float, int]], iou: float, limit: int = 100) -> list[tuple[Box, float, int]]:
+    found = nms(
+        np.array([r[0] for r in rows], np.float32), np.array([r[1] for r in rows], np.float32),
+        np.array([r[2] for r in rows], np.int64), iou, limit,
+    )  # fmt: skip
+    assert found.boxes.dtype == np.float32
+    return [
+        (tuple(b), s, c)
+        for b, s, c in zip(found.boxes.tolist(), found.scores.tolist(), found.classes.tolist(), strict=True)
+    ]
+
+
+@given(candidates(), st.sampled_from([0.3, 0.513, 0.7]), st.integers(1, 30))
+@example([((100.0, 100.0, 416.0, 416.0), 0.9, 0), ((-317.0, -317.0, 0.0, 0.0), 0.8, 1)], 0.7, 30)
+def test_nms_keeps_what_a_plain_implementation_keeps(
+    rows: list[tuple[Box, float, int]], iou: float, limit: int
+) -> None:
+    """The example is two labels in opposite corners, one box reaching out of the picture."""
+    expected = [rows[i] for i in plain_nms(rows, iou, limit)]
+    assert run(rows, iou, limit) == [(box, pytest.approx(score), label) for box, score, label in expected]
+
+
+@given(st.lists(boxes(), min_size=1, max_size=6), st.lists(boxes(), min_size=1, max_size=6))
+def test_the_iou_matrix_holds_the_plain_iou_of_every_pair(a: list[Box], b: list[Box]) -> None:
+    found = iou_matrix(np.array(a, np.float32), np.array(b, np.float32))
+    assert found.shape == (len(a), len(b))
+    expected = [[plain_iou(x, y) for y in b] for x in a]
+    assert found == pytest.approx(np.array(expected), abs=1e-5)
+
+
+def test_empty_and_inverted_boxes_have_no_area_and_overlap_nothing() -> None:
+    odd = np.array([[0.2, 0.2, 0.2, 0.4], [0.5, 0.5, 0.3, 0.3]], np.float32)
+    assert areas(odd).tolist() == [0.0, 0.0]
+    assert iou_matrix(odd, odd).tolist() == [[0.0, 0.0], [0.0, 0.0]]
+
+
+def test_no_candidates_give_no_detections() -> None:
+    found = nms(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), 0.5)
+    assert len(found) == 0
+    assert found.boxes.shape == (0, 4)
+
+
+def test_the_best_box_comes_first_and_equal_boxes_of_two_labels_both_stay() -> None:
+    box = (10.0, 10.0, 50.0, 50.0)
+    found = run([(box, 0.3, 0), (box, 0.9, 1), (box, 0.8, 1)], 0.5)
+    assert [(round(score, 3), label) for _, score, label in found] == [(0.9, 1), (0.3, 0)]
