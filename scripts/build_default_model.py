@@ -251,8 +251,9 @@ def read_constants(manifest: list[dict[str, Any]], blob: bytes) -> dict[str, np.
     for entry in (e for group in manifest for e in group["weights"]):
         dtype = np.dtype(entry.get("quantization", {}).get("dtype", entry["dtype"]))
         count = int(np.prod(entry["shape"], dtype=np.int64))
-        array = np.frombuffer(blob, dtype, count, offset).reshape(entry["shape"])
-        constants[entry["name"]] = array.astype(entry["dtype"])
+        if offset + count * dtype.itemsize <= len(blob):
+            array = np.frombuffer(blob, dtype, count, offset).reshape(entry["shape"])
+            constants[entry["name"]] = array.astype(entry["dtype"])
         offset += count * dtype.itemsize
     if offset != len(blob):
         raise SystemExit(f"{WEIGHTS_FILE}: {len(blob)} bytes where the manifest names {offset}")

@@ -67,19 +67,25 @@ def misfit_card(model_folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def visit_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return clips.cut(tmp_path_factory.mktemp("visit") / "visit.mp4", clips.VISIT)
+    return _clip(tmp_path_factory, "visit", clips.VISIT)
 
 
 @pytest.fixture(scope="session")
 def entry_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return clips.cut(tmp_path_factory.mktemp("entry") / "entry.mp4", clips.ENTRY)
+    return _clip(tmp_path_factory, "entry", clips.ENTRY)
 
 
 @pytest.fixture(scope="session")
 def standing_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return clips.cut(tmp_path_factory.mktemp("standing") / "standing.mp4", clips.STANDING)
+    return _clip(tmp_path_factory, "standing", clips.STANDING)
 
 
 @pytest.fixture(scope="session")
 def leaving_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return clips.cut(tmp_path_factory.mktemp("leaving") / "leaving.mp4", clips.LEAVING)
+    return _clip(tmp_path_factory, "leaving", clips.LEAVING)
+
+
+def _clip(factory: pytest.TempPathFactory, name: str, spans: clips.Spans) -> Path:
+    """Cut a clip once for all folders of tests."""
+    path = factory.getbasetemp() / f"{name}.mp4"
+    return path if path.exists() else clips.cut(path, spans)

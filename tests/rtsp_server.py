@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 START_TIMEOUT_S = 20.0
-NEEDS = "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad"
+NEEDS = "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-{base,good,bad}"
 ELEMENTS = ("filesrc", "qtdemux", "h264parse", "rtph264pay")
 _BINDINGS = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
 _SYSTEM = "/usr/bin:/usr/local/bin:/opt/homebrew/bin"
@@ -25,10 +25,10 @@ def _python_with_bindings() -> str:
     import pytest
 
     candidates = [sys.executable, shutil.which("python3", path=_SYSTEM)]
-    for python in filter(None, candidates):
-        if subprocess.run([python, "-c", _BINDINGS], capture_output=True, check=False).returncode == 0:
-            return python
-    pytest.skip(f"GStreamer's RTSP server is not installed: nothing was tested over RTSP (apt install {NEEDS})")
+    found = [p for p in candidates if p and subprocess.run([p, "-c", _BINDINGS], capture_output=True).returncode == 0]
+    if not found:
+        pytest.skip(f"GStreamer's RTSP server is not installed: nothing was tested over RTSP (apt install {NEEDS})")
+    return found[0]
 
 
 class RtspServer:

@@ -49,7 +49,7 @@ def pets_truth() -> list[Entry]:
         frame, person, x, y, w, h = (float(v) for v in line.split(",")[:6])
         rows.setdefault(int(person), []).append((frame / 10, x, y, x + w, y + h))
     tracks = [tuple(sorted(r)) for r in rows.values()]
-    return [Entry("person", t[0][0], t[0][0], t) for t in tracks if t[0][0] > SETTLE_S]  # type: ignore[arg-type]
+    return [Entry("person", t[0][0], t[0][0], t, (768, 576)) for t in tracks if t[0][0] > SETTLE_S]  # type: ignore[arg-type]
 
 
 def tell(record_property: object, what: str, result: Score | str) -> None:

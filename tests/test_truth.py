@@ -31,3 +31,9 @@ def test_a_true_box_moves_along_its_track() -> None:
     entry = Entry("person", 0.0, 1.0, ((0.0, 0, 0, 10, 10), (1.0, 10, 0, 20, 10)))
     assert entry.box_at(0.5) == (5, 0, 15, 10)
     assert entry.box_at(9.0) == (10, 0, 20, 10)
+    assert entry.box_at(-1.0) == (0, 0, 10, 10)
+
+
+def test_a_true_track_that_begins_inside_the_picture_is_continued_backwards_to_its_border() -> None:
+    entry = Entry("person", 1.0, 1.0, ((1.0, 4, 0, 14, 10), (2.0, 10, 0, 20, 10)), (100, 100))
+    assert entry.box_at(0.0) == (0, 0, 8, 10)

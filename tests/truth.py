@@ -10,15 +10,26 @@ from soteirad.event import Event
 
 @dataclass(frozen=True)
 class Entry:
-    """Something that enters: between `earliest` and `latest` seconds; `track` rows are seconds, x1, y1, x2, y2."""
+    """Something that enters: between `earliest` and `latest` seconds; `track` rows are seconds, x1, y1, x2, y2.
+
+    With a `frame` (width, height) the track is continued backwards, at the speed of its first second, and clipped.
+    """
 
     label: str
     earliest: float
     latest: float
     track: tuple[tuple[float, float, float, float, float], ...]
+    frame: tuple[int, int] | None = None
 
     def box_at(self, time: float) -> tuple[float, ...]:
         """Return the box at `time`, linearly interpolated; the first or last one outside the track."""
+        first = self.track[0]
+        if self.frame is not None and time < first[0]:
+            later = next((r for r in self.track if r[0] >= first[0] + 1.0), self.track[-1])
+            share = (time - first[0]) / max(later[0] - first[0], 1e-6)
+            limits = (*self.frame, *self.frame)
+            moved = (x + share * (y - x) for x, y in zip(first[1:], later[1:], strict=True))
+            return tuple(min(max(0.0, v), float(most)) for v, most in zip(moved, limits, strict=True))
         before = [r for r in self.track if r[0] <= time] or [self.track[0]]
         after = [r for r in self.track if r[0] >= time] or [self.track[-1]]
         a, b = before[-1], after[0]

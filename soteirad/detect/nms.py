@@ -22,10 +22,17 @@ def areas(boxes: FloatArray) -> FloatArray:
     return np.prod(np.clip(boxes[:, 2:] - boxes[:, :2], 0.0, None), axis=1)  # type: ignore[no-any-return]
 
 
+MOST_CANDIDATES = 3000
+"""More than these are not looked at: at scores near zero a head gives tens of thousands, which took OpenCV seconds."""
+
+
 def nms(boxes: FloatArray, scores: FloatArray, classes: IntArray, iou: float, limit: int = 100) -> Detections:
     """Keep, class by class, the best of boxes that overlap by more than `iou`; at most `limit`, best first."""
     if not len(scores):
         return Detections.empty()
+    if len(scores) > MOST_CANDIDATES:
+        best = np.argpartition(-scores, MOST_CANDIDATES)[:MOST_CANDIDATES]
+        boxes, scores, classes = boxes[best], scores[best], classes[best]
     # OpenCV keeps classes apart by moving each past the largest coordinate: that works for positive ones only.
     corners = boxes.astype(np.float64) - boxes.min()
     sizes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)

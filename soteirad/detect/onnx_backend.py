@@ -42,7 +42,11 @@ class OnnxBackend:
         self._session = session
         self._outputs = [o.name for o in session.get_outputs()]
         spec = self._card.input
-        self.infer(np.full((1, spec.height, spec.width, 3), spec.pad, np.uint8))
+        try:
+            self.infer(np.full((1, spec.height, spec.width, 3), spec.pad, np.uint8))
+        except Exception as error:
+            self.close()
+            raise ModelError(f"{path}: onnxruntime cannot run this model: {str(error).splitlines()[0]}") from error
 
     def infer(self, image: NDArray[np.uint8]) -> Outputs:
         """Run the model on a uint8 array (1, height, width, 3). Raises ModelError if it was not loaded."""

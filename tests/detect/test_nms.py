@@ -96,3 +96,14 @@ def test_the_best_box_comes_first_and_equal_boxes_of_two_labels_both_stay() -> N
     box = (10.0, 10.0, 50.0, 50.0)
     found = run([(box, 0.3, 0), (box, 0.9, 1), (box, 0.8, 1)], 0.5)
     assert [(round(score, 3), label) for _, score, label in found] == [(0.9, 1), (0.3, 0)]
+
+
+def test_a_flood_of_candidates_near_zero_does_not_push_out_a_clear_one() -> None:
+    rng = np.random.default_rng(3)
+    corners = rng.uniform(0, 300, (60_000, 2))
+    flood = np.concatenate([corners, corners + rng.uniform(5, 100, (60_000, 2))], axis=1).astype(np.float32)
+    scores = rng.uniform(0.01, 0.05, 60_000).astype(np.float32)
+    scores[41_234] = 0.9
+    found = nms(flood, scores, rng.integers(0, 80, 60_000), 0.6)
+    assert len(found) == 100
+    assert found.boxes[0].tolist() == flood[41_234].tolist()

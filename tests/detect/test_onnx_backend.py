@@ -22,12 +22,12 @@ from tests.shared_data import shared
 CARD = load_card("nanodet-g-416")
 
 
-def card_for(folder: Path, data: bytes) -> ModelCard:
+def card_for(folder: Path, data: bytes, labels: tuple[str, ...] = CARD.class_names) -> ModelCard:
     """Return the shipped card for another file: no hash, since another file is the point."""
     path = folder / "model.onnx"
     path.write_bytes(data)
-    (folder / CARD.labels).write_text("\n".join(CARD.class_names), encoding="utf-8")
-    return CARD.model_copy(update={"folder": folder, "file": path.name, "sha256": None})
+    (folder / CARD.labels).write_text("\n".join(labels), encoding="utf-8")
+    return ModelCard.model_validate({**CARD.model_dump(), "folder": folder, "file": path.name, "sha256": None})
 
 
 def refusal(card: ModelCard) -> str:
@@ -97,8 +97,7 @@ def test_a_model_without_one_of_the_outputs_is_refused_by_its_name(tmp_path: Pat
 
 
 def test_a_model_of_other_labels_is_refused(tmp_path: Path) -> None:
-    card = card_for(tmp_path, small_model())
-    (tmp_path / CARD.labels).write_text("person\ncar\n", encoding="utf-8")
+    card = card_for(tmp_path, small_model(), labels=("person", "car"))
     assert "output scores_8 has the shape [1, 2704, 80], the card nanodet-g-416 says [1, 2704, 2]" in refusal(card)
 
 

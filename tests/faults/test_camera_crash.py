@@ -16,7 +16,7 @@ def test_a_camera_killed_in_mid_visit_is_restarted_its_visit_closed_and_the_othe
     tmp_path: Path, broker: Mosquitto, listener: Subscriber, start_daemon: StartDaemon, visit_clip: Path
 ) -> None:
     clips = {name: Path(shutil.copy(visit_clip, tmp_path / f"{name}.mp4")) for name in ("porch", "yard")}
-    cameras = {name: {"source": str(clip), "speed": 3} for name, clip in clips.items()}
+    cameras = {name: {"source": str(clip), "speed": 5} for name, clip in clips.items()}
     daemon = start_daemon(write_config(tmp_path, broker.port, cameras), "--until-end")
     listener.wait_for(lambda seen: len(events(seen)) == 1)
     others = daemon.camera_pid(clips["yard"])

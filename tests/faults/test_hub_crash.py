@@ -17,7 +17,7 @@ from tests.house import StartDaemon
 @pytest.fixture
 def hung(tmp_path: Path, broker: Mosquitto, listener: Subscriber, start_daemon: StartDaemon) -> Daemon:
     """A daemon whose hub was stopped before anything happened; its camera has confirmed an entry since."""
-    daemon = start_daemon(write_config(tmp_path, broker.port, {"porch": {"source": str(DEMO), "speed": 3}}))
+    daemon = start_daemon(write_config(tmp_path, broker.port, {"porch": {"source": str(DEMO), "speed": 6}}))
     listener.wait_for(lambda seen: payloads(seen, "soteira/porch/status")[-1:] == ["online"])
     daemon.signal(signal.SIGSTOP)
     spool = Spool(tmp_path / "state" / "spool")
@@ -29,7 +29,7 @@ def hung(tmp_path: Path, broker: Mosquitto, listener: Subscriber, start_daemon: 
 def assert_next_start_publishes_it_once(
     folder: Path, broker: Mosquitto, listener: Subscriber, start_daemon: StartDaemon, clip: Path
 ) -> None:
-    config = write_config(folder, broker.port, {"porch": {"source": str(clip), "speed": 5}})
+    config = write_config(folder, broker.port, {"porch": {"source": str(clip), "speed": 10}})
     assert start_daemon(config, "--until-end").wait_exit() == 0
     found = events(listener.wait_for(lambda seen: payloads(seen, "soteira/status")[-2:] == ["online", "offline"]))
     assert kinds(found) == ["entered person", "left person restart", "present person", "left person"]
@@ -38,19 +38,21 @@ def assert_next_start_publishes_it_once(
 
 
 def test_a_camera_whose_hub_is_killed_ends_by_itself_and_the_next_start_publishes_its_event_once(
-    hung: Daemon, tmp_path: Path, broker: Mosquitto, listener: Subscriber, start_daemon: StartDaemon, leaving_clip: Path
-) -> None:
+    hung: Daemon, tmp_path: Path, broker: Mosquitto, listener: Subscriber, start_daemon: StartDaemon,
+    standing_clip: Path,
+) -> None:  # fmt: skip
     hung.kill()  # which waits until the camera process is gone
-    assert_next_start_publishes_it_once(tmp_path, broker, listener, start_daemon, leaving_clip)
+    assert_next_start_publishes_it_once(tmp_path, broker, listener, start_daemon, standing_clip)
 
 
 def test_an_event_outlives_the_hub_and_its_camera_when_both_are_killed_at_once(
-    hung: Daemon, tmp_path: Path, broker: Mosquitto, listener: Subscriber, start_daemon: StartDaemon, leaving_clip: Path
-) -> None:
+    hung: Daemon, tmp_path: Path, broker: Mosquitto, listener: Subscriber, start_daemon: StartDaemon,
+    standing_clip: Path,
+) -> None:  # fmt: skip
     hung.signal_group(signal.SIGKILL)
     hung.wait_exit()
     hung.wait_until(lambda: not hung.group(), "all processes are killed")
-    assert_next_start_publishes_it_once(tmp_path, broker, listener, start_daemon, leaving_clip)
+    assert_next_start_publishes_it_once(tmp_path, broker, listener, start_daemon, standing_clip)
 
 
 def test_a_hub_that_only_hung_publishes_the_event_once_and_clears_the_spool(

@@ -26,12 +26,12 @@ def test_who_is_in_view_at_the_start_is_present_and_has_not_entered(
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
 def test_a_restart_in_mid_visit_closes_the_visit_and_finds_the_person_present_not_entered(
     end: signal.Signals, tmp_path: Path, broker: Mosquitto, listener: Subscriber, start_daemon: StartDaemon,
-    leaving_clip: Path,
+    standing_clip: Path,
 ) -> None:  # fmt: skip
-    first = start_daemon(write_config(tmp_path, broker.port, {"porch": {"source": str(DEMO), "speed": 4}}))
+    first = start_daemon(write_config(tmp_path, broker.port, {"porch": {"source": str(DEMO), "speed": 8}}))
     entered = events(listener.wait_for(lambda seen: len(events(seen)) == 1))[0]
     first.kill() if end == signal.SIGKILL else first.stop()
-    second = start_daemon(write_config(tmp_path, broker.port, {"porch": {"source": str(leaving_clip), "speed": 4}}),
+    second = start_daemon(write_config(tmp_path, broker.port, {"porch": {"source": str(standing_clip), "speed": 10}}),
                           "--until-end")  # fmt: skip
     assert second.wait_exit() == 0
     found = events(listener.wait_for(lambda seen: len(events(seen)) >= 4))

@@ -62,7 +62,7 @@ def test_a_signal_ends_all_processes_within_5_seconds_and_says_offline(
     topics = ["soteira/status", *(f"soteira/{camera}/status" for camera in ("porch", "yard", "gate"))]
     later.wait_for(lambda seen: {m.topic for m in seen} >= set(topics))
     later.stop()
-    assert {t: payloads(later.messages(), t) for t in topics} == dict.fromkeys(topics, ["offline"])
+    assert {t: payloads(later.messages(), t) for t in topics} == {t: ["offline"] for t in topics}
 
 
 def test_a_broker_that_hangs_delays_the_end_to_no_more_than_5_seconds(

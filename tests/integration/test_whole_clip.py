@@ -63,13 +63,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
 @pytest.fixture(scope="module")
 def replays() -> dict[str, dict[str, Any]]:
-    """Three replays of the clip, at the same time."""
-    speeds = {"max": "max", "max again": "max", "10": "10"}
-    running = {}
-    for name, speed in speeds.items():
-        command = [sys.executable, "-m", "soteirad", "replay", str(DEMO), "--track", "person,cat", "--speed", speed]
-        running[name] = subprocess.Popen([*command, "--json"], cwd=ROOT, stdout=subprocess.PIPE)
-    return {name: json.loads(process.communicate(timeout=120)[0]) for name, process in running.items()}
+    """Replays of the clip at two speeds, at the same time."""
+    command = [sys.executable, "-m", "soteirad", "replay", str(DEMO), "--track", "person,cat", "--json", "--speed"]
+    running = {
+        speed: subprocess.Popen([*command, speed], cwd=ROOT, stdout=subprocess.PIPE) for speed in ("max", "10")
+    }
+    return {speed: json.loads(process.communicate(timeout=120)[0]) for speed, process in running.items()}
 
 
 def true_events() -> list[tuple[str, str, float]]:
@@ -124,7 +123,7 @@ def test_a_subscriber_that_comes_in_the_middle_finds_status_state_and_snapshot(r
 
 def test_the_camera_is_offline_before_it_is_watched_and_after_the_end_of_its_file(run: Run) -> None:
     seen = [payload for payload, _ in itertools.groupby(payloads(run.messages, "soteira/porch/status"))]
-    assert seen in (["offline", "online", "offline"], ["online", "offline"])  # connected before or after the first frame
+    assert seen in (["offline", "online", "offline"], ["online", "offline"])  # the broker may be later than the clip
 
 
 @pytest.mark.parametrize("label", ["person", "cat"])
@@ -169,10 +168,9 @@ def test_the_log_has_one_line_for_each_transition_and_none_for_frames(run: Run) 
 
 
 def test_a_replay_gives_the_same_events_with_the_same_ids_at_any_speed(replays: dict[str, dict[str, Any]]) -> None:
-    same = [[{**e, "latency_ms": None} for e in document["events"]] for document in replays.values()]
-    assert len(same[0]) == len(true_events())
-    assert same[1] == same[0], "two replays at full speed differ"
-    assert same[2] == same[0], "replays at full speed and at ten times real time differ"
+    fast, paced = ([{**e, "latency_ms": None} for e in replays[speed]["events"]] for speed in ("max", "10"))
+    assert len(fast) == len(true_events())
+    assert fast == paced
 
 
 def test_a_replay_gives_the_events_of_the_daemon(run: Run, replays: dict[str, dict[str, Any]]) -> None:

@@ -34,6 +34,14 @@ def test_the_document_holds_events_and_how_far_the_frames_came(written: tuple[di
     assert summary["events"] == len(document["events"])
 
 
+def test_a_second_replay_gives_the_same_events_ids_included(
+    written: tuple[dict[str, Any], Path], entry_clip: Path
+) -> None:
+    again = json.loads(soteirad("replay", entry_clip, "--track", "person,cat", "--json").stdout)
+    first, second = ([{**e, "latency_ms": None} for e in d["events"]] for d in (written[0], again))
+    assert first == second and len(first) == 2
+
+
 def test_a_visit_that_is_open_at_the_end_of_the_clip_ends_with_it(written: tuple[dict[str, Any], Path]) -> None:
     events = written[0]["events"]
     assert kinds(events) == ["entered person", "left person source_ended"]
