@@ -25,10 +25,11 @@ def _python_with_bindings() -> str:
     import pytest
 
     candidates = [sys.executable, shutil.which("python3", path=_SYSTEM)]
-    found = [p for p in candidates if p and subprocess.run([p, "-c", _BINDINGS], capture_output=True).returncode == 0]
-    if not found:
-        pytest.skip(f"GStreamer's RTSP server is not installed: nothing was tested over RTSP (apt install {NEEDS})")
-    return found[0]
+    for python in filter(None, candidates):
+        if subprocess.run([python, "-c", _BINDINGS], capture_output=True, check=False).returncode == 0:
+            return python
+    reason = f"GStreamer's RTSP server is not installed: nothing was tested over RTSP (apt install {NEEDS})"
+    raise pytest.skip.Exception(reason)
 
 
 class RtspServer:

@@ -236,5 +236,5 @@ def test_gate_one_finds_the_cars_of_a_real_motorway_pixel_by_pixel(
     precision, recall = hits / (hits + false), hits / (hits + missed)
     f_measure = 2 * precision * recall / (precision + recall)
     record_property("cdnet_highway_f_measure", round(f_measure, 4))
-    print(f"CDnet highway: F-measure {f_measure:.4f}, precision {precision:.4f}, recall {recall:.4f}")  # noqa: T201
+    print(f"CDnet highway: F-measure {f_measure:.4f}, precision {precision:.4f}, recall {recall:.4f}")
     assert f_measure >= 0.85

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,6 +53,8 @@ def test_a_camera_that_dies_in_mid_visit_is_lost_and_comes_back_with_the_person_
     found = events(listener.wait_for(lambda seen: len(events(seen)) >= 3 and status()[-1:] == ["offline"]))
     assert kinds(found) == ["entered person", "source_lost", "left person source_lost"]
     assert found[1]["why"]["reason"] and found[2]["track_id"] == entered["track_id"]
+    state = json.loads(payloads(listener.messages(), "soteira/porch/state")[-1])
+    assert state["objects"]["person"]["present"] is False and state["motion"] is False, "nobody knows that now"
     assert daemon.running
 
     camera.start(leaving_clip)

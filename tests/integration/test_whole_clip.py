@@ -48,6 +48,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     daemon = Daemon(config, "--until-end").start()
     try:
         always.wait_for(lambda seen: any(m.topic == "soteira/porch/snapshot" for m in seen))
+        # The state follows its event and picture.
+        always.wait_for(lambda seen: '"present":true' in (payloads(seen, "soteira/porch/state") or [""])[-1])
         middle.start()
         middle.wait_for(lambda seen: any(m.topic == "soteira/porch/snapshot" for m in seen))
         found = [m for m in middle.messages() if m.retain]

@@ -1,0 +1,101 @@
+"""Frames: small luma pictures and colour pictures on demand, whatever the pixel format."""
+
+from __future__ import annotations
+
+import av
+import cv2
+import numpy as np
+import pytest
+from skimage import data
+
+from tests.capture.made import frame_of
+from tests.shared_data import DEMO
+
+COFFEE = cv2.cvtColor(data.coffee(), cv2.COLOR_RGB2BGR)
+GREY = cv2.cvtColor(COFFEE, cv2.COLOR_BGR2GRAY)
+PLANAR = ["yuv420p", "yuv422p", "yuv444p", "nv12", "gray"]
+OTHERS = ["yuyv422", "bgr24", "rgb24", "yuv420p10le", "p010le"]
+
+
+@pytest.mark.parametrize("pixel_format", PLANAR)
+def test_grey_is_the_luma_plane_scaled_down(pixel_format: str) -> None:
+    frame = frame_of(COFFEE, pixel_format)
+    luma = frame.video.to_ndarray().reshape(-1)[: 400 * 600].reshape(400, 600)
+    if pixel_format == "yuv444p":
+        luma = frame.video.to_ndarray()[0]
+    assert np.array_equal(frame.grey(180), cv2.resize(luma, (270, 180), interpolation=cv2.INTER_AREA))
+
+
+@pytest.mark.parametrize("pixel_format", PLANAR + OTHERS)
+def test_grey_is_the_brightness_of_the_picture_in_every_pixel_format(pixel_format: str) -> None:
+    """Video levels (16-235) and full range differ by up to 20; the structure is the same."""
+    grey = frame_of(COFFEE, pixel_format).grey(200).astype(float)
+    expected = cv2.resize(GREY, (300, 200), interpolation=cv2.INTER_AREA).astype(float)
+    assert grey.shape == (200, 300)
+    assert np.corrcoef(grey.ravel(), expected.ravel())[0, 1] > 0.999
+    assert np.abs(grey - expected).max() <= 24
+
+
+def test_grey_of_a_real_decoded_frame_is_its_luma() -> None:
+    """The decoder pads its lines, which must not show."""
+    with av.open(str(DEMO)) as container:
+        video = next(container.decode(video=0))
+    frame = frame_of(COFFEE)
+    frame.video = video
+    luma = video.to_ndarray()[: video.height, : video.width]
+    assert np.array_equal(frame.grey(video.height), luma)
+    assert frame.grey(180).shape == (180, 320)
+
+
+@pytest.mark.parametrize("width", [638, 631, 33])
+def test_lines_that_are_padded_in_memory_are_cut_to_the_width(width: int) -> None:
+    bgr = np.random.default_rng(0).integers(0, 256, (48, width, 3)).astype(np.uint8)
+    frame = frame_of(bgr, "gray")
+    assert np.array_equal(frame.grey(48), frame.video.to_ndarray())
+
+
+def test_grey_never_enlarges() -> None:
+    assert frame_of(COFFEE).grey(1080).shape == (400, 600)
+
+
+def test_grey_is_made_once_for_each_size() -> None:
+    frame = frame_of(COFFEE)
+    assert frame.grey(180) is frame.grey(180)
+    assert frame.grey(100).shape == (100, 150)
+
+
+@pytest.mark.parametrize("size", [(416, 277), (320, 180), (600, 400), (900, 600)])
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "nv12", "bgr24"])
+def test_colour_pictures_have_the_size_that_was_asked_for_and_the_frames_colours(
+    pixel_format: str, size: tuple[int, int]
+) -> None:
+    picture = frame_of(COFFEE, pixel_format).bgr(*size)
+    assert picture.shape == (size[1], size[0], 3)
+    assert picture.dtype == np.uint8
+    expected = cv2.resize(COFFEE, size, interpolation=cv2.INTER_AREA if size[0] < 600 else cv2.INTER_LINEAR)
+    assert np.abs(picture.astype(int) - expected).mean() < 6
+
+
+@pytest.mark.parametrize("size", [(600, 400), (320, 180)])
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "bgr24"])
+def test_what_lies_under_a_privacy_mask_is_black_in_colour_pictures(pixel_format: str, size: tuple[int, int]) -> None:
+    left_half = (0.0, 0.0, 0.5, 0.0, 0.5, 1.0, 0.0, 1.0)
+    bare = frame_of(COFFEE, pixel_format).bgr(*size)
+    masked = frame_of(COFFEE, pixel_format, privacy=(left_half,)).bgr(*size)
+    half = size[0] // 2
+    assert not masked[:, :half].any()
+    assert bare[:, :half].any()
+    assert np.array_equal(masked[:, half + 1 :], bare[:, half + 1 :])
+
+
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "bgr24", "gray"])
+def test_drawing_into_a_colour_picture_does_not_change_the_frame(pixel_format: str) -> None:
+    frame = frame_of(COFFEE, pixel_format)
+    before = frame.bgr(600, 400).copy()
+    frame.bgr(600, 400)[:] = 0
+    assert np.array_equal(frame.bgr(600, 400), before)
+
+
+def test_width_and_height_are_the_videos() -> None:
+    frame = frame_of(COFFEE)
+    assert (frame.width, frame.height) == (600, 400)

@@ -1,0 +1,188 @@
+"""Sources: real files through FFmpeg, in order and in time, and what is said of those that cannot be played."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from soteirad.capture.frame import Frame
+from soteirad.capture.source import FileSource, LiveSource, Source, is_live, open_source
+from soteirad.errors import SourceEnded, SourceError
+from tests.capture.made import FakeClock, write_clip, write_sound
+from tests.shared_data import DEMO
+
+
+def read_all(source: Source) -> list[Frame]:
+    frames = []
+    source.open()
+    try:
+        while True:
+            frames.append(source.read())
+    except SourceEnded:
+        return frames
+    finally:
+        source.close()
+
+
+def refusal(url: Path | str) -> str:
+    with pytest.raises(SourceError) as caught:
+        read_all(open_source(str(url), speed="max", connect_timeout=2.0, read_timeout=2.0))
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+# Files
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "libx264"), ("a.mkv", "libx264"), ("a.avi", "mpeg4")])
+def test_a_file_is_read_without_loss_and_in_the_order_of_its_pictures(tmp_path: Path, name: str, codec: str) -> None:
+    frames = read_all(open_source(str(write_clip(tmp_path / name, 20, codec=codec)), speed="max"))
+    assert [f.index for f in frames] == list(range(20))
+    levels = [float(f.bgr(64, 48).mean()) for f in frames]
+    assert levels == pytest.approx([20 + 10 * i for i in range(20)], abs=4)
+
+
+def test_every_frame_of_the_demo_clip_comes_with_its_own_time() -> None:
+    frames = read_all(open_source(str(DEMO), speed="max"))
+    with av.open(str(DEMO)) as container:
+        expected = [f.time for f in container.decode(video=0)]
+    assert len(frames) == 655
+    assert [f.time for f in frames] == pytest.approx([t - expected[0] for t in expected])
+
+
+def test_media_time_starts_at_zero_even_when_the_files_clock_does_not(tmp_path: Path) -> None:
+    frames = read_all(open_source(str(write_clip(tmp_path / "a.mkv", 10, first_pts=77)), speed="max"))
+    assert [f.time for f in frames] == pytest.approx([i / 10 for i in range(10)], abs=1e-3)
+
+
+def test_the_capture_time_of_a_frame_is_the_opening_plus_its_media_time(tmp_path: Path) -> None:
+    clock = FakeClock()
+    frames = read_all(open_source(str(write_clip(tmp_path / "a.mp4")), speed="max", clock=clock))
+    assert [f.captured - clock.wall() for f in frames] == pytest.approx([f.time for f in frames])
+
+
+def test_the_same_file_gives_the_same_frames_every_time() -> None:
+    first, second = (read_all(open_source(str(DEMO), speed="max"))[:30] for _ in range(2))
+    assert all(np.array_equal(a.grey(90), b.grey(90)) and a.time == b.time for a, b in zip(first, second, strict=True))
+
+
+def test_a_file_is_no_live_source_and_an_address_is() -> None:
+    assert not is_live("clip.mp4")
+    assert is_live("RTSP://10.0.0.7/stream")
+    assert isinstance(open_source("clip.mp4"), FileSource)
+    assert isinstance(open_source("https://10.0.0.7/video"), LiveSource)
+
+
+# Pacing
+
+
+@pytest.mark.parametrize("speed", [1.0, 2.0, 10.0])
+def test_a_paced_file_gives_each_frame_when_it_is_due(tmp_path: Path, speed: float) -> None:
+    clock = FakeClock()
+    source = open_source(str(write_clip(tmp_path / "a.mp4", 11)), speed=speed, clock=clock)
+    source.open()
+    for i in range(11):
+        frame = source.read()
+        assert clock.now == pytest.approx(1000.0 + i / 10 / speed)
+        assert frame.received == clock.now
+        assert frame.captured == pytest.approx(clock.wall())
+    source.close()
+
+
+def test_an_unpaced_file_never_waits(tmp_path: Path) -> None:
+    clock = FakeClock()
+    read_all(open_source(str(write_clip(tmp_path / "a.mp4")), speed="max", clock=clock))
+    assert clock.waits == []
+
+
+def test_a_paced_file_ends_when_the_stop_event_is_set_while_it_waits(tmp_path: Path) -> None:
+    clock = FakeClock(stop_after=4)
+    source = open_source(str(write_clip(tmp_path / "a.mp4")), speed=1.0, stop=threading.Event(), clock=clock)
+    assert len(read_all(source)) == 3
+
+
+# What cannot be played
+
+
+def test_a_missing_file_is_named_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "no.mp4"
+    assert refusal(path) == f"{path}: there is no such file: correct the path of this source"
+
+
+def test_a_folder_is_no_source(tmp_path: Path) -> None:
+    assert refusal(tmp_path) == f"{tmp_path}: this is a folder: give a video file"
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "notes.txt", "clip", "readme.nfo", "clip.avi"])
+def test_a_text_file_is_no_video_whatever_it_is_called(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text("This is a text about a video.\n" * 40, encoding="utf-8")
+    message = refusal(path)
+    assert message.startswith(f"{path}: ")
+    assert "no video" in message
+
+
+def test_an_empty_file_is_no_video(tmp_path: Path) -> None:
+    (tmp_path / "empty.mp4").touch()
+    assert "this is not a video that FFmpeg can read" in refusal(tmp_path / "empty.mp4")
+
+
+def test_a_file_with_sound_only_is_refused_with_what_is_missing(tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "sound.wav")
+    assert refusal(path) == (
+        f"{path}: this source has no video stream: give a camera's stream or a video file"
+    )
+
+
+def test_a_recording_without_its_end_is_refused_when_its_index_was_there(tmp_path: Path) -> None:
+    data = write_clip(tmp_path / "whole.mp4", 20).read_bytes()
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(data[: len(data) // 2])
+    assert refusal(path) == (
+        f"{path}: this is not a video that FFmpeg can read: the file is damaged or no video at all"
+    )
+
+
+def test_a_recording_that_breaks_off_gives_the_frames_before_and_then_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "cut.mp4"
+    data = DEMO.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    source = open_source(str(path), speed="max")
+    source.open()
+    frames = 0
+    with pytest.raises(SourceError, match=r"cut\.mp4: "):
+        while True:
+            source.read()
+            frames += 1
+    source.close()
+    assert 100 < frames < 655
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "http", "rtmp", "ftp", "srt"])
+def test_no_password_is_in_the_message_about_an_address_that_cannot_be_played(scheme: str) -> None:
+    """Nothing listens on the discard port of this machine."""
+    message = refusal(f"{scheme}://admin:geheim@127.0.0.1:9/stream?password=geheim2")
+    assert "geheim" not in message
+    assert "127.0.0.1" in message
+
+
+def test_an_address_that_is_neither_rtsp_nor_http_is_refused_with_those_that_work() -> None:
+    assert refusal("rtmp://10.0.0.7/live") == (
+        "rtmp://10.0.0.7/live: give an address with rtsp://, rtsps://, http://, https:// or the path of a file"
+    )
+
+
+def test_closing_twice_and_before_opening_is_allowed() -> None:
+    source = open_source(str(DEMO), speed="max")
+    source.close()
+    source.open()
+    source.read()
+    source.close()
+    source.close()
+    with pytest.raises(SourceError):
+        source.read()

@@ -1,0 +1,92 @@
+"""The mailbox: the newest frame only, messages first, and a count of what was dropped."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from soteirad.capture.frame import Frame
+from soteirad.mailbox import Mailbox, SourceOffline, SourceOnline
+from tests.capture.made import frame_of
+
+PICTURE = np.zeros((48, 64, 3), np.uint8)
+
+
+def frame(index: int) -> Frame:
+    return frame_of(PICTURE, index=index)
+
+
+def test_only_the_newest_frame_is_kept_and_the_older_ones_are_counted() -> None:
+    mailbox = Mailbox()
+    frames = [frame(i) for i in range(4)]
+    for one in frames:
+        mailbox.put_frame(one)
+    assert mailbox.take(0) is frames[3]
+    assert mailbox.take(0) is None
+    assert (mailbox.received, mailbox.dropped) == (4, 3)
+
+
+def test_messages_come_before_frames_and_in_their_order() -> None:
+    mailbox, newest = Mailbox(), frame(1)
+    mailbox.put(SourceOnline())
+    mailbox.put_frame(newest)
+    mailbox.put(SourceOnline())
+    assert [mailbox.take(0) for _ in range(3)] == [SourceOnline(), SourceOnline(), newest]
+
+
+def test_a_lost_source_takes_the_frame_that_waits_with_it() -> None:
+    mailbox = Mailbox()
+    mailbox.put_frame(frame(0))
+    mailbox.put(SourceOffline("gone"))
+    assert mailbox.take(0) == SourceOffline("gone")
+    assert mailbox.take(0) is None
+
+
+def test_a_frame_that_comes_after_the_loss_is_kept() -> None:
+    mailbox, later = Mailbox(), frame(1)
+    mailbox.put(SourceOffline("gone"))
+    mailbox.put_frame(later)
+    assert mailbox.take(0) == SourceOffline("gone")
+    assert mailbox.take(0) is later
+
+
+@pytest.mark.parametrize(
+    "act",
+    [lambda m: m.wake(), lambda m: m.put(SourceOnline()), lambda m: m.put_frame(frame(0))],
+    ids=["wake", "message", "frame"],
+)
+def test_whoever_waits_is_woken(act: Callable[[Mailbox], None]) -> None:
+    """Without the wake the waiting thread would sit out an hour."""
+    mailbox, done = Mailbox(), threading.Event()
+
+    def wait() -> None:
+        mailbox.take(3600)
+        done.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    for _ in range(500):
+        if done.wait(0.02):
+            break
+        act(mailbox)
+    assert done.is_set()
+
+
+@given(st.lists(st.sampled_from(["frame", "message", "take"]), max_size=60))
+def test_every_frame_is_either_taken_dropped_or_waiting(acts: list[str]) -> None:
+    mailbox, taken = Mailbox(), 0
+    for index, act in enumerate(acts):
+        if act == "frame":
+            mailbox.put_frame(frame(index))
+        elif act == "message":
+            mailbox.put(SourceOnline())
+        else:
+            taken += isinstance(mailbox.take(0), Frame)
+    while (mail := mailbox.take(0)) is not None:
+        taken += isinstance(mail, Frame)
+    assert mailbox.received == acts.count("frame")
+    assert taken + mailbox.dropped == mailbox.received

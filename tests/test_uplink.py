@@ -1,0 +1,180 @@
+"""The uplink and its spool: no event is lost, whatever the hub does; over a real pipe."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import threading
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from soteirad.event import Event
+from soteirad.messages import CameraStatus, Committed, Confirmed, Picture, Stop
+from soteirad.spool import Spool
+from soteirad.uplink import MAX_PICTURES, Uplink
+
+PATIENCE_S = 20.0
+
+
+def event(number: int) -> Event:
+    return Event(f"{number:04d}", "entered", "porch", "2027-01-15T08:00:00.000Z", label="person", box=(1, 2, 3, 4))
+
+
+class Rig:
+    """An uplink and the hub's end of its pipe."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "spool"
+        self.spool = Spool(self.folder)
+        self.spool.create()
+        self.hub, self._camera = multiprocessing.Pipe()
+        self.stop = threading.Event()
+        self.uplink = Uplink(self._camera, self.stop, self.spool)
+        self.uplink.start()
+
+    def receive(self, count: int) -> list[object]:
+        found = []
+        for _ in range(count):
+            assert self.hub.poll(PATIENCE_S), "the uplink sent nothing"
+            found.append(self.hub.recv())
+        return found
+
+    def spooled(self) -> list[str]:
+        return [e.id for e in self.spool.read()]
+
+    def end(self) -> None:
+        for end in (self.hub, self._camera):
+            end.close()
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    rig = Rig(tmp_path)
+    yield rig
+    rig.end()
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    never = threading.Event()
+    for _ in range(round(PATIENCE_S / 0.02)):
+        if true():
+            return
+        never.wait(0.02)
+    pytest.fail("it did not happen")
+
+
+def commit(hub: Connection, *numbers: int) -> None:
+    hub.send(Committed(tuple(event(n).id for n in numbers)))
+
+
+def test_messages_arrive_in_the_order_in_which_they_were_sent(rig: Rig) -> None:
+    rig.uplink.send(CameraStatus(True))
+    rig.uplink.confirm(event(1))
+    rig.uplink.picture(Picture("0001", "porch/1.jpg", b"jpeg"))
+    assert rig.receive(3) == [CameraStatus(True), Confirmed(event(1)), Picture("0001", "porch/1.jpg", b"jpeg")]
+
+
+def test_an_event_that_the_hub_committed_is_forgotten(rig: Rig) -> None:
+    for number in (1, 2, 3):
+        rig.uplink.confirm(event(number))
+    rig.receive(3)
+    commit(rig.hub, 1, 2, 3)
+    rig.uplink.close(PATIENCE_S)
+    assert rig.spooled() == []
+
+
+def test_what_the_hub_did_not_commit_before_it_died_is_in_the_spool(rig: Rig) -> None:
+    for number in (1, 2, 3):
+        rig.uplink.confirm(event(number))
+    rig.receive(3)
+    commit(rig.hub, 2)
+    rig.hub.close()
+    assert rig.stop.wait(PATIENCE_S), "a dead hub stops the camera"
+    rig.uplink.close(PATIENCE_S)
+    assert rig.spool.read() == [event(1), event(3)]
+
+
+def test_an_event_that_is_confirmed_after_the_hub_died_is_in_the_spool(rig: Rig) -> None:
+    rig.hub.close()
+    assert rig.stop.wait(PATIENCE_S)
+    rig.uplink.confirm(event(1))
+    rig.uplink.close(PATIENCE_S)
+    assert rig.spooled() == ["0001"]
+
+
+def test_an_event_that_waits_for_its_commit_is_spooled_meanwhile_and_forgotten_after_it(rig: Rig) -> None:
+    rig.uplink.confirm(event(1))
+    rig.receive(1)
+    wait_until(lambda: rig.spooled() == ["0001"])
+    commit(rig.hub, 1)
+    wait_until(lambda: rig.spooled() == [])
+    rig.uplink.close(PATIENCE_S)
+    assert rig.spooled() == []
+
+
+def test_a_stop_from_the_hub_stops_the_camera(rig: Rig) -> None:
+    rig.hub.send(Stop())
+    assert rig.stop.wait(PATIENCE_S)
+    rig.uplink.confirm(event(1))
+    assert rig.receive(1) == [Confirmed(event(1))]
+    commit(rig.hub, 1)
+    rig.uplink.close(PATIENCE_S)
+    assert rig.spooled() == []
+
+
+def test_a_stalled_hub_costs_pictures_beyond_twenty_but_no_event(rig: Rig) -> None:
+    """Each picture is larger than the pipe, so the first one blocks until the hub reads again."""
+    jpeg = bytes(1_000_000)
+    for number in range(30):
+        rig.uplink.picture(Picture(f"{number:04d}", "path", jpeg))
+        rig.uplink.confirm(event(number))
+    received = rig.receive(30 + MAX_PICTURES)
+    pictures = [m.event_id for m in received if isinstance(m, Picture)]
+    assert pictures == [f"{n:04d}" for n in range(MAX_PICTURES)]
+    assert [m.event for m in received if isinstance(m, Confirmed)] == [event(n) for n in range(30)]
+    rig.uplink.picture(Picture("again", "path", b""))
+    assert rig.receive(1) == [Picture("again", "path", b"")]
+
+
+# The spool
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    spool = Spool(tmp_path / "spool")
+    spool.create()
+    return spool
+
+
+def test_spooled_events_come_back_as_they_were_oldest_first(spool: Spool) -> None:
+    for number in (3, 1, 2):
+        spool.write(event(number))
+    assert spool.read() == [event(1), event(2), event(3)]
+    spool.forget("0002")
+    spool.forget("never there")
+    assert spool.read() == [event(1), event(3)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b'{"id": "00', b"\xff\xfe\x00", b"[]", b"7", b'{"id": "0001"}', b'{"colour": "red"}'],
+    ids=["empty", "half", "binary", "a list", "a number", "fields missing", "unknown field"],
+)
+def test_a_file_that_holds_no_event_is_set_aside_and_hides_no_other(
+    spool: Spool, tmp_path: Path, content: bytes
+) -> None:
+    spool.write(event(2))
+    broken = tmp_path / "spool" / "0001.json"
+    broken.write_bytes(content)
+    assert spool.read() == [event(2)]
+    assert not broken.exists()
+    assert broken.with_suffix(".broken").read_bytes() == content
+    assert spool.read() == [event(2)]
+
+
+def test_a_spooled_file_is_the_events_payload_as_json(spool: Spool, tmp_path: Path) -> None:
+    spool.write(event(1))
+    assert json.loads((tmp_path / "spool" / "0001.json").read_text(encoding="utf-8"))["label"] == "person"
