@@ -84,7 +84,10 @@ class Spool:
 
     def forget(self, event_id: str) -> None:
         """Remove an event that the journal holds."""
-        (self._folder / f"{event_id}.json").unlink(missing_ok=True)
+        try:
+            (self._folder / f"{event_id}.json").unlink(missing_ok=True)
+        except OSError as error:  # it is journaled again under the same id, which changes nothing
+            logger.warning("%s: a spooled event cannot be removed: %s", self._folder, error.strerror)
 
     def read(self) -> list[Event]:
         """Return the spooled events, oldest first; a file that cannot be read is set aside and told."""
