@@ -19,7 +19,7 @@ from soteirad.config import CameraConfig
 from soteirad.diagnostics import Diagnoser
 from soteirad.errors import ModelError, SourceEnded, SourceError
 from soteirad.event import new_id
-from soteirad.mailbox import Mailbox, SourceOffline, SourceOnline
+from soteirad.mailbox import Crashed, Mailbox, SourceOffline, SourceOnline
 from soteirad.messages import CameraFailed, CameraState, CameraStatus, Picture, SourceFinished
 from soteirad.pipeline import Analysis
 from soteirad.service.logs import setup_logging
@@ -118,6 +118,8 @@ class FileRunner(_Runner):
 
     def run(self) -> None:
         """Play the file to its end, or until stopped."""
+        self.deliver([])
+        problem = ""
         source = self.open_source()
         try:
             source.open()
@@ -128,14 +130,14 @@ class FileRunner(_Runner):
         except SourceEnded:
             pass
         except SourceError as error:
-            self.tell_status(False, str(error))
+            problem = str(error)
         finally:
             source.close()
         if not self.stop.is_set():
             self.deliver(self.watch.end("source_ended"))
             self.diagnose(self.watch.pipeline.counters.frames, 0, force=True)
-            self.tell_status(False, "the file has ended")
-            self.uplink.send(SourceFinished())
+            self.tell_status(False, problem or "the file has ended")
+            self.uplink.send(SourceFinished(problem))
 
 
 class LiveRunner(_Runner):
@@ -143,13 +145,14 @@ class LiveRunner(_Runner):
 
     def run(self) -> None:
         """Watch until stopped."""
+        self.deliver([])
         self._lost = False
         mailbox = Mailbox()
         reader = Reader(self.open_source, mailbox.put_frame, lambda: mailbox.put(SourceOnline()),
                         lambda reason: mailbox.put(SourceOffline(reason)), self.stop)  # fmt: skip
         detector = DetectorThread(self.watch, mailbox)
         detector.start()
-        threading.Thread(target=reader.run, name="reader", daemon=True).start()
+        threading.Thread(target=self._read, args=(reader, mailbox), name="reader", daemon=True).start()
         while not self.stop.is_set():
             mail = mailbox.take(timeout=0.5)
             if isinstance(mail, LookResult):
@@ -157,6 +160,8 @@ class LiveRunner(_Runner):
                 self.deliver(self.watch.conclude(mail))
             elif isinstance(mail, SourceOnline | SourceOffline):
                 self._source_changed(mail)
+            elif isinstance(mail, Crashed):
+                raise mail.error
             elif mail is not None and self.watch.pipeline.wants(mail):
                 analysis, outcomes = self.watch.analyse(mail)
                 if analysis.look is not None and detector.idle:
@@ -165,6 +170,13 @@ class LiveRunner(_Runner):
                 self.deliver(outcomes)
             self.diagnose(mailbox.received, mailbox.dropped)
         detector.stop()
+
+    @staticmethod
+    def _read(reader: Reader, mailbox: Mailbox) -> None:
+        try:
+            reader.run()
+        except Exception as error:
+            mailbox.put(Crashed(error))
 
     def _source_changed(self, mail: SourceOnline | SourceOffline) -> None:
         """Report a source that is lost, or back; the first connection is no event."""
@@ -212,4 +224,8 @@ class DetectorThread:
             analysis = self._next
             if analysis is None:
                 return
-            self._mailbox.put(self._watch.detect(analysis))
+            try:
+                self._mailbox.put(self._watch.detect(analysis))
+            except Exception as error:
+                self._mailbox.put(Crashed(error))
+                return

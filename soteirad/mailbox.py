@@ -22,7 +22,14 @@ class SourceOffline:
     reason: str
 
 
-Mail = Frame | LookResult | SourceOnline | SourceOffline
+@dataclass(frozen=True)
+class Crashed:
+    """A helper thread met a fault that it was not made for: the process must end, so that the hub restarts it."""
+
+    error: BaseException
+
+
+Mail = Frame | LookResult | SourceOnline | SourceOffline | Crashed
 
 
 class Mailbox:
@@ -31,7 +38,7 @@ class Mailbox:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._frame: Frame | None = None
-        self._others: deque[LookResult | SourceOnline | SourceOffline] = deque()
+        self._others: deque[LookResult | SourceOnline | SourceOffline | Crashed] = deque()
         self.dropped = 0
         self.received = 0
 
@@ -43,7 +50,7 @@ class Mailbox:
             self._frame = frame
             self._changed.notify()
 
-    def put(self, mail: LookResult | SourceOnline | SourceOffline) -> None:
+    def put(self, mail: LookResult | SourceOnline | SourceOffline | Crashed) -> None:
         """Add a message; messages come before frames. A lost source takes the frame that waits with it."""
         with self._changed:
             if isinstance(mail, SourceOffline):
@@ -51,13 +58,8 @@ class Mailbox:
             self._others.append(mail)
             self._changed.notify()
 
-    def wake(self) -> None:
-        """Let `take` return early."""
-        with self._changed:
-            self._changed.notify()
-
     def take(self, timeout: float) -> Mail | None:
-        """Return the next message or the newest frame; None after `timeout` seconds or a `wake`."""
+        """Return the next message or the newest frame; None after `timeout` seconds."""
         with self._changed:
             if not self._others and self._frame is None:
                 self._changed.wait(timeout)

@@ -53,7 +53,9 @@ class Diagnostics:
 
 @dataclass(frozen=True)
 class SourceFinished:
-    """A file source was played to its end; the camera process exits by itself."""
+    """A file source was played to its end, or as far as it went; the camera process exits by itself."""
+
+    problem: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time as _time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from soteirad.capture.frame import Frame
@@ -92,7 +92,8 @@ class Pipeline:
     SETTLE_S = 2.0
     """Tracks born this soon after a start are `present`: they were there before."""
     GAP_S = 3.0
-    """A longer gap in media time is a new start: what happened meanwhile is unknown."""
+    GAP_FRAMES = 5.0
+    """A gap in media time of that many seconds and frame intervals is a new start: what happened is unknown."""
 
     def __init__(self, settings: PipelineSettings) -> None:
         self.settings = settings
@@ -109,24 +110,33 @@ class Pipeline:
         self._last_view = View.SAME
         self._started: float | None = None
         self._generation = 0
+        self._looking = False
         self._triggers: dict[int, str] = {}
-        self._last_time = float("-inf")
+        self._last_frame = float("-inf")
+        self._interval = 0.0
+        self._gap = False
         self.moving = False
 
     def wants(self, frame: Frame) -> bool:
         """Count a frame of the source and say whether it is analysed."""
         self.counters.frames += 1
+        step, self._last_frame = frame.time - self._last_frame, frame.time
+        if self._interval and step > max(self.GAP_S, self.GAP_FRAMES * self._interval):
+            self._gap = True
+        elif 0 < step < float("inf"):
+            self._interval = step if not self._interval else 0.9 * self._interval + 0.1 * step
         return self._sampler.wants(frame.time)
 
     def analyse(self, frame: Frame) -> Analysis:
         """Run gates 1 and 2 and the cadence on a frame."""
         self.counters.analysed += 1
         closed: list[Visit] = []
-        if frame.time - self._last_time > self.GAP_S:
+        if self._gap:
+            self._gap = False
             closed = self.restart("gap")
-        if self._started is None:
-            self._started = frame.time
-        self._last_time = frame.time
+        if self._started is None or self._last_view is View.DOUBTFUL:
+            # While the view is in doubt nobody looks, so the first looks are still to come.
+            self._started = frame.time if self._settling(frame.time) else self._started
         began = _time.perf_counter()
         motion = self._motion.step(frame.grey(self.settings.motion_lines))
         self._map.step(motion, frame.time)
@@ -139,6 +149,8 @@ class Pipeline:
             self._run_scene(frame)
             ms["scene"] = _ms_since(began)
         needs = self.tracker.needs(self._map.share)
+        if self._looking:  # the look that runs is the one that confirms
+            needs = replace(needs, confirm=False)
         look = self._cadence.step(frame.time, motion.open, motion.ratio, ran and self._last_scene.open, needs)
         if self._last_view is View.DOUBTFUL and not self.settings.every_frame:
             look = None
@@ -147,6 +159,7 @@ class Pipeline:
 
     def begin_look(self, analysis: Analysis) -> None:
         """Note that the detector starts on this frame."""
+        self._looking = True
         self._cadence.looked(analysis.frame.time)
         self.counters.detector_runs += 1
         reason = analysis.look.value if analysis.look else "none"
@@ -154,12 +167,16 @@ class Pipeline:
 
     def observe(self, analysis: Analysis, found: Detections) -> list[Visit]:
         """Take a look's detections; returns the visits that begin or end. A look from before a restart is void."""
-        if self._last_view is View.DOUBTFUL or analysis.generation != self._generation:
+        if analysis.generation != self._generation:
+            return []
+        if self._last_view is View.DOUBTFUL:
+            self._looking = False
             return []
         kept, strong = self._filter.step(found)
         time = analysis.frame.time
-        settling_in = self._started is not None and time - self._started < self.SETTLE_S
-        visits = self.tracker.step(time, kept, strong, self._map.share, settling_in)
+        visits = self.tracker.step(time, kept, strong, self._map.share, self._settling(time))
+        self._cadence.observed(self.tracker.needs(self._map.share))
+        self._looking = False
         reason = analysis.look.value if analysis.look else "none"
         known = {t.id for t in self.tracker.tracks} | {v.track_id for v in visits}
         self._triggers = {i: self._triggers.get(i, reason) for i in known}
@@ -172,6 +189,10 @@ class Pipeline:
     def restart(self, reason: str) -> list[Visit]:
         """Begin anew with the next frame: what its looks find is `present`. Returns the visits that this closes."""
         closed = self.tracker.close(reason)
+        self._motion = self._new_motion()
+        self._map = MotionMap()
+        self._last_view = View.SAME
+        self._looking = False
         self._started = None
         self.moving = False
         self._generation += 1
@@ -180,10 +201,11 @@ class Pipeline:
 
     def view_changed(self) -> list[Visit]:
         """After an analysis with `View.CHANGED`: start over on the new view; returns the visits that it ends."""
-        self._motion = self._new_motion()
-        self._map = MotionMap()
-        self._last_view = View.SAME
         return self.restart("scene_changed")
+
+    def _settling(self, time: float) -> bool:
+        """Say whether what is found now was there before: soon after a start."""
+        return self._started is None or time - self._started < self.SETTLE_S
 
     def _new_motion(self) -> MotionGate:
         s = self.settings

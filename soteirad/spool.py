@@ -1,11 +1,12 @@
 """The spool: events on disk that a camera confirmed and no hub has committed yet.
 
-A file for each event, named by its id. Camera processes hold a shared lock on the folder while they live, so that a
-new hub can wait for those of a hub that died to finish writing.
+A file for each event, named by when it was written (on a clock that nobody sets) and by its id. Camera processes hold a
+shared lock on the folder while they live, so that a new hub can wait for those of a hub that died to finish writing.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import logging
@@ -14,7 +15,7 @@ import time
 from pathlib import Path
 
 from soteirad.errors import StorageError
-from soteirad.event import Event
+from soteirad.event import Event, epoch_time
 from soteirad.snapshot import write_atomically
 
 logger = logging.getLogger(__name__)
@@ -80,24 +81,36 @@ class Spool:
 
     def write(self, event: Event) -> None:
         """Put an event on disk. Raises StorageError."""
-        write_atomically(self._folder / f"{event.id}.json", json.dumps(event.payload()).encode())
+        name = f"{time.monotonic_ns():020d}-{event.id}.json"
+        write_atomically(self._folder / name, json.dumps(event.payload()).encode())
 
     def forget(self, event_id: str) -> None:
         """Remove an event that the journal holds."""
         try:
-            (self._folder / f"{event_id}.json").unlink(missing_ok=True)
+            for path in self._folder.glob(f"*-{event_id}.json"):
+                path.unlink(missing_ok=True)
         except OSError as error:  # it is journaled again under the same id, which changes nothing
             logger.warning("%s: a spooled event cannot be removed: %s", self._folder, error.strerror)
 
-    def read(self) -> list[Event]:
-        """Return the spooled events, oldest first; a file that cannot be read is set aside and told."""
+    def read(self, camera: str | None = None) -> list[Event]:
+        """Return the spooled events (of one camera) in the order in which they were written.
+
+        A file that cannot be read is set aside and told; one that its camera removes meanwhile is journaled already.
+        """
         found = []
         for path in sorted(self._folder.glob("*.json")):
             try:
-                found.append(Event.from_payload(json.loads(path.read_bytes())))
+                event = Event.from_payload(json.loads(path.read_bytes()))
+                epoch_time(event.time)
+            except FileNotFoundError:
+                continue
             except (OSError, ValueError, TypeError) as error:
                 logger.error("%s: this spooled event cannot be read and is set aside: %s", path, error)
-                path.replace(path.with_suffix(".broken"))
+                with contextlib.suppress(OSError):
+                    path.replace(path.with_suffix(".broken"))
+                continue
+            if camera in (None, event.camera):
+                found.append(event)
         return found
 
     def _open_lock(self) -> int:

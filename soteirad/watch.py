@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from soteirad.assembly import check_model, make_detector, pipeline_settings, zones
@@ -90,6 +90,7 @@ class CameraWatch:
             why = {**analysis.why(), "closed_tracks": [v.track_id for v in closed]}
             event = self._reporter.camera_event("scene_changed", frame.captured, frame.time, why)
             outcomes.append(self._outcome(event, frame))
+            analysis = replace(analysis, look=None)
         return analysis, outcomes
 
     def detect(self, analysis: Analysis) -> LookResult:

@@ -27,7 +27,7 @@ def mosquitto_program() -> str:
     found = shutil.which("mosquitto") or shutil.which("mosquitto", path=_SBIN)
     if found is None:
         reason = "mosquitto is not installed: nothing was tested against a real broker (apt install mosquitto)"
-        print(f"SKIPPED: {reason}")  # noqa: T201 - seen with -rA; the reason itself with -ra
+        print(f"SKIPPED: {reason}")
         pytest.skip(reason)
     return found
 

@@ -50,6 +50,9 @@ class Reader:
         self._clock = clock or SystemClock()
         self._backoff = Backoff()
 
+    STABLE_S = 10.0
+    """Only a connection that gave frames for this long makes the next retry quick."""
+
     def run(self) -> None:
         """Read until `stop` is set, reconnecting after each failure."""
         while not self._stop.is_set():
@@ -66,13 +69,14 @@ class Reader:
         source = self._make_source()
         try:
             source.open()
-            first = True
+            first, began = True, 0.0
             while not self._stop.is_set():
                 frame = source.read()
                 if first:
-                    self._backoff.reset()
+                    first, began = False, frame.time
                     self._on_online()
-                    first = False
+                elif frame.time - began > self.STABLE_S:
+                    self._backoff.reset()
                 self._on_frame(frame)
         finally:
             source.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
@@ -11,6 +12,7 @@ from typing import Literal, Protocol
 import av
 import av.error
 from av.container import InputContainer
+from av.video.stream import VideoStream
 
 from soteirad.capture.clock import Clock, SystemClock
 from soteirad.capture.frame import Frame
@@ -64,6 +66,7 @@ class _Decoder:
         self._name = name
         self._container: InputContainer | None = None
         self._frames: Iterator[av.VideoFrame] = iter(())
+        self.decode_ms = 0.0
 
     def open(self, url: str, options: dict[str, str], timeout: tuple[float, float] | None) -> None:
         try:
@@ -77,7 +80,7 @@ class _Decoder:
         stream = container.streams.video[0]
         stream.thread_type = "NONE"
         self._container, self.stream = container, stream
-        self._frames = container.decode(stream)
+        self._frames = self._decode(container, stream)
 
     def next(self) -> av.VideoFrame:
         try:
@@ -86,6 +89,28 @@ class _Decoder:
             raise SourceEnded(f"{self._name}: the stream ended") from None
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise SourceError(f"{self._name}: {_reason(error, self._name)}") from None
+
+    MAX_DAMAGED = 100
+    """Packets in a row that cannot be decoded before the source is given up."""
+
+    def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+        """Yield the stream's frames; a damaged packet costs its frame and not the connection."""
+        damaged = 0
+        for packet in container.demux(stream):
+            began = time.perf_counter()
+            try:
+                decoded = packet.decode()
+            except av.error.InvalidDataError:
+                damaged += 1
+                if damaged >= self.MAX_DAMAGED:
+                    raise
+                continue
+            self.decode_ms = (time.perf_counter() - began) * 1000
+            if decoded and packet.size:  # the empty packet at the end only brings what was held back
+                damaged = 0
+            yield from decoded
+        if damaged:
+            raise SourceError(f"{self._name}: it ends in data that cannot be decoded: the file is damaged or cut off")
 
     def close(self) -> None:
         container, self._container = self._container, None
@@ -116,14 +141,15 @@ class LiveSource:
         options = {"flags": "low_delay", "fpsprobesize": "0"}
         if self._url.lower().startswith("rtsp"):
             options["rtsp_transport"] = self._transport
+            # Sound that goes on while the picture has stopped would keep the read timeout from noticing.
+            options["allowed_media_types"] = "video"
         self._decoder.open(self._url, options, self._timeouts)
 
     def read(self) -> Frame:
         """Return the next frame; blocks until it comes, at most the read timeout."""
         video = self._decoder.next()
-        # The call above includes waiting for the camera, so decoding is not told apart from it here.
-        frame = Frame(self._index, self._clock.monotonic(), self._clock.wall(), self._clock.monotonic(), 0.0, video,
-                      self._privacy)  # fmt: skip
+        frame = Frame(self._index, self._clock.monotonic(), self._clock.wall(), self._clock.monotonic(),
+                      self._decoder.decode_ms, video, self._privacy)  # fmt: skip
         self._index += 1
         return frame
 
@@ -161,17 +187,16 @@ class FileSource:
 
     def read(self) -> Frame:
         """Return the next frame when it is due. Raises SourceEnded at the end or when the stop event is set."""
-        began = self._clock.monotonic()
         video = self._decoder.next()
-        decode_ms = (self._clock.monotonic() - began) * 1000
-        time = self._media_time(video)
-        offset = time if self._speed == "max" else time / self._speed
+        media_time = self._media_time(video)
+        offset = media_time if self._speed == "max" else media_time / self._speed
         if self._speed != "max":
             due = self._opened[0] + offset
             if self._clock.wait(self._stop, due - self._clock.monotonic()):
                 raise SourceEnded(f"{self._path}: stopped")
         received = self._clock.monotonic()
-        frame = Frame(self._index, time, self._opened[1] + offset, received, decode_ms, video, self._privacy)
+        frame = Frame(self._index, media_time, self._opened[1] + offset, received, self._decoder.decode_ms, video,
+                      self._privacy)  # fmt: skip
         self._index += 1
         return frame
 
@@ -180,17 +205,18 @@ class FileSource:
         self._decoder.close()
 
     def _media_time(self, video: av.VideoFrame) -> float:
-        """Seconds since the first frame; a frame without a time stamp follows at the stream's rate."""
+        """Seconds since the first frame; without a time stamp, or where they jump back, it follows at the rate."""
         rate = float(self._decoder.stream.average_rate or 25)
-        time = video.time
-        if time is not None and self._first_time is None:
-            self._first_time = time
-        if time is None or self._first_time is None:
-            time = self._last_time + (1 / rate if self._index else 0.0)
+        following = self._last_time + (1 / rate if self._index else 0.0)
+        stamp = video.time
+        if stamp is None:
+            media_time = following
         else:
-            time = max(time - self._first_time, self._last_time)
-        self._last_time = time
-        return time
+            if self._first_time is None or stamp - self._first_time < self._last_time - 1 / rate:
+                self._first_time = stamp - following
+            media_time = max(stamp - self._first_time, self._last_time)
+        self._last_time = media_time
+        return media_time
 
 
 def _reason(error: Exception, url: str) -> str:

@@ -132,9 +132,6 @@ class Cadence:
 
     def step(self, time: float, motion_open: bool, ratio: float, scene_opened: bool, needs: TrackNeeds) -> Look | None:
         """Take one analysed frame's gate results; returns why to look at it, or None."""
-        if self._frames_since_look == 0:
-            self._settled = self._settled + 1 if needs.settled else 0
-            self._promising = needs.promising
         self._frames_since_look += 1
         spike = self._spike(time, motion_open, ratio)
         self._follow_motion(time, motion_open, needs)
@@ -152,6 +149,11 @@ class Cadence:
         self._due = None
         self._last_look = time
         self._frames_since_look = 0
+
+    def observed(self, needs: TrackNeeds) -> None:
+        """Note what the tracker made of a look."""
+        self._settled = self._settled + 1 if needs.settled else 0
+        self._promising = needs.promising
 
     def _follow_motion(self, time: float, motion_open: bool, needs: TrackNeeds) -> None:
         settings = self.settings

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from soteirad.detect.detection import Detections
 from soteirad.detect.nms import areas
-from soteirad.gates.geometry import Polygon, inside
+from soteirad.gates.geometry import inside
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,3 @@ def zones_of(zones: Sequence[Zone], label: str, box: Sequence[float]) -> tuple[s
     """Return the names of the zones in which the object's foot (bottom centre of its box) stands."""
     x, y = (box[0] + box[2]) / 2, box[3]
     return tuple(z.name for z in zones if (z.labels is None or label in z.labels) and inside(z.polygon, x, y))
-
-
-def polygons(items: Sequence[Polygon]) -> tuple[tuple[float, ...], ...]:
-    """Return polygons as tuples."""
-    return tuple(tuple(p) for p in items)

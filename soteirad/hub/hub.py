@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import select
 import time
 from collections.abc import Callable
-from multiprocessing.connection import wait
 
 from soteirad.assembly import check_model
 from soteirad.camera import CameraJob
@@ -69,7 +69,8 @@ class Hub:
         self._retained = Retained(self._client, self._topics)
         context = process_context()
         self._cameras = [
-            CameraProcess(CameraJob(name, camera, storage.path / "spool", storage.snapshots, log_level), context)
+            CameraProcess(CameraJob(name, camera, storage.path / "spool", storage.snapshots, log_level), context,
+                          self._signals.wake)
             for name, camera in config.cameras.items()
             if camera.enabled
         ]
@@ -79,6 +80,7 @@ class Hub:
         self._uncommitted: list[Event] = []
         self._finished_at: float | None = None
         self._stopping = False
+        self._file_failed = False
 
     def run(self) -> int:
         """Run the daemon; returns the exit code. Raises StorageError or ModelError when it cannot start."""
@@ -101,7 +103,7 @@ class Hub:
         for camera in self._cameras:
             if camera.failure:
                 logger.error("%s: %s", camera.name, camera.failure)
-        return 1 if self._failed() else 0
+        return 1 if self._failed() or (self._until_end and self._file_failed) else 0
 
     def _open_storage(self) -> None:
         self._spool.create()
@@ -117,9 +119,9 @@ class Hub:
         if found or closed:
             logger.info("recovered %d spooled events, closed %d open visits", found, len(closed))
 
-    def _take_spooled(self) -> int:
-        """Journal what cameras spooled; an id that is there already is not journaled again."""
-        found = self._spool.read()
+    def _take_spooled(self, camera: str | None = None) -> int:
+        """Journal what cameras (or one) spooled; an id that is there already is not journaled again."""
+        found = self._spool.read(camera)
         self._journal.append(found)
         for event in found:
             self._spool.forget(event.id)
@@ -127,8 +129,7 @@ class Hub:
 
     def _turn(self, timeout: float) -> None:
         """Wait for something to do, and do it."""
-        sources = [c.connection for c in self._cameras if c.connection is not None]
-        wait([*sources, self._signals.fileno()], timeout)
+        select.select([self._signals.fileno()], [], [], timeout)
         self._signals.drain()
         self._take_messages()
         self._handle_notices(self._client.step(time.monotonic()))
@@ -137,8 +138,10 @@ class Hub:
         for camera in self._cameras:
             due = camera.restart_due()
             if due is not None and now >= due:
-                self._close_visits(camera)
-                camera.start()
+                if self._close_visits(camera):
+                    camera.start()
+                else:
+                    camera.postpone()
         if now >= self._prune_at:
             self._prune_at = now + PRUNE_EVERY_S
             self._guarded(self._prune)
@@ -194,17 +197,29 @@ class Hub:
             self._client.publish(topic, json.dumps(message.values, separators=(",", ":")))
         elif isinstance(message, SourceFinished):
             camera.finished = True
+            self._file_failed |= bool(message.problem)
         elif isinstance(message, CameraFailed):
-            camera.failure = message.reason
+            self._camera_failed(camera, message.reason)
+
+    def _camera_failed(self, camera: CameraProcess, reason: str) -> None:
+        """A model that is unusable at the start is the owner's to mend; later the other cameras go on."""
+        if camera.starts == 1:
+            camera.failure = reason
+        else:
+            logger.error("%s: %s", camera.name, reason)
 
     def _camera_ended(self, camera: CameraProcess) -> None:
         camera.ended(restart=not (camera.finished or camera.failure or self._signals.stop or self._stopping))
         self._retained.camera_status(camera.name, False)
 
-    def _close_visits(self, camera: CameraProcess) -> None:
+    def _close_visits(self, camera: CameraProcess) -> bool:
         """What a dead process watched is unknown: its visits end, and its successor finds things `present`."""
-        self._guarded(self._take_spooled)
-        self._guarded(lambda: self._journal.close_open_visits("camera_restart", time.time(), camera.name))
+
+        def close() -> None:
+            self._take_spooled(camera.name)
+            self._journal.close_open_visits("camera_restart", time.time(), camera.name)
+
+        return self._guarded(close)
 
     def _handle_notices(self, notices: list[MqttNotice]) -> None:
         for notice in notices:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from soteirad.errors import StorageError
-from soteirad.event import Event, epoch_time, iso_time, new_id
+from soteirad.event import Event, iso_time, new_id
 
 SCHEMA_VERSION = 1
 BUSY_TIMEOUT_S = 5.0
@@ -290,8 +290,7 @@ def _close_visits(db: sqlite3.Connection, event: Event, now: float, reason: str,
 
 
 def _left(opening: Event, reason: str, at: float) -> Event:
-    """Return the `left` that ends the visit which `opening` began."""
-    dwell = max(0.0, at - epoch_time(opening.time))  # a clock that was set back makes no negative visit
+    """Return the `left` that ends the visit which `opening` began, without `dwell`: nobody saw how long it was."""
     return Event(
         id=new_id(at),
         event_type="left",
@@ -302,6 +301,5 @@ def _left(opening: Event, reason: str, at: float) -> Event:
         box=opening.box,
         frame_size=opening.frame_size,
         zones=opening.zones,
-        dwell=round(dwell, 3),
         why={"reason": reason},
     )

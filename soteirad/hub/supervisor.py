@@ -5,9 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import multiprocessing
+import queue
+import sys
+import threading
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerContext
+from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 
 from soteirad.camera import CameraJob, camera_main
@@ -20,27 +24,39 @@ STABLE_S = 60.0
 """A process that lived this long begins its backoff anew when it dies."""
 
 
-def process_context() -> ForkServerContext:
+def process_context() -> BaseContext:
     """Return the multiprocessing context: a fork server that has imported the camera's libraries once.
 
-    Four processes with NanoDet-g took 94 MB each this way and 127 MB when each was spawned (PSS, measured).
+    Four processes with NanoDet-g took 94 MB each this way and 127 MB when each was spawned (PSS, measured). On macOS
+    they are spawned: Apple's frameworks do not survive a fork.
     """
+    if sys.platform == "darwin":
+        return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["soteirad.camera", "onnxruntime"])
     return context
 
 
 class CameraProcess:
-    """One camera's process and the hub's end of its pipe."""
+    """One camera's process and the hub's end of its pipe.
 
-    def __init__(self, job: CameraJob, context: ForkServerContext) -> None:
+    A thread reads the pipe, so that a camera that freezes in mid-message holds up nobody; `on_wake` is called from it.
+    """
+
+    BACKLOG = 256
+    """Messages that wait for the hub's loop; beyond that the pipe fills and the camera keeps its own."""
+
+    def __init__(self, job: CameraJob, context: BaseContext, on_wake: Callable[[], None]) -> None:
         self.job = job
         self.name = job.name
         self.connection: Connection | None = None
         self.finished = False
         self.failure: str | None = None
+        self.starts = 0
         self._context = context
+        self._on_wake = on_wake
         self._process: BaseProcess | None = None
+        self._inbox: queue.Queue[FromCamera | None] = queue.Queue(self.BACKLOG)
         self._backoff = Backoff()
         self._started = 0.0
         self._restart_at: float | None = None
@@ -48,32 +64,40 @@ class CameraProcess:
     def start(self) -> None:
         """Start the process."""
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(
+        process = self._context.Process(  # type: ignore[attr-defined]
             target=camera_main, args=(self.job, theirs), name=f"soteirad-{self.name}", daemon=True
         )
         process.start()
         theirs.close()
         self.connection, self._process = ours, process
+        self._inbox = queue.Queue(self.BACKLOG)
         self._started, self._restart_at = time.monotonic(), None
-
-    @property
-    def pid(self) -> int | None:
-        """The process id, or None while there is no process."""
-        return self._process.pid if self._process is not None else None
+        self.starts += 1
+        threading.Thread(target=self._read, args=(ours, self._inbox), name=f"pipe-{self.name}", daemon=True).start()
 
     def receive(self) -> tuple[list[FromCamera], bool]:
         """Return what the camera sent, and whether its end of the pipe is closed (it died or finished)."""
         messages: list[FromCamera] = []
-        connection = self.connection
+        while True:
+            try:
+                message = self._inbox.get_nowait()
+            except queue.Empty:
+                return messages, False
+            if message is None:
+                return messages, True
+            messages.append(message)
+
+    def _read(self, connection: Connection, inbox: queue.Queue[FromCamera | None]) -> None:
         try:
-            while connection is not None and connection.poll():
-                messages.append(connection.recv())
+            while True:
+                inbox.put(connection.recv())
+                self._on_wake()
         except (EOFError, OSError):
-            return messages, True
+            pass
         except Exception as error:  # a process killed in mid-message leaves half a pickle
             logger.warning("%s: the camera process left an incomplete message (%s)", self.name, type(error).__name__)
-            return messages, True
-        return messages, False
+        inbox.put(None)
+        self._on_wake()
 
     def send(self, message: ToCamera) -> None:
         """Send to the camera; a camera that is gone is noticed by `receive`."""
@@ -100,6 +124,10 @@ class CameraProcess:
         delay = self._backoff.next()
         self._restart_at = time.monotonic() + delay
         logger.error("%s: the camera process ended (%s); it starts again in %.0f s", self.name, _died(code), delay)
+
+    def postpone(self) -> None:
+        """Try the restart again after another delay."""
+        self._restart_at = time.monotonic() + self._backoff.next()
 
     def restart_due(self) -> float | None:
         """Return when (monotonic seconds) the process is to be started again, or None."""

@@ -16,7 +16,7 @@ def event_line(event: Event) -> str:
     what = f"{event.event_type:<13} {event.label or '':<8}"
     sure = f"{event.confidence:.2f}" if event.confidence is not None else ""
     dwell = f"after {event.dwell:.1f} s" if event.dwell is not None else ""
-    why = event.why.get("trigger") or event.why.get("reason") or ""
+    why = event.why.get("reason" if event.event_type == "left" else "trigger") or ""
     return f"{when}  {what} {sure} {dwell} {f'({why})' if why else ''}".rstrip()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ class FakeSource:
     def __init__(self, frames: int | None, log: list[str]) -> None:
         self._frames = frames
         self._log = log
+        self._time = 0.0
 
     def open(self) -> None:
         self._log.append("open")
@@ -37,7 +39,8 @@ class FakeSource:
         if not self._frames:
             raise SourceEnded("it hung up")
         self._frames -= 1
-        return FRAME
+        self._time += 1.0
+        return replace(FRAME, time=self._time)
 
     def close(self) -> None:
         self._log.append("close")
@@ -81,8 +84,8 @@ def test_a_connection_without_a_frame_was_never_online() -> None:
     assert played.log == ["open", "close", "offline: it hung up"]
 
 
-def test_the_delay_doubles_while_nothing_comes_and_starts_over_after_a_frame() -> None:
-    played = Played(None, None, None, None, 1, None)
+def test_the_delay_doubles_until_frames_came_for_ten_seconds() -> None:
+    played = Played(None, None, 1, None, 12, None)  # frames a second apart
     played.reader.run()
     waits = played.clock.waits
     for wait, least in zip(waits, [1, 2, 4, 8, 1, 2], strict=True):

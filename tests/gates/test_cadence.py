@@ -46,6 +46,7 @@ class Player:
             look = self.step(step)
             if look is not None:
                 self.cadence.looked(self.time)
+                self.cadence.observed(step.needs)
             looks.append(look)
         return looks
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soteirad.detect.detection import Detections
-from soteirad.gates.objects import LabelFilter, ObjectFilter, Zone, polygons, zones_of
+from soteirad.gates.objects import LabelFilter, ObjectFilter, Zone, zones_of
 
 PERSON, CAR, CAT = 0, 2, 15
 
@@ -90,7 +90,3 @@ def test_overlapping_zones_are_all_named_and_a_zone_for_other_labels_is_not() ->
     zones = [Zone("all", whole), Zone("cars", whole, frozenset({"car"})), Zone("people", whole, frozenset({"person"}))]
     assert zones_of(zones, "person", (0.1, 0.1, 0.2, 0.2)) == ("all", "people")
     assert zones_of(zones, "car", (0.1, 0.1, 0.2, 0.2)) == ("all", "cars")
-
-
-def test_polygons_become_tuples_of_tuples() -> None:
-    assert polygons([[0.0, 0.5, 1.0], (1.0,)]) == ((0.0, 0.5, 1.0), (1.0,))
