@@ -155,7 +155,7 @@ def test_spooled_events_come_back_as_they_were_in_the_order_in_which_they_were_w
     assert spool.read() == [event(3), event(1), event(2)]
     spool.forget("0002")
     spool.forget("never there")
-    assert spool.read() == [event(1), event(3)]
+    assert spool.read() == [event(3), event(1)]
 
 
 @pytest.mark.parametrize(

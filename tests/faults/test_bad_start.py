@@ -88,6 +88,6 @@ def test_a_spooled_event_that_cannot_be_read_is_set_aside_and_the_daemon_starts(
     (spool / "02.json").write_text(json.dumps({"id": "02", "colour": "red"}), encoding="utf-8")
     config = write_config(tmp_path, broker.port, {"porch": {"source": str(tmp_path / "none.mp4")}})
     daemon = start_daemon(config, "--until-end")
-    assert daemon.wait_exit() == 0
+    assert daemon.wait_exit() == 1  # the source is missing, too
     assert daemon.log().count("is set aside") == 2
     assert sorted(p.name for p in spool.glob("0*")) == ["01.broken", "02.broken"]

@@ -85,7 +85,7 @@ def test_an_event_older_than_a_minute_goes_to_the_late_topic_and_not_to_the_one_
     journal.append([old, fresh])
     journal.close()
     missing = {"porch": {"source": str(tmp_path / "none.mp4")}}
-    assert start_daemon(write_config(tmp_path, broker.port, missing), "--until-end").wait_exit() == 0
+    assert start_daemon(write_config(tmp_path, broker.port, missing), "--until-end").wait_exit() == 1
     seen = listener.wait_for(lambda seen: len(ids(seen)) >= 2)
     assert [(m.topic, json.loads(m.payload)["id"]) for m in seen if "/event" in m.topic] == [
         ("soteira/porch/event/late", old.id),
@@ -101,7 +101,7 @@ def test_a_spooled_event_older_than_a_minute_is_late_too_and_its_visit_is_closed
     spool.create()
     spool.write(old)
     missing = {"porch": {"source": str(tmp_path / "none.mp4")}}
-    assert start_daemon(write_config(tmp_path, broker.port, missing), "--until-end").wait_exit() == 0
+    assert start_daemon(write_config(tmp_path, broker.port, missing), "--until-end").wait_exit() == 1
     seen = listener.wait_for(lambda seen: len(ids(seen)) >= 2)
     assert [(m.topic, *kinds([json.loads(m.payload)])) for m in seen if "/event" in m.topic] == [
         ("soteira/porch/event/late", "entered person"),

@@ -1,0 +1,57 @@
+"""The live camera's threads: a fault in one of them ends the process, so that the hub can start it again."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from soteirad.camera import CameraJob, DetectorThread, LiveRunner
+from soteirad.config.schema import camera_from
+from soteirad.mailbox import Crashed, Mailbox
+from soteirad.watch import CameraWatch
+
+
+class BrokenWatch:
+    """A watch whose detector fails in a way that nobody foresaw."""
+
+    def detect(self, _analysis: object) -> None:
+        raise RuntimeError("no memory")
+
+
+def test_a_fault_in_the_detector_thread_reaches_the_gate_thread() -> None:
+    mailbox = Mailbox()
+    thread = DetectorThread(BrokenWatch(), mailbox)  # type: ignore[arg-type]
+    thread.start()
+    thread.submit(object())  # type: ignore[arg-type]
+    mail = mailbox.take(10)
+    assert isinstance(mail, Crashed) and str(mail.error) == "no memory"
+
+
+class NoUplink:
+    """An uplink that takes everything."""
+
+    def send(self, _message: object) -> None:
+        pass
+
+    def confirm(self, _event: object) -> None:
+        pass
+
+
+def live_runner(open_source: Callable[[], object], tmp_path: Path) -> LiveRunner:
+    camera = camera_from({"source": "rtsp://127.0.0.1:1/none"})
+    watch = CameraWatch("porch", camera, lambda *_: "id")
+    runner = LiveRunner(CameraJob("porch", camera, tmp_path, False, "info"), watch, NoUplink(),  # type: ignore[arg-type]
+                        threading.Event())  # fmt: skip
+    runner.open_source = open_source  # type: ignore[method-assign,assignment]
+    return runner
+
+
+def test_a_fault_in_the_reader_thread_ends_the_run(tmp_path: Path) -> None:
+    def fail() -> object:
+        raise RuntimeError("a decoder bug")
+
+    with pytest.raises(RuntimeError, match="a decoder bug"):
+        live_runner(fail, tmp_path).run()

@@ -1,0 +1,116 @@
+"""The pipeline's own decisions: what is a new start, and what follows from it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from soteirad.detect.detection import Detections
+from soteirad.gates.cadence import Look
+from soteirad.gates.objects import LabelFilter
+from soteirad.pipeline import Pipeline, PipelineSettings
+from soteirad.track.tracker import Visit
+from tests.capture.made import frame_of
+
+BOX = np.array([[0.4, 0.2, 0.6, 0.9]], np.float32)
+PERSON = Detections(BOX, np.array([0.8], np.float32), np.array([0]))
+NOBODY = Detections.empty()
+SCENE = np.random.default_rng(1).integers(0, 255, (90, 160, 3), np.uint8).repeat(2, 0).repeat(2, 1)
+
+
+class Player:
+    """Feeds frames of a still scene; `found` is what the detector would find in them."""
+
+    def __init__(self, **settings: object) -> None:
+        filters = {0: LabelFilter()}
+        self.pipeline = Pipeline(PipelineSettings(filters=filters, **settings))  # type: ignore[arg-type]
+        self.visits: list[Visit] = []
+        self.looks: list[Look] = []
+
+    def play(self, times: np.ndarray, found: Detections) -> None:
+        for time in times:
+            frame = frame_of(SCENE, time=float(time))
+            if not self.pipeline.wants(frame):
+                continue
+            analysis = self.pipeline.analyse(frame)
+            self.visits += analysis.closed
+            if analysis.look is not None:
+                self.looks.append(analysis.look)
+                self.pipeline.begin_look(analysis)
+                self.visits += self.pipeline.observe(analysis, found)
+
+    def kinds(self) -> list[str]:
+        return [v.kind for v in self.visits]
+
+
+def seconds(start: float, end: float, step: float = 0.1) -> np.ndarray:
+    return np.arange(start, end, step)
+
+
+def test_who_is_there_from_the_start_is_present() -> None:
+    player = Player()
+    player.play(seconds(0, 3), PERSON)
+    assert player.kinds() == ["present"]
+
+
+def test_a_gap_in_the_stream_ends_visits_and_is_a_new_start() -> None:
+    player = Player()
+    player.play(seconds(0, 3), PERSON)
+    player.play(seconds(20, 23), PERSON)
+    assert player.kinds() == ["present", "left", "present"]
+    assert player.visits[1].reason == "gap"
+
+
+@pytest.mark.parametrize("step", [1.0, 5.0, 60.0])
+def test_a_slow_source_is_not_one_long_row_of_gaps(step: float) -> None:
+    player = Player()
+    player.play(seconds(0, 40 * step, step), PERSON)
+    assert player.kinds() == ["present"]
+
+
+def test_a_low_fps_setting_is_not_one_long_row_of_gaps() -> None:
+    player = Player(fps=0.2)
+    player.play(seconds(0, 60), PERSON)
+    assert player.kinds() == ["present"]
+
+
+def test_somebody_who_is_recognised_late_and_never_moved_is_present_and_has_not_entered() -> None:
+    player = Player(every_frame=True)
+    player.play(seconds(0, 20), NOBODY)
+    player.play(seconds(20, 22), PERSON)
+    assert player.kinds() == ["present"]
+
+
+def test_after_a_restart_nobody_has_moved_yet() -> None:
+    player = Player(every_frame=True)
+    player.play(seconds(0, 5), NOBODY)
+    player.pipeline.restart("source_lost")
+    player.play(seconds(100, 103), NOBODY)
+    player.play(seconds(103, 105), PERSON)
+    assert player.kinds() == ["present"]
+
+
+def test_a_look_from_before_a_restart_is_void() -> None:
+    player = Player(every_frame=True)
+    player.play(seconds(0, 1), NOBODY)
+    frame = frame_of(SCENE, time=1.0)
+    assert player.pipeline.wants(frame)
+    analysis = player.pipeline.analyse(frame)
+    player.pipeline.begin_look(analysis)
+    player.pipeline.restart("source_lost")
+    assert player.pipeline.observe(analysis, PERSON) == []
+    assert player.pipeline.tracker.tracks == []
+
+
+def test_the_trigger_of_a_visit_is_the_reason_of_the_look_that_first_saw_it() -> None:
+    player = Player()
+    player.play(seconds(0, 3), PERSON)
+    assert player.pipeline.trigger(player.visits[0]) == "start"
+
+
+def test_frames_over_the_cap_are_counted_and_not_analysed() -> None:
+    player = Player(fps=5)
+    player.play(seconds(0, 10, 0.05), NOBODY)
+    counters = player.pipeline.counters
+    assert counters.frames == 200
+    assert counters.analysed in (50, 51)
