@@ -1,4 +1,4 @@
-"""Fixtures: a real broker, a subscriber that was there all along, real daemons, clips. A conftest imports them."""
+"""Fixtures: a real broker, a subscriber that was there all along, real daemons, clips. The conftest imports them."""
 
 from __future__ import annotations
 

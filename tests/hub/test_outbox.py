@@ -85,14 +85,6 @@ class Hub:
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    broker = Mosquitto(tmp_path / "broker")
-    broker.start()
-    yield broker
-    broker.stop()
-
-
-@pytest.fixture
 def subscriber(broker: Mosquitto) -> Iterator[Subscriber]:
     subscriber = Subscriber(broker, "soteira/+/event/#")
     subscriber.start()

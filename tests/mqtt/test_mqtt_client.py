@@ -71,14 +71,6 @@ class Driver:
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    broker = Mosquitto(tmp_path / "broker")
-    broker.start()
-    yield broker
-    broker.stop()
-
-
-@pytest.fixture
 def driver(broker: Mosquitto) -> Iterator[Driver]:
     driver = Driver(broker.host, broker.port)
     driver.client.start()
