@@ -11,12 +11,14 @@ from soteirad.pipeline import PipelineSettings
 from soteirad.track.tracker import TrackerSettings
 
 
-def check_model(camera: CameraConfig) -> ModelCard:
-    """Return the camera's model card after checking its file and the tracked labels. Raises ModelError."""
+def model_card(camera: CameraConfig) -> ModelCard:
+    """Return the camera's model card, which knows all tracked labels. Raises ModelError.
+
+    The model's file is looked at when the detector is loaded.
+    """
     card = load_card(camera.detector.model)
     for label in camera.objects.track:
         card.class_index(label)
-    card.verify_file()
     return card
 
 

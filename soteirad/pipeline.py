@@ -187,7 +187,10 @@ class Pipeline:
         return self._triggers.get(visit.track_id)
 
     def restart(self, reason: str) -> list[Visit]:
-        """Begin anew with the next frame: what its looks find is `present`. Returns the visits that this closes."""
+        """Begin anew with the next frame: what its looks find is `present`. Returns the visits that this closes.
+
+        For a gap, a source that was lost, and a view that is another one (`View.CHANGED`).
+        """
         closed = self.tracker.close(reason)
         self._motion = self._new_motion()
         self._map = MotionMap()
@@ -198,10 +201,6 @@ class Pipeline:
         self._generation += 1
         self._cadence.restart()
         return closed
-
-    def view_changed(self) -> list[Visit]:
-        """After an analysis with `View.CHANGED`: start over on the new view; returns the visits that it ends."""
-        return self.restart("scene_changed")
 
     def _settling(self, time: float) -> bool:
         """Say whether what is found now was there before: soon after a start."""

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from soteirad.errors import StorageError
@@ -60,8 +61,11 @@ class Spool:
         except OSError as error:
             logger.warning("%s cannot be locked: %s", self._folder, error.strerror)
 
-    def wait_until_free(self, timeout: float) -> bool:
-        """Wait at most `timeout` seconds until no camera process holds the folder; returns whether that is so."""
+    def wait_until_free(self, timeout: float, pause: Callable[[float], bool]) -> bool:
+        """Wait at most `timeout` seconds until no camera process holds the folder; returns whether that is so.
+
+        `pause` waits some seconds and says whether to give up.
+        """
         try:
             lock = self._open_lock()
         except OSError:
@@ -73,9 +77,8 @@ class Spool:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     return True
                 except BlockingIOError:
-                    if time.monotonic() >= deadline:
+                    if time.monotonic() >= deadline or pause(0.05):
                         return False
-                    time.sleep(0.05)
         finally:
             os.close(lock)
 

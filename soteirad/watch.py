@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import Any
 
-from soteirad.assembly import check_model, make_detector, pipeline_settings, zones
+from soteirad.assembly import make_detector, model_card, pipeline_settings, zones
 from soteirad.capture.frame import Frame
 from soteirad.config import CameraConfig
 from soteirad.detect.detection import Detections
@@ -48,7 +48,7 @@ class CameraWatch:
 
     def __init__(self, name: str, camera: CameraConfig, make_id: MakeId, snapshots: bool = True,
                  every_frame: bool = False) -> None:  # fmt: skip
-        card = check_model(camera)
+        card = model_card(camera)
         self._camera = camera
         self._names = card.class_names
         self._snapshots = snapshots
@@ -86,7 +86,7 @@ class CameraWatch:
         self._time_stages({"decode": frame.decode_ms, **analysis.ms})
         outcomes = [self._visit(v, analysis) for v in analysis.closed]
         if analysis.view is View.CHANGED:
-            closed = self.pipeline.view_changed()
+            closed = self.pipeline.restart("scene_changed")
             why = {**analysis.why(), "closed_tracks": [v.track_id for v in closed]}
             event = self._reporter.camera_event("scene_changed", frame.captured, frame.time, why)
             outcomes.append(self._outcome(event, frame))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import select
 import time
 from collections.abc import Callable
 
-from soteirad.assembly import check_model
+from soteirad.assembly import model_card
 from soteirad.camera import CameraJob
 from soteirad.config import Config
 from soteirad.errors import StorageError
@@ -85,7 +84,7 @@ class Hub:
     def run(self) -> int:
         """Run the daemon; returns the exit code. Raises StorageError or ModelError when it cannot start."""
         for camera in self._cameras:
-            check_model(camera.job.camera)
+            model_card(camera.job.camera).verify_file()
         self._signals.install()
         self._open_storage()
         self._recover()
@@ -108,7 +107,7 @@ class Hub:
     def _open_storage(self) -> None:
         self._spool.create()
         self._spool.claim()
-        if not self._spool.wait_until_free(OLD_CAMERAS_S):
+        if not self._spool.wait_until_free(OLD_CAMERAS_S, self._signals.wait) and not self._signals.stop:
             logger.warning("camera processes of a daemon that was killed are still there")
         self._journal.open()
 
@@ -129,8 +128,7 @@ class Hub:
 
     def _turn(self, timeout: float) -> None:
         """Wait for something to do, and do it."""
-        select.select([self._signals.fileno()], [], [], timeout)
-        self._signals.drain()
+        self._signals.wait(timeout)
         self._take_messages()
         self._handle_notices(self._client.step(time.monotonic()))
         self._pump()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 from types import FrameType
 
@@ -32,6 +33,12 @@ class Signals:
         """Make the loop turn; may be called from any thread."""
         with contextlib.suppress(OSError):  # a full pipe wakes the loop anyway
             os.write(self._writer, b"\0")
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until the loop has something to do, at most `seconds`; returns whether the end was asked for."""
+        select.select([self._reader], [], [], seconds)
+        self.drain()
+        return self.stop
 
     def drain(self) -> None:
         """Forget what woke the loop."""

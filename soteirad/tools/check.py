@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from soteirad.assembly import check_model, make_detector
+from soteirad.assembly import make_detector, model_card
 from soteirad.config import CameraConfig, Config, load_config
 from soteirad.config.schema import camera_from
 from soteirad.errors import ConfigError, ModelError, SoteiraError
@@ -18,7 +18,7 @@ def check_config(path: Path) -> Config:
     loaded = set()
     for name, camera in config.cameras.items():
         try:
-            card = check_model(camera)
+            card = model_card(camera)
             if camera.detector not in loaded:
                 detector = make_detector(camera, card)
                 detector.load()

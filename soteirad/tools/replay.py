@@ -15,7 +15,7 @@ import cv2
 
 from soteirad.capture.source import open_source
 from soteirad.config import CameraConfig
-from soteirad.diagnostics import percentiles, summary
+from soteirad.diagnostics import summary
 from soteirad.errors import SourceEnded
 from soteirad.event import Event, replay_id
 from soteirad.watch import CameraWatch, Outcome
@@ -70,7 +70,7 @@ def replay(name: str, camera: CameraConfig, every_frame: bool = False,
         source.close()
         watch.close()
     took = {"seconds": round(time.perf_counter() - began, 2), "cpu_seconds": round(time.process_time() - cpu, 2)}
-    return Replay(events, {**summary(watch), "latency_ms": percentiles(list(watch.latencies_ms)), **took})
+    return Replay(events, {**summary(watch), **took})
 
 
 def write_csv(events: Iterable[Event], file: IO[str]) -> None:
