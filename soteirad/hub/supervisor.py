@@ -14,8 +14,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 
+from soteirad.backoff import Backoff
 from soteirad.camera import CameraJob, camera_main
-from soteirad.capture.reader import Backoff
 from soteirad.messages import FromCamera, Stop, ToCamera
 
 logger = logging.getLogger(__name__)

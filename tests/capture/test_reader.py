@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from soteirad.backoff import Backoff
 from soteirad.capture.frame import Frame
-from soteirad.capture.reader import Backoff, Reader
+from soteirad.capture.reader import Reader
 from soteirad.errors import SourceEnded, SourceError
 from tests.capture.made import FakeClock, frame_of
 
