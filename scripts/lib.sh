@@ -52,3 +52,19 @@ make_venv() {
     echo "$wanted" > "$stamp"
   fi
 }
+
+# A model server for the tests, in an environment of its own: it pins versions of packages that Soteira uses too.
+make_mlserver() {
+  local wanted="mlserver==1.7.1 onnxruntime" stamp=.venv-mlserver/.soteira candidate
+  [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ] || return 0
+  for candidate in ${PYTHON:-python3 python3.12 python3.11 python3.10}; do
+    "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null || continue
+    say "making .venv-mlserver"
+    # shellcheck disable=SC2086 - two requirements
+    "$candidate" -m venv --clear .venv-mlserver &&
+      .venv-mlserver/bin/python -m pip install --quiet --disable-pip-version-check $wanted || return 1
+    echo "$wanted" > "$stamp"
+    return 0
+  done
+  return 1
+}

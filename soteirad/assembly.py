@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+
 from soteirad.config import CameraConfig
 from soteirad.detect.card import ModelCard, load_card
+from soteirad.detect.choice import Choice, Wanted, choose
+from soteirad.detect.detection import Detections
 from soteirad.detect.detector import Detector
+from soteirad.detect.engine import Engine
+from soteirad.detect.preprocess import Picture
+from soteirad.errors import ModelError
 from soteirad.gates.cadence import CadenceSettings
 from soteirad.gates.objects import LabelFilter, ObjectFilter, Zone
 from soteirad.pipeline import PipelineSettings
+from soteirad.resources import cache_folder
 from soteirad.track.tracker import TrackerSettings
 
 
 def model_card(camera: CameraConfig) -> ModelCard:
     """Return the camera's model card, which knows all tracked labels. Raises ModelError.
 
-    The model's file is looked at when the detector is loaded.
+    The model's file is looked at when its engine is chosen.
     """
     card = load_card(camera.detector.model)
     for label in camera.objects.track:
@@ -22,12 +30,61 @@ def model_card(camera: CameraConfig) -> ModelCard:
     return card
 
 
-def make_detector(camera: CameraConfig, card: ModelCard) -> Detector:
-    """Return the camera's detector, not loaded yet; it reports detections down to the weakest that keep a track."""
-    return Detector.create(
-        card, camera.objects.track, min_score=ObjectFilter.WEAK_SCORE, nms_iou=camera.objects.nms_iou,
-        backend=camera.detector.backend, threads=camera.detector.threads,
-    )  # fmt: skip
+def choose_engine(camera: CameraConfig, card: ModelCard) -> Choice | None:
+    """Prove and choose the engine for the camera's model on this machine, or recall it. Raises ModelError.
+
+    None for a model on a server that nothing here stands in for.
+    """
+    detector = camera.detector
+    if detector.backend == "kserve":
+        if detector.server is None or not detector.server.fallback:
+            return None
+        return choose(card, Wanted(threads=detector.threads), cache_folder())
+    wanted = Wanted(detector.backend, detector.precision, detector.threads, detector.device)
+    return choose(card, wanted, cache_folder())
+
+
+class ObjectDetector(Protocol):
+    """What gate 3 needs: a `Detector`, or a `ServedDetector`."""
+
+    def load(self) -> None:
+        """Load the model. Raises ModelError."""
+
+    def close(self) -> None:
+        """Free the model."""
+
+    def picture_size(self, frame_width: int, frame_height: int) -> tuple[int, int]:
+        """Return the (width, height) at which `detect` wants a frame of that size."""
+
+    def detect(self, picture: Picture) -> Detections:
+        """Detect in a BGR picture. Raises DetectorUnavailable while nothing can answer."""
+
+
+def make_detector(camera: CameraConfig, card: ModelCard, engine: Engine | None) -> ObjectDetector:
+    """Return the camera's detector, not loaded yet; it reports detections down to the weakest that keep a track.
+
+    `engine` runs the model here; beside a server it stands in, and None means that nothing does.
+    """
+    labels, score, iou = camera.objects.track, ObjectFilter.WEAK_SCORE, camera.objects.nms_iou
+    local = None if engine is None else Detector.create(card, labels, score, iou, engine)
+    if camera.detector.server is not None:
+        from soteirad.detect.backends.kserve import KserveBackend, Server
+        from soteirad.detect.served import ServedDetector
+
+        server = Server(**camera.detector.server.model_dump(exclude={"fallback"}))
+        return ServedDetector(Detector(card, KserveBackend(card, server), labels, score, iou), local)
+    if local is None:
+        raise ModelError(f"{card.name}: no engine was chosen")
+    return local
+
+
+def detector_facts(card: ModelCard, choice: Choice | None) -> dict[str, Any]:
+    """Return what diagnostics say of the detector: its model, and the engine that was chosen and why."""
+    if choice is None:
+        return {"model": card.name}
+    return {"model": card.name, "backend": choice.engine.backend, "precision": choice.engine.precision,
+            "device": choice.engine.device, "threads": choice.engine.threads, "trial_ms": choice.model_ms,
+            "golden": choice.verdict, "rejected": list(choice.others)}  # fmt: skip
 
 
 def pipeline_settings(camera: CameraConfig, card: ModelCard, every_frame: bool = False) -> PipelineSettings:

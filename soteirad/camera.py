@@ -16,6 +16,7 @@ import cv2
 from soteirad.capture.reader import Reader
 from soteirad.capture.source import Source, open_source
 from soteirad.config import CameraConfig
+from soteirad.detect.choice import Choice
 from soteirad.diagnostics import Diagnoser
 from soteirad.errors import ModelError, SourceEnded, SourceError
 from soteirad.event import new_id
@@ -39,6 +40,7 @@ class CameraJob:
 
     name: str
     camera: CameraConfig
+    choice: Choice | None
     spool: Path
     snapshots: bool
     log_level: str
@@ -56,7 +58,8 @@ def camera_main(job: CameraJob, connection: Connection) -> None:
     uplink = Uplink(connection, stop, spool)
     uplink.start()
     try:
-        watch = CameraWatch(job.name, job.camera, lambda captured, *_: new_id(captured), job.snapshots)
+        watch = CameraWatch(job.name, job.camera, lambda captured, *_: new_id(captured), job.choice,
+                            job.snapshots)  # fmt: skip
         watch.load()
         runner = (LiveRunner if job.camera.live else FileRunner)(job, watch, uplink, stop)
         runner.run()

@@ -21,6 +21,7 @@ app = typer.Typer(
 )  # fmt: skip
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], typer.Option("--log-level")]
 
 
@@ -63,7 +64,7 @@ def replay(
     track: Annotated[str | None, typer.Option("--track", help="Labels to look for, with commas.")] = None,
     min_area: Annotated[float | None, typer.Option("--min-area", help="Smallest box, as a share.")] = None,
     fps: Annotated[float | None, typer.Option("--fps", help="Frames to analyse in a second; 0 is all.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: JsonOption = False,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write the events to this CSV file.")] = None,
 ) -> None:
     """Play a clip through the same pipeline as a camera and print its events."""
@@ -86,6 +87,114 @@ def replay(
         print(json.dumps(result.document(), indent=1))
     else:
         summary_table(result.summary)
+
+
+models = typer.Typer(help="Detectors: those that ship, and your own.", no_args_is_help=True)
+app.add_typer(models, name="models")
+
+
+@models.command("list")
+def models_list(as_json: JsonOption = False) -> None:
+    """List the models that ship."""
+    from soteirad.tools.models import list_models
+    from soteirad.tools.present import model_table
+
+    found = list_models()
+    print(json.dumps(found, indent=1)) if as_json else model_table(found)
+
+
+@models.command("add")
+def models_add(
+    file: Annotated[Path, typer.Argument(help="An .onnx or .tflite file.")],
+    name: Annotated[str | None, typer.Option(help="The card's name; the file's without it.")] = None,
+    head: Annotated[str | None, typer.Option(help="gfl, yolox, yolov5, yolov8, detr, ssd or end2end.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="A text file with one class name on each line.")] = None,
+    size: Annotated[int | None, typer.Option(help="Pixels of a side, for models of any size.")] = None,
+    colour: Annotated[str | None, typer.Option(help="BGR or RGB.")] = None,
+    mean: Annotated[str | None, typer.Option(help="Three numbers with commas, on the scale 0-255.")] = None,
+    std: Annotated[str | None, typer.Option(help="Three numbers with commas, on the scale 0-255.")] = None,
+    resize: Annotated[str | None, typer.Option(help="letterbox_top_left, letterbox_centre or stretch.")] = None,
+    pad: Annotated[int | None, typer.Option(help="Grey value around a letterboxed picture.")] = None,
+    image: Annotated[list[Path] | None, typer.Option(help="Golden pictures for labels of your own.")] = None,
+    accept: Annotated[bool, typer.Option("--accept", help="Write the card whatever was found.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a card for a model of your own: guess what it is, try it, and show what it finds."""
+    from soteirad.tools.models import Wishes, add_model, three_numbers
+    from soteirad.tools.present import added_model
+
+    wishes = Wishes(name, head, labels, (size, size) if size else None, colour, three_numbers("--mean", mean),
+                    three_numbers("--std", std), resize, pad, tuple(image or ()), accept)  # fmt: skip
+    added = add_model(file, wishes)
+    print(json.dumps(added.document(), indent=1)) if as_json else added_model(added)
+
+
+@models.command("convert")
+def models_convert(
+    model: Annotated[str, typer.Argument(help="A shipped model's name, or the path of a card.")],
+    to: Annotated[Literal["onnx", "tflite", "coreml"], typer.Option("--to", help="The format.")] = "onnx",
+    precision: Annotated[Literal["fp16"], typer.Option(help="How weights are stored.")] = "fp16",
+    out: Annotated[Path | None, typer.Option(help="Folder for the new card; the card's own without it.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Store a model with FP16 weights, in its own format or another, and check it on the golden pictures."""
+    from soteirad.tools.convert import convert_model
+    from soteirad.tools.present import converted_model
+
+    converted = convert_model(model, to, out)
+    print(json.dumps(converted.document(), indent=1)) if as_json else converted_model(converted)
+
+
+@app.command()
+def bench(
+    model: Annotated[str, typer.Option("--model", help="A shipped model's name, or a card's path.")] = "nanodet-g-416",
+    backend: Annotated[Literal["auto", "onnx", "openvino", "litert", "coreml"], typer.Option(
+        help="One backend; auto is all that there are here.")] = "auto",
+    precision: Annotated[Literal["auto", "fp32", "fp16", "bf16"], typer.Option(help="One arithmetic.")] = "auto",
+    threads: Annotated[int, typer.Option(min=1, max=64, help="Threads for the model.")] = 1,
+    device: Annotated[str, typer.Option(help="As detector.device.")] = "auto",
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Time each engine on a 1280x720 frame: preprocess, model, postprocess."""
+    from soteirad.detect.card import load_card
+    from soteirad.detect.choice import Wanted
+    from soteirad.tools.bench import bench as run_bench
+    from soteirad.tools.present import bench_table
+
+    rows = run_bench(load_card(model), Wanted(backend, precision, threads, device))
+    print(json.dumps([row.document() for row in rows], indent=1)) if as_json else bench_table(model, threads, rows)
+
+
+@app.command(name="eval")
+def evaluate(
+    data: Annotated[str, typer.Option("--data", help="Folder in COCO's format, or its name in $SOTEIRA_DATA.")],
+    model: Annotated[list[str], typer.Option("--model", help="Card, also as card@backend:precision; may be repeated.")],
+    backend: Annotated[list[str] | None, typer.Option("--backend", help="onnx, openvino, litert; repeatable.")] = None,
+    precision: Annotated[list[str] | None, typer.Option("--precision", help="fp32, fp16, bf16; repeatable.")] = None,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="Threads of the model.")] = 1,
+    nms_iou: Annotated[float, typer.Option("--nms-iou", min=0.05, max=1.0, help="IoU at which boxes are one.")] = 0.65,
+    html: Annotated[Path | None, typer.Option("--html", help="Write a report with the curves to this file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Measure models on COCO data: average precision, four curves, and how far the others lie from the first."""
+    from soteirad.evaluate.dataset import load_dataset
+    from soteirad.evaluate.present import print_evaluation, progress
+    from soteirad.evaluate.report import check_report_place, write_report
+    from soteirad.evaluate.run import evaluate as run_evaluation
+    from soteirad.evaluate.run import parse_runs
+
+    runs = parse_runs(model, backend or [], precision or [], threads)
+    if html is not None:
+        check_report_place(html)
+    dataset = load_dataset(data)
+    with progress(runs, dataset, quiet=as_json) as step:
+        evaluation = run_evaluation(runs, dataset, step, nms_iou)
+    if html is not None:
+        write_report(html, evaluation)
+    if as_json:
+        print(json.dumps(evaluation.document(), indent=1))
+    else:
+        print_evaluation(evaluation)
 
 
 @app.command()

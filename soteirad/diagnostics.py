@@ -38,7 +38,8 @@ class Diagnoser:
         self._due, self._last = now + INTERVAL_S, (now, counters.analysed)
         fps = (counters.analysed - before) / max(now - since, 1e-3)
         return Diagnostics({"fps": round(fps, 2), "received": received, "dropped": dropped,
-                            "memory_mb": memory_mb(), **summary(self._watch)})  # fmt: skip
+                            "memory_mb": memory_mb(), "detector": self._watch.detector_state(),
+                            **summary(self._watch)})  # fmt: skip
 
 
 def summary(watch: CameraWatch) -> dict[str, Any]:

@@ -3,6 +3,7 @@
     SoteiraError            one clear sentence: what, where, why, what to do
     ├── ConfigError         the configuration file (carries every problem found)
     ├── ModelError          a model card or model file
+    ├── DetectorUnavailable no detector can answer at the moment; it is tried again
     ├── SourceError         a camera stream or a video file
     │   └── SourceEnded     the stream ended (a file's end, a camera that hung up)
     └── StorageError        the journal or the state directory
@@ -27,6 +28,10 @@ class ConfigError(SoteiraError):
 
 class ModelError(SoteiraError):
     """A model card or model file is missing, damaged or not what its card says."""
+
+
+class DetectorUnavailable(SoteiraError):  # noqa: N818 - a state that passes
+    """No detector can answer at the moment; it is tried again."""
 
 
 class SourceError(SoteiraError):

@@ -55,6 +55,7 @@ class Counters:
     scene_runs: int = 0
     scene: int = 0
     detector_runs: int = 0
+    looks_lost: int = 0
     looks: dict[str, int] = field(default_factory=dict)
 
 
@@ -164,6 +165,12 @@ class Pipeline:
         self.counters.detector_runs += 1
         reason = analysis.look.value if analysis.look else "none"
         self.counters.looks[reason] = self.counters.looks.get(reason, 0) + 1
+
+    def lose_look(self, analysis: Analysis) -> None:
+        """Note that a look gave nothing, because no detector could answer; the next frame may be looked at."""
+        if analysis.generation == self._generation:
+            self._looking = False
+        self.counters.looks_lost += 1
 
     def observe(self, analysis: Analysis, found: Detections) -> list[Visit]:
         """Take a look's detections; returns the visits that begin or end. A look from before a restart is void."""

@@ -6,15 +6,18 @@ the detector's, `conclude` on the gate thread again.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from dataclasses import dataclass, replace
 from typing import Any
 
-from soteirad.assembly import make_detector, model_card, pipeline_settings, zones
+from soteirad.assembly import detector_facts, make_detector, model_card, pipeline_settings, zones
 from soteirad.capture.frame import Frame
 from soteirad.config import CameraConfig
+from soteirad.detect.choice import Choice
 from soteirad.detect.detection import Detections
+from soteirad.errors import DetectorUnavailable
 from soteirad.event import Event
 from soteirad.gates.view import View
 from soteirad.pipeline import Analysis, Pipeline, label_counts
@@ -24,10 +27,13 @@ from soteirad.track.tracker import Visit
 
 @dataclass(frozen=True)
 class LookResult:
-    """What the detector found in an analysed frame, and how long the frame waited for it and was detected."""
+    """What the detector found in an analysed frame, and how long the frame waited for it and was detected.
+
+    `found` is None when no detector could answer.
+    """
 
     analysis: Analysis
-    found: Detections
+    found: Detections | None
     wait_ms: float
     detect_ms: float
 
@@ -46,13 +52,14 @@ class CameraWatch:
     RECENT = 500
     """Latencies kept for percentiles."""
 
-    def __init__(self, name: str, camera: CameraConfig, make_id: MakeId, snapshots: bool = True,
-                 every_frame: bool = False) -> None:  # fmt: skip
+    def __init__(self, name: str, camera: CameraConfig, make_id: MakeId, choice: Choice | None,
+                 snapshots: bool = True, every_frame: bool = False) -> None:  # fmt: skip
         card = model_card(camera)
         self._camera = camera
         self._names = card.class_names
         self._snapshots = snapshots
-        self._detector = make_detector(camera, card)
+        self._detector = make_detector(camera, card, choice.engine if choice else None)
+        self._detector_facts = detector_facts(card, choice)
         self.pipeline = Pipeline(pipeline_settings(camera, card, every_frame))
         rate = 1.0 if camera.live or camera.speed == "max" else float(camera.speed)
         self._reporter = Reporter(name, card.class_names, zones(camera), make_id, rate, not camera.live)
@@ -98,13 +105,18 @@ class CameraWatch:
         began = time.monotonic()
         frame = analysis.frame
         spent = frame.received + (sum(analysis.ms.values())) / 1000
-        found = self._detector.detect(frame.bgr(*self._detector.picture_size(frame.width, frame.height)))
+        found: Detections | None = None
+        with contextlib.suppress(DetectorUnavailable):  # told once where it is noticed; here it is one look less
+            found = self._detector.detect(frame.bgr(*self._detector.picture_size(frame.width, frame.height)))
         ended = time.monotonic()
         return LookResult(analysis, found, max(0.0, began - spent) * 1000, (ended - began) * 1000)
 
     def conclude(self, result: LookResult) -> list[Outcome]:
         """Give the detector's result to the tracker; returns what it confirms."""
         analysis = result.analysis
+        if result.found is None:
+            self.pipeline.lose_look(analysis)
+            return []
         visits = self.pipeline.observe(analysis, result.found)
         total = (time.monotonic() - analysis.frame.received) * 1000 + analysis.frame.decode_ms
         self.latencies_ms.append(total)
@@ -137,6 +149,10 @@ class CameraWatch:
             "motion_threshold": camera.motion.threshold,
             "min_score": camera.objects.min_score,
         }
+
+    def detector_state(self) -> dict[str, Any]:
+        """Return what diagnostics say of the detector."""
+        return {**self._detector_facts, **getattr(self._detector, "state", {})}
 
     def _visit(self, visit: Visit, analysis: Analysis, latency_ms: dict[str, float] | None = None) -> Outcome:
         picture = self._snapshots and visit.kind != "left"

@@ -10,6 +10,8 @@ import pytest
 
 from soteirad.camera import CameraJob, DetectorThread, LiveRunner
 from soteirad.config.schema import camera_from
+from soteirad.detect.choice import Choice
+from soteirad.detect.detector import REFERENCE
 from soteirad.mailbox import Crashed, Mailbox
 from soteirad.watch import CameraWatch
 
@@ -30,6 +32,9 @@ def test_a_fault_in_the_detector_thread_reaches_the_gate_thread() -> None:
     assert isinstance(mail, Crashed) and str(mail.error) == "no memory"
 
 
+CHOICE = Choice(REFERENCE, 0.0, None, ())
+
+
 class NoUplink:
     """An uplink that takes everything."""
 
@@ -42,8 +47,8 @@ class NoUplink:
 
 def live_runner(open_source: Callable[[], object], tmp_path: Path) -> LiveRunner:
     camera = camera_from({"source": "rtsp://127.0.0.1:1/none"})
-    watch = CameraWatch("porch", camera, lambda *_: "id")
-    runner = LiveRunner(CameraJob("porch", camera, tmp_path, False, "info"), watch, NoUplink(),  # type: ignore[arg-type]
+    watch = CameraWatch("porch", camera, lambda *_: "id", CHOICE)
+    runner = LiveRunner(CameraJob("porch", camera, CHOICE, tmp_path, False, "info"), watch, NoUplink(),  # type: ignore[arg-type]
                         threading.Event())  # fmt: skip
     runner.open_source = open_source  # type: ignore[method-assign,assignment]
     return runner

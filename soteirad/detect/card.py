@@ -1,90 +1,190 @@
-"""Model cards: what a model file is and how to feed it, read from YAML and checked before the file is opened."""
+"""Model cards: what a model is, how to feed it and how to read it, from YAML and checked before a file is opened."""
 
 from __future__ import annotations
 
 import hashlib
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from soteirad.errors import ModelError
 from soteirad.resources import resource
 
-
-class InputSpec(BaseModel):
-    """The model's picture input."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str = Field(description="name of the input in the graph")
-    width: int = Field(gt=0, description="pixels")
-    height: int = Field(gt=0, description="pixels")
-    layout: Literal["NHWC"] = Field(description="order of the axes: batch, height, width, channel")
-    dtype: Literal["uint8"] = Field(description="type of one channel value")
-    colour: Literal["BGR"] = Field(description="channel order")
-    normalised_in_graph: Literal[True] = Field(description="the graph itself subtracts mean and divides by std")
-    mean: tuple[float, float, float] = Field(description="per channel, in the order of `colour`, 0-255")
-    std: tuple[float, float, float] = Field(description="per channel, in the order of `colour`, 0-255")
-    resize: Literal["letterbox_top_left"] = Field(description="keep the aspect, content at the top left")
-    pad: int = Field(ge=0, le=255, description="value of the padding")
+Format = Literal["onnx", "tflite", "coreml"]
+Weights = Literal["fp32", "fp16", "int8"]
 
 
-class ModelCard(BaseModel):
-    """A detector's card. Unknown keys are errors, so that a typing mistake is not read as a default."""
+class _Part(BaseModel):
+    """Frozen, and unknown keys are errors, so that a typing mistake is not read as a default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
-    description: str = ""
-    file: str = Field(description="model file, relative to the card")
+
+class ModelFile(_Part):
+    """One file that holds the network."""
+
+    file: str = Field(min_length=1, description="relative to the card")
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$", description="checked at load when given")
-    head: Literal["gfl"] = Field(description="how raw outputs become boxes")
-    strides: tuple[int, ...] = Field(min_length=1, description="pixels of the input for each cell, level by level")
+    weights: Weights = Field(description="how the file stores its weights")
+
+
+class InputSpec(_Part):
+    """The picture that the network wants. Its axes and number type are read from the model file itself."""
+
+    width: int = Field(gt=0, le=8192, description="pixels")
+    height: int = Field(gt=0, le=8192, description="pixels")
+    colour: Literal["BGR", "RGB"] = Field(description="channel order")
+    mean: tuple[float, float, float] = Field(
+        default=(0.0, 0.0, 0.0), description="subtracted from 0-255, in the order of `colour`"
+    )
+    std: tuple[float, float, float] = Field(
+        default=(1.0, 1.0, 1.0), description="what the difference is divided by, in the order of `colour`"
+    )
+    resize: Literal["letterbox_top_left", "letterbox_centre", "stretch"] = Field(
+        description="how a picture of another aspect gets to width x height"
+    )
+    interpolation: Literal["linear", "cubic", "area"] = Field(
+        default="linear", description="how photographs were scaled when the accuracy was measured"
+    )
+    pad: int = Field(default=0, ge=0, le=255, description="value around a letterboxed picture")
+
+    @model_validator(mode="after")
+    def _no_zero_std(self) -> InputSpec:
+        if not all(self.std):
+            raise ValueError("std must not hold a zero")
+        return self
+
+
+class GflSpec(_Part):
+    """Generalised focal loss: NanoDet, PicoDet."""
+
+    type: Literal["gfl"]
+    strides: tuple[PositiveInt, ...] = Field(min_length=1, description="input pixels for each cell, level by level")
     bins: int = Field(gt=1, description="bins of the box distribution for each side")
-    scores: Literal["probability"] = Field(description="what the score output holds")
+    scores: Literal["probability", "logit"] = "probability"
+
+
+class YoloxSpec(_Part):
+    """YOLOX before its grid is added."""
+
+    type: Literal["yolox"]
+    strides: tuple[PositiveInt, ...] = Field(min_length=1, description="input pixels for each cell, level by level")
+
+
+class YoloV5Spec(_Part):
+    """YOLOv5 with its anchors applied: centre, size, objectness, classes in each row."""
+
+    type: Literal["yolov5"]
+    boxes: Literal["pixels", "fraction"] = Field(default="pixels", description="unit of the boxes")
+
+
+class YoloV8Spec(_Part):
+    """YOLOv8, YOLO11 and YOLOv5u: centre, size, classes."""
+
+    type: Literal["yolov8"]
+    boxes: Literal["pixels", "fraction"] = Field(default="pixels", description="unit of the boxes")
+
+
+class DetrSpec(_Part):
+    """DETR queries (RT-DETR, D-FINE, DEIM): labels, boxes and scores, or class logits and boxes."""
+
+    type: Literal["detr"]
+    scores: Literal["probability", "logit"] = "probability"
+
+
+class SsdSpec(_Part):
+    """SSD whose last operation is TensorFlow Lite's NMS; the outputs' names, since their shapes do not tell."""
+
+    type: Literal["ssd"]
+    boxes: str
+    classes: str
+    scores: str
+
+
+class EndToEndSpec(_Part):
+    """YOLOv10 and other networks without NMS: corners, score and class in each row."""
+
+    type: Literal["end2end"]
+    boxes: Literal["pixels", "fraction"] = Field(default="pixels", description="unit of the boxes")
+
+
+HeadSpec = Annotated[
+    GflSpec | YoloxSpec | YoloV5Spec | YoloV8Spec | DetrSpec | SsdSpec | EndToEndSpec, Field(discriminator="type")
+]
+
+
+class ModelCard(_Part):
+    """A detector's card."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    description: str = ""
+    files: dict[Format, ModelFile] = Field(min_length=1, description="the network, in each format that there is")
+    head: HeadSpec = Field(description="how raw outputs become boxes")
     input: InputSpec
-    licence: str
-    source: str
     labels: str = Field(description="text file with one class name a line, relative to the card")
+    golden: str | None = Field(default=None, description="the reference's answers, relative to the card")
+    licence: str = ""
+    source: str = ""
     measured: dict[str, Any] = Field(default_factory=dict, description="accuracy as measured, and how")
     folder: Path = Field(exclude=True)
 
-    @property
-    def path(self) -> Path:
-        """The model file."""
-        return self.folder / self.file
+    def file_path(self, format_: Format) -> Path:
+        """Return where the network lies in that format. Raises ModelError when the card has none."""
+        if format_ not in self.files:
+            raise ModelError(
+                f"{self.name}: the card has no {format_} file, only {', '.join(self.files)}: "
+                f"make one with `soteirad models convert`"
+            )
+        return self.folder / self.files[format_].file
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
-        """Class names by index. Raises ModelError when the label file cannot be read."""
+        """Class names by index. Raises ModelError when the label file cannot be read or holds none."""
+        path = self.folder / self.labels
         try:
-            text = (self.folder / self.labels).read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise ModelError(f"{self.folder / self.labels}: the label file cannot be read ({error})") from error
-        return tuple(line.strip() for line in text.splitlines() if line.strip())
+            raise ModelError(f"{path}: the label file cannot be read ({error})") from error
+        names = tuple(line.strip() for line in text.splitlines() if line.strip())
+        if not names:
+            raise ModelError(f"{path}: the label file is empty: write one class name on each line")
+        return names
 
     def class_index(self, label: str) -> int:
-        """Return the class index of `label`. Raises ModelError naming the nearest labels when it has none."""
+        """Return the class index of `label`. Raises ModelError naming the labels that there are."""
         if label in self.class_names:
             return self.class_names.index(label)
         raise ModelError(
             f"the model {self.name} does not know the label '{label}': it knows {', '.join(self.class_names)}"
         )
 
-    def verify_file(self) -> None:
-        """Check that the model file is there and is the one the card speaks of. Raises ModelError."""
-        try:
-            data = self.path.read_bytes()
-        except OSError as error:
-            raise ModelError(f"{self.path}: the model file cannot be read ({error.strerror})") from error
-        if self.sha256 and hashlib.sha256(data).hexdigest() != self.sha256:
-            raise ModelError(
-                f"{self.path}: the model file is damaged or is another one: it has {len(data)} bytes and its sha256 is "
-                f"not the card's. Install it again, or correct sha256 in the card if you changed the file on purpose"
-            )
+    def verify_file(self, format_: Format | None = None) -> None:
+        """Check that a model file (all of them without `format_`) is there and is the card's. Raises ModelError."""
+        for each in [format_] if format_ else list(self.files):
+            path, wanted = self.file_path(each), self.files[each].sha256
+            size, digest = file_digest(path)
+            if wanted and digest != wanted:
+                raise ModelError(
+                    f"{path}: the model file is damaged or is another one: it has {size} bytes and its sha256 is "
+                    f"not the card's: install it again, or correct sha256 in the card if you changed it on purpose"
+                )
+
+
+def file_digest(path: Path) -> tuple[int, str]:
+    """Return size in bytes and sha256 of a file, or of a folder's files in order of name. Raises ModelError."""
+    digest, size = hashlib.sha256(), 0
+    try:
+        for part in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
+            with part.open("rb") as file:
+                while chunk := file.read(1 << 20):
+                    digest.update(chunk)
+                    size += len(chunk)
+    except OSError as error:
+        raise ModelError(f"{path}: the model file cannot be read ({error.strerror})") from error
+    return size, digest.hexdigest()
 
 
 def shipped_cards() -> list[str]:
@@ -101,7 +201,8 @@ def load_card(model: str) -> ModelCard:
     except FileNotFoundError:
         known = ", ".join(shipped_cards())
         raise ModelError(
-            f"{model}: there is no such model card: use a shipped one ({known}) or the path of a card file"
+            f"{model}: there is no such model card: use a shipped one ({known}), or the path of a card file, "
+            f"which `soteirad models add` makes for a model of your own"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"{path}: the model card cannot be read ({error})") from error

@@ -42,3 +42,16 @@ def nms(boxes: FloatArray, scores: FloatArray, classes: IntArray, iou: float, li
     keep = np.asarray(kept, np.int64).reshape(-1)
     order = keep[np.argsort(-scores[keep], kind="stable")][:limit]
     return Detections(boxes[order], scores[order], classes[order])
+
+
+def best(boxes: FloatArray, scores: FloatArray, classes: IntArray, limit: int = 100) -> Detections:
+    """Return the `limit` best, for heads whose boxes need no suppression."""
+    order = np.argsort(-scores, kind="stable")[:limit]
+    return Detections(boxes[order], scores[order], classes[order])
+
+
+def one_label(boxes: FloatArray, scores: FloatArray, classes: IntArray, limit: int = 100) -> Detections:
+    """Keep of candidates with one and the same box the best; at most `limit`, best first."""
+    ordered = best(boxes, scores, classes, len(scores))
+    _, first = np.unique(ordered.boxes, axis=0, return_index=True)
+    return ordered.select(np.sort(first)[:limit])

@@ -1,49 +1,160 @@
-"""Letterbox: a frame of any size into the model's fixed input, and boxes back into the frame."""
+"""From a picture to the model's input tensor, and boxes back into the frame."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from soteirad.detect.card import InputSpec
 from soteirad.detect.detection import FloatArray
+from soteirad.errors import ModelError
+
+Picture = NDArray[np.uint8]
+
+_INTERPOLATION = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "area": cv2.INTER_AREA}
 
 
 @dataclass(frozen=True)
 class Letterbox:
-    """Where a frame's content lies in the model's input: `width` x `height` pixels from the top left corner."""
+    """Where a frame's content lies in the model's input: `width` x `height` pixels from (`left`, `top`)."""
 
     width: int
     height: int
+    left: int = 0
+    top: int = 0
 
     @classmethod
     def fit(cls, frame_width: int, frame_height: int, spec: InputSpec) -> Letterbox:
-        """Return the largest content size with the frame's aspect that fits the input."""
+        """Return the content's place: the whole input when stretched, else the largest with the frame's aspect."""
+        if spec.resize == "stretch":
+            return cls(spec.width, spec.height)
         scale = min(spec.width / frame_width, spec.height / frame_height)
-        return cls(max(1, round(frame_width * scale)), max(1, round(frame_height * scale)))
+        width, height = max(1, round(frame_width * scale)), max(1, round(frame_height * scale))
+        return cls.place(width, height, spec)
+
+    @classmethod
+    def place(cls, width: int, height: int, spec: InputSpec) -> Letterbox:
+        """Return where content of that size lies. Raises ModelError when it does not fit the input."""
+        if width > spec.width or height > spec.height:
+            raise ModelError(f"a picture of {width}x{height} does not fit the model's {spec.width}x{spec.height}")
+        if spec.resize == "letterbox_centre":
+            return cls(width, height, (spec.width - width) // 2, (spec.height - height) // 2)
+        return cls(width, height)
 
     def to_frame(self, boxes: FloatArray) -> FloatArray:
         """Turn boxes (n, 4) in pixels of the input into fractions of the frame, clipped to it."""
+        origin = np.array([self.left, self.top, self.left, self.top], np.float32)
         size = np.array([self.width, self.height, self.width, self.height], np.float32)
-        return np.asarray(np.clip(boxes / size, 0.0, 1.0), np.float32)
+        return np.asarray(np.clip((boxes - origin) / size, 0.0, 1.0), np.float32)
 
 
-class InputBuffer:
-    """The model's input array, made once; only the content is copied for each picture."""
+class Canvas:
+    """A picture of the model's size, made once; only the content is copied for each frame."""
 
     def __init__(self, spec: InputSpec) -> None:
-        self._pad = spec.pad
+        self._spec = spec
         self._content = Letterbox(0, 0)
-        self.array: NDArray[np.uint8] = np.full((1, spec.height, spec.width, 3), spec.pad, np.uint8)
+        self.image: Picture = np.full((spec.height, spec.width, 3), spec.pad, np.uint8)
 
-    def fill(self, picture: NDArray[np.uint8]) -> Letterbox:
-        """Copy a BGR picture (h, w, 3), already at the size that `Letterbox.fit` gives, into the top left corner."""
+    def fill(self, picture: Picture) -> Letterbox:
+        """Copy a BGR picture (h, w, 3), already at the size that `Letterbox.fit` gives, into its place."""
         height, width = picture.shape[:2]
-        content = Letterbox(width, height)
+        content = Letterbox.place(width, height, self._spec)
         if content != self._content:
-            self.array.fill(self._pad)
+            self.image.fill(self._spec.pad)
             self._content = content
-        self.array[0, :height, :width] = picture
+        self.image[content.top : content.top + height, content.left : content.left + width] = picture
         return content
+
+
+def scale_picture(picture: NDArray[Any], spec: InputSpec) -> Picture:
+    """Scale a photograph to the content size of a card's input, as when the card's accuracy was measured.
+
+    `picture` is uint8: grey (h, w) or (h, w, 1), BGR (h, w, 3) or BGRA (h, w, 4), whose transparency is ignored.
+    Raises ModelError for anything else.
+    """
+    if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or not picture.size:
+        raise ModelError(f"a picture is uint8 with 1, 3 or 4 channels, this one is {picture.dtype} {picture.shape}")
+    channels = 1 if picture.ndim == 2 else picture.shape[2]
+    conversion = {1: cv2.COLOR_GRAY2BGR, 3: None, 4: cv2.COLOR_BGRA2BGR}
+    if channels not in conversion:
+        raise ModelError(f"a picture must have 1, 3 or 4 channels, this one has {channels}")
+    height, width = picture.shape[:2]
+    content = Letterbox.fit(width, height, spec)
+    small = cv2.resize(picture, (content.width, content.height), interpolation=_INTERPOLATION[spec.interpolation])
+    code = conversion[channels]
+    return np.asarray(small if code is None else cv2.cvtColor(small, code), np.uint8)
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A model's picture input as its file describes it.
+
+    `shape` has four axes, of which batch may be 0 for "any"; `scale` and `zero_point` are those of a quantised tensor
+    (real value = (stored - zero_point) * scale), `scale` 0 when it is not quantised.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    scale: float = 0.0
+    zero_point: int = 0
+
+
+class InputTensor:
+    """The model's input tensor, made once; `fill` writes a picture into it as card and file want it.
+
+    Real value of a pixel p (0-255): (p - mean) / std. A quantised or integer tensor is filled through a table.
+    """
+
+    def __init__(self, spec: InputSpec, tensor: TensorSpec, where: str) -> None:
+        height, width = spec.height, spec.width
+        self._nchw = tuple(tensor.shape[1:]) == (3, height, width)
+        if tensor.shape[0] not in (0, 1) or not (self._nchw or tuple(tensor.shape[1:]) == (height, width, 3)):
+            raise ModelError(
+                f"{where}: the model's input '{tensor.name}' is {list(tensor.shape)}, the card says one picture of "
+                f"{width}x{height}: correct input.width and input.height in the card"
+            )
+        self._rgb = spec.colour == "RGB"
+        mean, std = np.array(spec.mean, np.float32), np.array(spec.std, np.float32)
+        self._scale, self._offset = _per_channel(np.float32(1) / std, self._nchw), _per_channel(-mean / std, self._nchw)
+        self._plain = not mean.any() and bool((std == 1).all())
+        self._table = None if tensor.dtype.kind == "f" else _table(mean, std, tensor, where)
+        if self._table is not None and self._plain and np.array_equal(self._table[0, :, 0], np.arange(256)):
+            self._table = None
+        shape = (1, 3, height, width) if self._nchw else (1, height, width, 3)
+        self._array: NDArray[Any] = np.zeros(shape, tensor.dtype)
+        self._ready = self._table is None and tensor.dtype == np.uint8 and not self._nchw and not self._rgb
+
+    def fill(self, image: Picture) -> NDArray[Any]:
+        """Return the tensor for a BGR picture (height, width, 3) of the model's size; reused by the next call."""
+        if self._ready:
+            return image[None]
+        if self._rgb:
+            image = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+        if self._table is not None:
+            image = np.asarray(cv2.LUT(image, self._table), np.uint8).view(self._array.dtype)
+        np.copyto(self._array[0], image.transpose(2, 0, 1) if self._nchw else image, casting="unsafe")
+        if self._table is None and not self._plain:
+            np.multiply(self._array, self._scale, out=self._array)
+            np.add(self._array, self._offset, out=self._array)
+        return self._array
+
+
+def _per_channel(values: FloatArray, nchw: bool) -> FloatArray:
+    return values.reshape(1, 3, 1, 1) if nchw else values.reshape(1, 1, 1, 3)
+
+
+def _table(mean: FloatArray, std: FloatArray, tensor: TensorSpec, where: str) -> Picture:
+    """Return the stored byte for each pixel value and channel, uint8 (1, 256, 3); for int8, its bit pattern."""
+    if tensor.dtype not in (np.uint8, np.int8):
+        raise ModelError(f"{where}: the input '{tensor.name}' is {tensor.dtype}: only float and 8-bit ones are known")
+    real = (np.arange(256, dtype=np.float32)[:, None] - mean) / std
+    stored = real / tensor.scale + tensor.zero_point if tensor.scale else real
+    limits = np.iinfo(tensor.dtype)
+    values = np.clip(np.rint(stored), limits.min, limits.max)
+    return np.asarray(values.astype(tensor.dtype).view(np.uint8)[None], np.uint8)

@@ -6,10 +6,12 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
-from soteirad.assembly import model_card
+from soteirad.assembly import choose_engine, model_card
 from soteirad.camera import CameraJob
-from soteirad.config import Config
+from soteirad.config import Config, DetectorConfig
+from soteirad.detect.choice import Choice
 from soteirad.errors import StorageError
 from soteirad.event import Event
 from soteirad.hub.journal import Journal
@@ -68,7 +70,7 @@ class Hub:
         self._retained = Retained(self._client, self._topics)
         context = process_context()
         self._cameras = [
-            CameraProcess(CameraJob(name, camera, storage.path / "spool", storage.snapshots, log_level), context,
+            CameraProcess(CameraJob(name, camera, None, storage.path / "spool", storage.snapshots, log_level), context,
                           self._signals.wake)
             for name, camera in config.cameras.items()
             if camera.enabled
@@ -83,8 +85,7 @@ class Hub:
 
     def run(self) -> int:
         """Run the daemon; returns the exit code. Raises StorageError or ModelError when it cannot start."""
-        for camera in self._cameras:
-            model_card(camera.job.camera).verify_file()
+        self._choose_engines()
         self._signals.install()
         self._open_storage()
         self._recover()
@@ -103,6 +104,17 @@ class Hub:
             if camera.failure:
                 logger.error("%s: %s", camera.name, camera.failure)
         return 1 if self._failed() or (self._until_end and self._file_failed) else 0
+
+    def _choose_engines(self) -> None:
+        """Give each camera the engine that is proven for its model: once for all that want the same."""
+        chosen: dict[DetectorConfig, Choice | None] = {}
+        for camera in self._cameras:
+            settings, card = camera.job.camera.detector, model_card(camera.job.camera)
+            if settings not in chosen:
+                self._notifier.status(f"trying what runs {card.name} best here")
+                choice = chosen[settings] = choose_engine(camera.job.camera, card)
+                logger.info("detector %s: %s", card.name, choice or f"on the server {settings.server}")
+            camera.job = replace(camera.job, choice=chosen[settings])
 
     def _open_storage(self) -> None:
         self._spool.create()

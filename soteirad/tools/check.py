@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from soteirad.assembly import make_detector, model_card
+from soteirad.assembly import choose_engine, make_detector, model_card
 from soteirad.config import CameraConfig, Config, load_config
 from soteirad.config.schema import camera_from
 from soteirad.errors import ConfigError, ModelError, SoteiraError
@@ -20,7 +20,8 @@ def check_config(path: Path) -> Config:
         try:
             card = model_card(camera)
             if camera.detector not in loaded:
-                detector = make_detector(camera, card)
+                choice = choose_engine(camera, card)
+                detector = make_detector(camera, card, choice.engine if choice else None)
                 detector.load()
                 detector.close()
                 loaded.add(camera.detector)

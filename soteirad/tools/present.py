@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 from soteirad.event import Event
+
+if TYPE_CHECKING:
+    from soteirad.tools.bench import Row
+    from soteirad.tools.convert import Converted
+    from soteirad.tools.models import Added
 
 
 def event_line(event: Event) -> str:
@@ -33,3 +38,55 @@ def summary_table(summary: dict[str, Any]) -> None:
     if latency:
         table.add_row("latency of a look", f"p50 {latency['p50']} ms", f"p95 {latency['p95']} ms")
     Console().print(table)
+
+
+def model_table(models: list[dict[str, Any]]) -> None:
+    """Print the models that ship."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("model", "head", "input", "files", "labels", "AP on coco-mini", "licence"):
+        table.add_column(column)
+    for m in models:
+        files = ", ".join(f"{kind} {weights}" for kind, weights in m["files"].items())
+        table.add_row(m["name"], m["head"], m["input"], files, str(m["labels"]), str(m["measured"].get("ap", "")),
+                      m["licence"])  # fmt: skip
+    Console().print(table)
+
+
+def added_model(added: Added) -> None:
+    """Print why a card says what it says, what the model found, and how to use it."""
+    for reason in added.reasons:
+        print(reason)
+    for answer in added.answers:
+        found = ", ".join(f"{d['label']} {d['score']:.2f}" for d in added.detections(answer))
+        print(f"{answer.image}: {found or 'nothing'}")
+    if added.found:
+        print(f"found {added.found[0]} of the {added.found[1]} objects that it should know")
+    print(f"\nWritten: {added.card_path}\nUse it with:\n\ndetector:\n  model: {added.card_path}")
+
+
+def converted_model(converted: Converted) -> None:
+    """Print where a converted model lies and how it was proven."""
+    print(f"{converted.path}: {converted.size_before / 1e6:.2f} MB became {converted.size_after / 1e6:.2f} MB")
+    print(f"golden check: {converted.proof}")
+    print(f"\nCard: {converted.card_path}")
+
+
+def bench_table(model: str, threads: int, rows: list[Row]) -> None:
+    """Print each engine's times."""
+    table = Table(title=f"{model}, {threads} thread{'s' * (threads != 1)}, 1280x720 frame, milliseconds p50 / p95",
+                  box=None, pad_edge=False)  # fmt: skip
+    table.add_column("engine")
+    for column in ("preprocess", "model", "postprocess", "total", "overhead", "memory MB"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        if row.problem is None:
+            stages = (f"{p50:.2f} / {p95:.2f}" for p50, p95 in (row.pre, row.model, row.post, row.total))
+            table.add_row(row.engine, *stages, f"{row.overhead:.1%}", f"{row.memory_mb:.0f}")
+    console = Console()
+    console.print(table)
+    for row in rows:
+        if row.problem is not None:
+            console.print(f"{row.engine}: {row.problem}", soft_wrap=True, markup=False)
+        elif row.executed:
+            kinds = ", ".join(f"{count} in {kind}" for kind, count in row.executed.items())
+            console.print(f"{row.engine}: convolutions and matrix products really run: {kinds}", highlight=False)

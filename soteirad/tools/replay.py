@@ -13,10 +13,11 @@ from typing import IO, Any
 
 import cv2
 
+from soteirad.assembly import choose_engine, model_card
 from soteirad.capture.source import open_source
 from soteirad.config import CameraConfig
 from soteirad.diagnostics import summary
-from soteirad.errors import SourceEnded
+from soteirad.errors import ModelError, SourceEnded
 from soteirad.event import Event, replay_id
 from soteirad.watch import CameraWatch, Outcome
 
@@ -49,7 +50,8 @@ def replay(name: str, camera: CameraConfig, every_frame: bool = False,
     clip = _content_hash(Path(camera.source))
     # Event times are media times, however fast the clip is played.
     unpaced = camera.model_copy(update={"speed": "max"})
-    watch = CameraWatch(name, unpaced, lambda _, media, what: replay_id(clip, media, what), False, every_frame)
+    watch = CameraWatch(name, unpaced, lambda _, media, what: replay_id(clip, media, what),
+                        choose_engine(unpaced, model_card(unpaced)), False, every_frame)  # fmt: skip
     watch.load()
     events: list[Event] = []
 
@@ -69,8 +71,11 @@ def replay(name: str, camera: CameraConfig, every_frame: bool = False,
     finally:
         source.close()
         watch.close()
+    if watch.pipeline.counters.looks_lost:
+        raise ModelError(f"{watch.pipeline.counters.looks_lost} looks got no answer from the model's server: start it, "
+                         f"or replay with another backend")  # fmt: skip
     took = {"seconds": round(time.perf_counter() - began, 2), "cpu_seconds": round(time.process_time() - cpu, 2)}
-    return Replay(events, {**summary(watch), **took})
+    return Replay(events, {**summary(watch), "detector": watch.detector_state(), **took})
 
 
 def write_csv(events: Iterable[Event], file: IO[str]) -> None:

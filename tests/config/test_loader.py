@@ -68,7 +68,7 @@ def test_every_switched_off_setting_of_the_example_works_and_every_key_is_in_it(
     porch = config.cameras["porch"]
     of_all = (config, config.mqtt, config.storage, config.storage.outbox, config.detector, config.scene)
     for section in (*of_all, config.motion, config.objects, porch, porch.zones["step"]):
-        elsewhere = {"speed", "mask"}
+        elsewhere = {"speed", "mask", "server"}
         assert set(type(section).model_fields) - section.model_fields_set <= elsewhere, type(section)
     smallest = Config.model_validate({"cameras": {"porch": {"source": porch.source}}})
     shown, defaults = config.model_dump(), smallest.model_dump()

@@ -41,7 +41,9 @@ def test_a_camera_needs_only_a_source_and_has_the_documented_defaults() -> None:
     assert (loaded.storage.outbox.days, loaded.storage.outbox.events) == (7, 100_000)
     assert (porch.fps, porch.speed, porch.transport, porch.enabled) == (10, 1, "tcp", True)
     assert (porch.connect_timeout, porch.read_timeout, porch.privacy_mask, porch.zones) == (10, 10, (), {})
-    assert porch.detector.model_dump() == {"model": "nanodet-g-416", "backend": "auto", "threads": 1}
+    assert porch.detector.model_dump() == {
+        "model": "nanodet-g-416", "backend": "auto", "precision": "auto", "device": "auto", "threads": 1, "server": None
+    }  # fmt: skip
     assert porch.motion.model_dump() == {
         "threshold": 0.02, "history": 300, "var_threshold": 16.0, "lines": 180, "mask": (),
     }

@@ -53,7 +53,7 @@ def test_check_finds_a_damaged_model_without_a_checksum(tmp_path: Path, model_fo
 
 def test_check_finds_a_model_of_another_shape_than_its_card_says(tmp_path: Path, misfit_card: Path) -> None:
     line = told(tmp_path, "check", misfit_card)
-    assert "the model's input is" in line and "640" in line
+    assert "the model's input 'image' is" in line and "640" in line
 
 
 @pytest.mark.parametrize("missing", [MODEL, "coco-80.txt"])

@@ -1,0 +1,1 @@
+"""Backends: one module for each library that runs models."""

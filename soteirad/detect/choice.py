@@ -1,0 +1,243 @@
+"""Which engine runs a model here: proven by the golden check, timed side by side, and remembered."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import logging
+import os
+import platform
+import statistics
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+from soteirad import __version__
+from soteirad.detect.card import ModelCard, file_digest
+from soteirad.detect.engine import BackendName, Engine, Precision
+from soteirad.detect.trial import Trial
+from soteirad.errors import ModelError
+
+logger = logging.getLogger(__name__)
+
+PREFERRED: dict[tuple[str, str], tuple[BackendName, ...]] = {
+    ("Darwin", "arm64"): ("coreml", "onnx"),
+    ("Linux", "aarch64"): ("litert", "onnx"),
+}
+OTHERWISE: tuple[BackendName, ...] = ("openvino", "onnx")
+PRECISIONS: dict[BackendName, tuple[Precision, ...]] = {
+    "onnx": ("fp32",),
+    "openvino": ("bf16", "fp16", "fp32"),
+    "litert": ("fp16", "fp32"),
+    "coreml": ("fp16",),
+}
+MODULES: dict[BackendName, tuple[str, ...]] = {
+    "onnx": ("onnxruntime",),
+    "openvino": ("openvino",),
+    "litert": ("ai_edge_litert", "tflite_runtime"),
+    "coreml": ("coremltools",),
+}
+LIBRARIES = ("onnxruntime", "openvino", "ai-edge-litert", "tflite-runtime", "coremltools", "numpy",
+             "opencv-python-headless")  # fmt: skip
+FASTER = 0.8
+"""A candidate replaces an earlier one only in at most this share of its time."""
+ROUNDS, RUNS = 6, 3
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the owner asks for; `auto` leaves it to proof and time."""
+
+    backend: Literal["auto"] | BackendName = "auto"
+    precision: Literal["auto"] | Precision = "auto"
+    threads: int = 1
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The engine that was chosen: `model_ms` from frame to detections, `verdict` of its golden check (None: no check).
+
+    `others` says of each engine that was not chosen why.
+    """
+
+    engine: Engine
+    model_ms: float
+    verdict: str | None
+    others: tuple[str, ...]
+
+    def __str__(self) -> str:
+        proof = f"golden check: {self.verdict}" if self.verdict else "not checked: the card has no golden answers"
+        rest = f"; not {'; not '.join(self.others)}" if self.others else ""
+        return f"{self.engine}, {self.model_ms:.1f} ms ({proof}){rest}"
+
+
+def candidates(card: ModelCard, wanted: Wanted, installed: Callable[[BackendName], bool],
+               system: tuple[str, str]) -> list[Engine]:  # fmt: skip
+    """Return the engines to try on a system (`platform.system()`, `platform.machine()`), the preferred one first."""
+    order = PREFERRED.get(system, OTHERWISE) if wanted.backend == "auto" else (wanted.backend,)
+    if wanted.backend == "auto":
+        order = tuple(b for b in order if _has_file(card, b) and installed(b)) or ("litert",)
+        if card.golden is None:  # nothing to prove a choice with: the reference
+            order = ("onnx",) if "onnx" in card.files else ("litert",)
+    found = []
+    for backend in order:
+        for precision in PRECISIONS.get(backend, ()):
+            if wanted.precision == precision or (wanted.precision == "auto" and _sound(backend, precision, card)):
+                found.append(Engine(backend, precision, wanted.threads, device_of(backend, wanted.device)))
+    if wanted.precision != "auto" and not found and wanted.backend != "auto":
+        raise ModelError(f"detector.precision: the backend {wanted.backend} computes in "
+                         f"{' or '.join(PRECISIONS[wanted.backend])}, not in {wanted.precision}")  # fmt: skip
+    return found or [Engine("onnx", "fp32", wanted.threads)]
+
+
+def choose(card: ModelCard, wanted: Wanted, cache: Path | None = None) -> Choice:
+    """Return the fastest engine that passes the golden check; from `cache` (a folder) if nothing has changed since.
+
+    Raises ModelError, with what is wrong with each, when none passes.
+    """
+    card.verify_file()
+    engines = candidates(card, wanted, is_installed, (platform.system(), platform.machine()))
+    key = _key(card, engines)
+    remembered = _recall(cache, key)
+    if remembered is not None:
+        return remembered
+    choice = _try_all(card, engines)
+    _remember(cache, key, choice)
+    return choice
+
+
+def is_installed(backend: BackendName) -> bool:
+    """Tell whether a backend's library is there and predicts on this system, without importing it."""
+    if backend == "coreml" and platform.system() != "Darwin":
+        return False
+    return any(importlib.util.find_spec(module) is not None for module in MODULES[backend])
+
+
+def _try_all(card: ModelCard, engines: list[Engine]) -> Choice:
+    trials = [Trial(card, engine) for engine in engines]
+    try:
+        for trial in trials:
+            trial.start()
+        good = [t for t in trials if t.problem is None]
+        times = time_together(good, ROUNDS, RUNS)
+        for trial in trials:
+            if trial.problem is not None:
+                logger.debug("%s: %s: %s", card.name, trial.engine, trial.problem)
+        return _pick(card, trials, times)
+    finally:
+        for trial in trials:
+            trial.stop()
+
+
+def time_together(trials: list[Trial], rounds: int, runs: int) -> dict[Engine, list[float]]:
+    """Return total milliseconds of each run of each trial, taken in turns; a trial that dies gets a `problem`."""
+    times: dict[Engine, list[float]] = {t.engine: [] for t in trials}
+    for i in range(rounds + 1):
+        for trial in trials:
+            if trial.problem is None:
+                try:
+                    taken = trial.time(runs).total
+                except ModelError as error:
+                    trial.problem = str(error)
+                    continue
+                times[trial.engine] += taken if i else ()  # the first round warms up
+    return times
+
+
+def _pick(card: ModelCard, trials: list[Trial], times: dict[Engine, list[float]]) -> Choice:
+    medians = {t.engine: statistics.median(times[t.engine]) for t in trials if t.problem is None}
+    best: Trial | None = None
+    for trial in trials:
+        if trial.problem is None and (best is None or medians[trial.engine] <= FASTER * medians[best.engine]):
+            best = trial
+    if best is None:
+        reasons = "; ".join(f"{t.engine}: {t.problem}" for t in trials)
+        raise ModelError(f"the model {card.name} runs correctly on nothing that there is here: {reasons}")
+    others = tuple(
+        f"{t.engine}: {t.problem or f'{medians[t.engine]:.1f} ms'}" for t in trials if t is not best
+    )
+    return Choice(best.engine, round(medians[best.engine], 2), best.verdict, others)
+
+
+def _has_file(card: ModelCard, backend: BackendName) -> bool:
+    needed = {"onnx": "onnx", "openvino": "onnx", "litert": "tflite", "coreml": "onnx"}
+    return needed[backend] in card.files or (backend == "coreml" and "coreml" in card.files)
+
+
+def _sound(backend: BackendName, precision: Precision, card: ModelCard) -> bool:
+    """Tell whether a precision is worth a trial: half-precision arithmetic is no matter of 8-bit models."""
+    file = card.files.get("tflite") if backend == "litert" else None
+    return not (precision == "fp16" and file is not None and file.weights == "int8")
+
+
+def device_of(backend: str, wanted: str = "auto") -> str:
+    """Return the device of an engine: the wanted one, or all compute units for Core ML and the CPU for others."""
+    if wanted != "auto":
+        return wanted
+    return "all" if backend == "coreml" else "cpu"
+
+
+def _key(card: ModelCard, engines: list[Engine]) -> str:
+    """Return a hash of all that a choice hangs on: model, answers, engines, libraries and processor."""
+    versions = {}
+    for library in LIBRARIES:
+        try:
+            versions[library] = metadata.version(library)
+        except metadata.PackageNotFoundError:
+            versions[library] = ""
+    golden = file_digest(card.folder / card.golden)[1] if card.golden else ""
+    parts = [card.model_dump_json(), *(file_digest(card.file_path(f))[1] for f in card.files), golden, __version__,
+             [asdict(e) for e in engines], versions, platform.platform(), _processor()]  # fmt: skip
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _processor() -> str:
+    """Return the processor's name and abilities."""
+    info = Path("/proc/cpuinfo")
+    if not info.exists():
+        return platform.processor()
+    wanted = ("model name", "flags", "features", "cpu part", "cpu implementer")
+    lines = info.read_text(errors="replace").splitlines()
+    return "\n".join(sorted({line for line in lines if line.lower().startswith(wanted)}))
+
+
+CACHE_NAME = "engines.json"
+
+
+def _recall(cache: Path | None, key: str) -> Choice | None:
+    found: Any = _read(cache).get(key)
+    try:
+        return Choice(Engine(**found["engine"]), found["model_ms"], found["verdict"], tuple(found["others"]))
+    except (TypeError, KeyError):
+        return None
+
+
+def _read(cache: Path | None) -> dict[str, Any]:
+    if cache is None:
+        return {}
+    try:
+        found = json.loads((cache / CACHE_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _remember(cache: Path | None, key: str, choice: Choice) -> None:
+    if cache is None:
+        return
+    kept = dict(list(_read(cache).items())[-(MOST_REMEMBERED - 1) :])
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        partial = cache / f"{CACHE_NAME}.{os.getpid()}"
+        partial.write_text(json.dumps({**kept, key: asdict(choice)}, indent=1), encoding="utf-8")
+        partial.replace(cache / CACHE_NAME)
+    except OSError as error:
+        logger.warning("the choice of engine cannot be kept in %s (%s): it is made anew at each start", cache,
+                       error.strerror)  # fmt: skip
+
+
+MOST_REMEMBERED = 50

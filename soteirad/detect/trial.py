@@ -1,0 +1,200 @@
+"""A trial: one engine, loaded, checked and timed in a process of its own.
+
+A library that crashes or hangs on this machine takes only the trial with it, and its memory goes when the trial ends.
+The parent talks to `python -m soteirad.detect.trial` in lines of JSON.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from soteirad.detect.backend import create_backend
+from soteirad.detect.card import ModelCard
+from soteirad.detect.engine import Engine
+from soteirad.errors import ModelError
+
+LOAD_TIMEOUT_S = 180.0
+"""Converting for Core ML and compiling for TensorRT take minutes on their first run."""
+RUN_TIMEOUT_S = 60.0
+FRAME = (1280, 720)
+"""Size of the camera frame that preprocessing begins with."""
+
+
+@dataclass(frozen=True)
+class Times:
+    """Milliseconds of each run: scaling and filling, the network, decoding and NMS."""
+
+    pre: tuple[float, ...]
+    model: tuple[float, ...]
+    post: tuple[float, ...]
+
+    @property
+    def total(self) -> tuple[float, ...]:
+        """Milliseconds from frame to detections."""
+        return tuple(map(sum, zip(self.pre, self.model, self.post, strict=True)))
+
+
+class Trial:
+    """The parent's end. `start` loads and checks; `time` may then be called any number of times."""
+
+    def __init__(self, card: ModelCard, engine: Engine) -> None:
+        self.card = card
+        self.engine = engine
+        self.problem: str | None = None
+        self.verdict: str | None = None
+        self.memory_mb = 0.0
+        self.executed: dict[str, int] = {}
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Load the engine and run the golden check; `problem` says what is wrong, if anything is."""
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "soteirad.detect.trial"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, text=True, env=environment,
+        )  # fmt: skip
+        card = {**self.card.model_dump(mode="json"), "folder": str(self.card.folder)}
+        job = {"card": card, "engine": asdict(self.engine)}
+        try:
+            answer = self._ask(job, LOAD_TIMEOUT_S)
+        except ModelError as error:
+            answer = {"problem": str(error)}
+        self.problem, self.verdict = answer.get("problem"), answer.get("verdict")
+        self.executed = answer.get("executed", {})
+        if self.problem:
+            self.stop()
+
+    def time(self, runs: int) -> Times:
+        """Run the whole detector on a frame `runs` times. Raises ModelError when the trial dies of it."""
+        answer = self._ask({"runs": runs}, RUN_TIMEOUT_S)
+        self.memory_mb = answer["memory_mb"]
+        return Times(tuple(answer["pre"]), tuple(answer["model"]), tuple(answer["post"]))
+
+    def stop(self) -> None:
+        """End the process."""
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):  # a child that crashed leaves what was not read
+                    pipe.close()
+
+    def _ask(self, question: dict[str, Any], timeout: float) -> dict[str, Any]:
+        process = self._process
+        if process is None or process.stdin is None or process.stdout is None:
+            raise ModelError(f"the trial of {self.engine} is not running")
+        try:
+            process.stdin.write(json.dumps(question) + "\n")
+            process.stdin.flush()
+        except OSError:
+            raise self._died(process) from None
+        ready, _, _ = select.select([process.stdout], [], [], timeout)
+        if not ready:
+            self.stop()
+            raise ModelError(f"it did not answer within {timeout:.0f} s")
+        line = process.stdout.readline()
+        if not line:
+            raise self._died(process)
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def _died(self, process: subprocess.Popen[str]) -> ModelError:
+        code = process.wait(timeout=5)
+        self.stop()
+        return ModelError(f"it crashed ({signal.Signals(-code).name if code < 0 else f'exit code {code}'})")
+
+
+def main() -> None:
+    """Serve one trial on standard input and output."""
+    # Libraries print what they like to standard output: answers get a channel of their own.
+    channel = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    job = json.loads(sys.stdin.readline())
+    card = ModelCard.model_validate(job["card"])
+    try:
+        subject = _Subject(card, Engine(**job["engine"]))
+        answer = subject.check()
+    except ModelError as error:
+        answer = {"problem": str(error)}
+    print(json.dumps(answer), file=channel, flush=True)
+    if "problem" in answer:
+        return
+    for line in sys.stdin:
+        print(json.dumps(subject.time(json.loads(line)["runs"])), file=channel, flush=True)
+
+
+class _Subject:
+    """The child's detector."""
+
+    def __init__(self, card: ModelCard, engine: Engine) -> None:
+        import cv2
+
+        from soteirad.detect.golden import golden_detector
+
+        cv2.setNumThreads(1)
+        self._card = card
+        self._backend = create_backend(card, engine)
+        self.detector = golden_detector(card, self._backend)
+        self.detector.load()
+        self._frame: Any = None
+
+    def check(self) -> dict[str, Any]:
+        from soteirad.detect.golden import bounds_for, check, load_images, read_answers
+
+        executed = self._backend.executed_precisions()
+        if self._card.golden is None:
+            return {"verdict": None, "executed": executed}
+        answers, bounds = read_answers(self._card), bounds_for(self._card, self._backend.format)
+        verdict = check(self.detector, answers, load_images(self._card, answers), bounds)
+        if verdict.passed:
+            return {"verdict": str(verdict), "executed": executed}
+        return {"problem": f"the golden check failed ({verdict}): {'; '.join(verdict.problems[:3])}"}
+
+    def time(self, runs: int) -> dict[str, Any]:
+        from soteirad.diagnostics import memory_mb
+
+        pre, model, post = zip(*(self._once() for _ in range(runs)), strict=True)
+        return {"pre": pre, "model": model, "post": post, "memory_mb": memory_mb()}
+
+    def _once(self) -> tuple[float, float, float]:
+        frame = self._frame = self._frame or _frame()
+        began = time.perf_counter()
+        picture = frame.bgr(*self.detector.picture_size(frame.width, frame.height))
+        content, image = self.detector.place(picture)
+        tensor = self._backend.prepare(image)
+        prepared = time.perf_counter()
+        outputs = self._backend.run(tensor)
+        ran = time.perf_counter()
+        self.detector.read(content, outputs)
+        ended = time.perf_counter()
+        return (prepared - began) * 1000, (ran - prepared) * 1000, (ended - ran) * 1000
+
+
+def _frame() -> Any:
+    """Return a golden picture as a decoded camera frame."""
+    import av
+    import cv2
+    import numpy as np
+
+    from soteirad.capture.frame import Frame
+    from soteirad.detect.golden import golden_folder, read_image, shipped_images
+
+    picture = cv2.resize(read_image(golden_folder() / shipped_images()[0]), FRAME)
+    video = av.VideoFrame.from_ndarray(np.asarray(picture, np.uint8), format="bgr24").reformat(format="yuv420p")
+    return Frame(0, 0.0, 0.0, 0.0, 0.0, video)
+
+
+if __name__ == "__main__":
+    main()
