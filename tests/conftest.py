@@ -1,6 +1,11 @@
-"""What all tests share: Hypothesis never judges by the clock, since the machines that run this are shared."""
+"""What all tests share: Hypothesis never judges by the clock, since the machines that run this are shared.
+
+Engines are chosen once for a checkout: the daemons that tests start find the choice in the cache.
+"""
 
 from __future__ import annotations
+
+import os
 
 from hypothesis import settings
 
@@ -15,6 +20,7 @@ from tests.house import (
     start_daemon,
     visit_clip,
 )
+from tests.shared_data import CHECKOUT
 
 __all__ = [
     "broker",
@@ -27,6 +33,9 @@ __all__ = [
     "start_daemon",
     "visit_clip",
 ]
+
+os.environ["XDG_CACHE_HOME"] = str(CHECKOUT / ".cache" / "tests")
+os.environ.pop("CACHE_DIRECTORY", None)
 
 settings.register_profile("soteira", deadline=None, max_examples=60)
 settings.load_profile("soteira")

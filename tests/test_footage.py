@@ -24,7 +24,9 @@ pytestmark = pytest.mark.slow
 @cache
 def run(clip: Path, labels: tuple[str, ...], min_area: float, every_frame: bool = False) -> Replay:
     name, camera = replay_camera(clip, None, None, "max", {"track": list(labels), "min_area": min_area})
-    return replay(name, camera, every_frame)
+    # The reference engine, so that the figures are those of every machine.
+    detector = camera.detector.model_copy(update={"backend": "onnx"})
+    return replay(name, camera.model_copy(update={"detector": detector}), every_frame)
 
 
 def vtest() -> Path:

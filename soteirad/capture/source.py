@@ -15,7 +15,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from soteirad.capture.clock import Clock, SystemClock
-from soteirad.capture.frame import Frame
+from soteirad.capture.frame import Frame, Scalers
 from soteirad.config.secrets import redact_url
 from soteirad.errors import SourceEnded, SourceError
 from soteirad.gates.geometry import Polygon
@@ -130,6 +130,7 @@ class LiveSource:
         self._transport = transport
         self._timeouts = (connect_timeout, read_timeout)
         self._privacy = privacy
+        self._scalers = Scalers()
         self._clock = clock
         self._decoder = _Decoder(redact_url(url))
         self._index = 0
@@ -149,7 +150,7 @@ class LiveSource:
         """Return the next frame; blocks until it comes, at most the read timeout."""
         video = self._decoder.next()
         frame = Frame(self._index, self._clock.monotonic(), self._clock.wall(), self._clock.monotonic(),
-                      self._decoder.decode_ms, video, self._privacy)  # fmt: skip
+                      self._decoder.decode_ms, video, self._privacy, self._scalers)  # fmt: skip
         self._index += 1
         return frame
 
@@ -168,6 +169,7 @@ class FileSource:
         self._path = path
         self._speed = speed
         self._privacy = privacy
+        self._scalers = Scalers()
         self._stop = stop
         self._clock = clock
         self._decoder = _Decoder(str(path))
@@ -196,7 +198,7 @@ class FileSource:
                 raise SourceEnded(f"{self._path}: stopped")
         received = self._clock.monotonic()
         frame = Frame(self._index, media_time, self._opened[1] + offset, received, self._decoder.decode_ms, video,
-                      self._privacy)  # fmt: skip
+                      self._privacy, self._scalers)  # fmt: skip
         self._index += 1
         return frame
 

@@ -155,7 +155,10 @@ def _pick(card: ModelCard, trials: list[Trial], times: dict[Engine, list[float]]
         if trial.problem is None and (best is None or medians[trial.engine] <= FASTER * medians[best.engine]):
             best = trial
     if best is None:
-        reasons = "; ".join(f"{t.engine}: {t.problem}" for t in trials)
+        engines: dict[str, list[str]] = {}
+        for trial in trials:
+            engines.setdefault(str(trial.problem), []).append(str(trial.engine))
+        reasons = "; ".join(f"{', '.join(names)}: {problem}" for problem, names in engines.items())
         raise ModelError(f"the model {card.name} runs correctly on nothing that there is here: {reasons}")
     others = tuple(
         f"{t.engine}: {t.problem or f'{medians[t.engine]:.1f} ms'}" for t in trials if t is not best

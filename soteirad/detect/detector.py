@@ -75,7 +75,7 @@ class Detector:
         if not finite.all():
             boxes, scores, classes = boxes[finite], scores[finite], classes[finite]
         found = self._finish(boxes, scores, classes)
-        return Detections(content.to_frame(found.boxes), found.scores, found.classes)
+        return Detections(content.to_frame(found.boxes), found.scores.astype(np.float32, copy=False), found.classes)
 
     def _finish(self, boxes: FloatArray, scores: FloatArray, classes: IntArray) -> Detections:
         if self.head.finish == "nms":

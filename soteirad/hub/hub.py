@@ -12,7 +12,7 @@ from soteirad.assembly import choose_engine, model_card
 from soteirad.camera import CameraJob
 from soteirad.config import Config, DetectorConfig
 from soteirad.detect.choice import Choice
-from soteirad.errors import StorageError
+from soteirad.errors import ModelError, StorageError
 from soteirad.event import Event
 from soteirad.hub.journal import Journal
 from soteirad.hub.outbox import Outbox
@@ -85,9 +85,9 @@ class Hub:
 
     def run(self) -> int:
         """Run the daemon; returns the exit code. Raises StorageError or ModelError when it cannot start."""
+        self._open_storage()
         self._choose_engines()
         self._signals.install()
-        self._open_storage()
         self._recover()
         self._client.start()
         for camera in self._cameras:
@@ -112,7 +112,10 @@ class Hub:
             settings, card = camera.job.camera.detector, model_card(camera.job.camera)
             if settings not in chosen:
                 self._notifier.status(f"trying what runs {card.name} best here")
-                choice = chosen[settings] = choose_engine(camera.job.camera, card)
+                try:
+                    choice = chosen[settings] = choose_engine(camera.job.camera, card)
+                except ModelError as error:
+                    raise ModelError(f"{camera.name}: {error}") from error
                 logger.info("detector %s: %s", card.name, choice or f"on the server {settings.server}")
             camera.job = replace(camera.job, choice=chosen[settings])
 

@@ -75,7 +75,7 @@ def test_a_model_that_does_not_fit_its_card_ends_the_start_and_restarts_no_camer
     daemon = start_daemon(write_config(tmp_path, broker.port, cameras))
     assert daemon.wait_exit() == 1
     assert until(lambda: not daemon.group(), 5.0), daemon.group()
-    assert daemon.log().count("misfit: ") == 1 and "the model's input is" in daemon.log(), daemon.log()
+    assert daemon.log().count("misfit: ") == 1 and "the model's input 'image' is" in daemon.log(), daemon.log()
     assert "starts again" not in daemon.log() and "Traceback" not in daemon.log()
 
 

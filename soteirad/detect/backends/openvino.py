@@ -49,7 +49,8 @@ class OpenVinoBackend(FileBackend):
         self._compiled, self._name = compiled, name
         self._request = compiled.create_infer_request()
         self._fixed = {size: size_value(self.card)} if size else {}
-        self._outputs = [o.any_name for o in compiled.outputs]
+        # A tensor can have several names, in no order; its result node has the file's.
+        self._outputs = [r.get_friendly_name().removesuffix("/sink_port_0") for r in model.get_results()]
         return TensorSpec(name, shapes[name], np.dtype(compiled.input(name).element_type.to_dtype()))
 
     def run(self, tensor: NDArray[Any]) -> Outputs:

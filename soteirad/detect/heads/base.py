@@ -40,14 +40,14 @@ class Head(ABC):
     def parts(self, outputs: Outputs) -> dict[str, FloatArray]:
         """Return the raw numbers by role, in one order and layout whatever the file format, to compare backends by."""
 
-    def find(self, outputs: Outputs, rows: int | None, columns: int, role: str) -> tuple[str, bool]:
+    def find(self, outputs: Outputs, rows: int | None, columns: int, role: str, but: str = "") -> tuple[str, bool]:
         """Return the name of the output (1, rows, columns), and whether it is stored as (1, columns, rows).
 
-        `rows` None means any number. Raises ModelError when none has that shape.
+        `rows` None means any number; the output `but` is another one. Raises ModelError when none has that shape.
         """
         for name, array in outputs.items():
             shape = array.shape
-            if len(shape) == 3 and shape[0] == 1:
+            if len(shape) == 3 and shape[0] == 1 and name != but:
                 if shape[2] == columns and rows in (None, shape[1]):
                     return name, False
                 if shape[1] == columns and rows in (None, shape[2]):
@@ -97,6 +97,18 @@ def logit(score: float) -> float:
     """Return the value whose sigmoid is `score`, infinite at the ends."""
     with np.errstate(divide="ignore"):
         return float(np.log(score) - np.log1p(-score))
+
+
+def wanted_cells(scores: FloatArray, classes: IntArray, least: float) -> tuple[IntArray, IntArray]:
+    """Return rows and classes of the scores (n, all classes) that are at least `least`, for the wanted classes only.
+
+    All scores are compared, and then few remain: gathering the wanted columns first takes several times as long.
+    """
+    rows, columns = np.divmod(np.flatnonzero(scores >= least), scores.shape[1])
+    wanted = np.zeros(scores.shape[1], np.bool_)
+    wanted[classes] = True
+    keep = wanted[columns]
+    return rows[keep], columns[keep]
 
 
 def no_candidates() -> Candidates:

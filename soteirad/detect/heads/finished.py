@@ -42,7 +42,7 @@ class DetrHead(Head):
                 self._scores = (next(n for n in flat if n != labels[0]), False)
                 return
         self._raw = True
-        self._scores = self.find(outputs, queries, self.count, "class scores of the queries")
+        self._scores = self.find(outputs, queries, self.count, "class scores of the queries", self._boxes[0])
 
     def decode(self, outputs: Outputs, classes: IntArray, min_score: float) -> Candidates:
         """Return a candidate for each query and class of `classes` whose score is at least `min_score`."""

@@ -7,7 +7,7 @@ import numpy as np
 from soteirad.detect.backend import Outputs
 from soteirad.detect.card import GflSpec, ModelCard
 from soteirad.detect.detection import FloatArray, IntArray
-from soteirad.detect.heads.base import Candidates, Head, grid, logit, no_candidates, rows_of, sigmoid
+from soteirad.detect.heads.base import Candidates, Head, grid, logit, no_candidates, rows_of, sigmoid, wanted_cells
 from soteirad.errors import ModelError
 
 
@@ -24,7 +24,11 @@ class GflHead(Head):
         super().__init__(card)
         self._strides = spec.strides
         self._bins = np.arange(spec.bins, dtype=np.float32)
-        self._centres = [grid(self.width, self.height, s, 0.5) for s in spec.strides]
+        # Of each cell: its centre x and y, and its stride, in pixels.
+        centres = [grid(self.width, self.height, s, 0.5) for s in spec.strides]
+        self._places = [
+            np.pad(c, ((0, 0), (0, 1)), constant_values=s) for c, s in zip(centres, spec.strides, strict=True)
+        ]
         self._logits = spec.scores == "logit"
         self._pairs: list[tuple[tuple[str, bool], tuple[str, bool]]] = []
         self._joined: tuple[str, bool] | None = None
@@ -32,32 +36,37 @@ class GflHead(Head):
     def bind(self, outputs: Outputs) -> None:
         """Find a pair of outputs for each level, or the one that joins them."""
         sides = 4 * len(self._bins)
-        cells = [len(c) for c in self._centres]
+        cells = [len(places) for places in self._places]
         try:
             self._joined = self.find(outputs, sum(cells), self.count + sides, "all levels in one")
         except ModelError:
             self._joined = None
-            self._pairs = [
-                (self.find(outputs, n, self.count, f"class scores at stride {s}"),
-                 self.find(outputs, n, sides, f"box distributions at stride {s}"))
-                for n, s in zip(cells, self._strides, strict=True)
-            ]  # fmt: skip
+            self._pairs = [self._pair(outputs, n, s) for n, s in zip(cells, self._strides, strict=True)]
+
+    def _pair(self, outputs: Outputs, cells: int, stride: int) -> tuple[tuple[str, bool], tuple[str, bool]]:
+        """Find scores and distributions of a level; where both have one shape, probabilities tell which is which."""
+        sides = 4 * len(self._bins)
+        scores = self.find(outputs, cells, self.count, f"class scores at stride {stride}")
+        boxes = self.find(outputs, cells, sides, f"box distributions at stride {stride}", scores[0])
+        if sides == self.count and not self._logits:
+            values = outputs[scores[0]]
+            if values.min() < 0 or values.max() > 1:
+                return boxes, scores
+        return scores, boxes
 
     def decode(self, outputs: Outputs, classes: IntArray, min_score: float) -> Candidates:
         """Return a candidate for each cell and class of `classes` whose score is at least `min_score`."""
-        found = []
         least = logit(min_score) if self._logits else min_score
-        levels = zip(self._levels(outputs), self._centres, self._strides, strict=True)
-        for (scores, distributions), centres, stride in levels:
-            wanted = scores[:, classes]
-            cells, columns = np.nonzero(wanted >= least)
-            if len(cells):
-                boxes = self._boxes(distributions[cells], centres[cells], stride)
-                found.append((boxes, wanted[cells, columns], classes[columns]))
-        if not found:
+        levels = self._levels(outputs)
+        found = [wanted_cells(scores, classes, least) for scores, _ in levels]
+        if not any(len(cells) for cells, _ in found):
             return no_candidates()
-        boxes, scores, labels = (np.concatenate(part) for part in zip(*found, strict=True))
-        return boxes, sigmoid(scores) if self._logits else scores, labels
+        both = list(zip(found, levels, strict=True))
+        scores = np.concatenate([scores[cells, labels] for (cells, labels), (scores, _) in both])
+        distributions = np.concatenate([sides[cells] for (cells, _), (_, sides) in both])
+        places = np.concatenate([place[cells] for (cells, _), place in zip(found, self._places, strict=True)])
+        boxes = self._boxes(distributions, places)
+        return boxes, sigmoid(scores) if self._logits else scores, np.concatenate([labels for _, labels in found])
 
     def parts(self, outputs: Outputs) -> dict[str, FloatArray]:
         """Return scores and distributions of all levels."""
@@ -69,12 +78,11 @@ class GflHead(Head):
             return [(rows_of(outputs[s], s_t), rows_of(outputs[b], b_t)) for (s, s_t), (b, b_t) in self._pairs]
         name, transposed = self._joined
         rows = rows_of(outputs[name], transposed)
-        ends = np.cumsum([len(c) for c in self._centres])[:-1]
+        ends = np.cumsum([len(places) for places in self._places])[:-1]
         return [(level[:, : self.count], level[:, self.count :]) for level in np.split(rows, ends)]
 
-    def _boxes(self, distribution: FloatArray, centres: FloatArray, stride: int) -> FloatArray:
-        logits = distribution.reshape(-1, 4, len(self._bins))
+    def _boxes(self, distributions: FloatArray, places: FloatArray) -> FloatArray:
+        logits = distributions.reshape(-1, 4, len(self._bins))
         weights = np.exp(logits - logits.max(axis=2, keepdims=True))
-        left, top, right, bottom = ((weights @ self._bins) / weights.sum(axis=2) * stride).T
-        x, y = centres.T
-        return np.stack([x - left, y - top, x + right, y + bottom], axis=1)
+        distances = (weights @ self._bins) / weights.sum(axis=2) * places[:, 2:]
+        return np.concatenate([places[:, :2] - distances[:, :2], places[:, :2] + distances[:, 2:]], axis=1)
