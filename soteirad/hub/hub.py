@@ -116,7 +116,8 @@ class Hub:
                     choice = chosen[settings] = choose_engine(camera.job.camera, card)
                 except ModelError as error:
                     raise ModelError(f"{camera.name}: {error}") from error
-                logger.info("detector %s: %s", card.name, choice or f"on the server {settings.server}")
+                on = f"{settings.server.model} on {settings.server.url}, stand-in: " if settings.server else ""
+                logger.info("detector %s: %s%s", card.name, on, choice or "none")
             camera.job = replace(camera.job, choice=chosen[settings])
 
     def _open_storage(self) -> None:

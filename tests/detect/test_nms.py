@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from soteirad.detect.nms import areas, iou_matrix, nms
+from soteirad.detect.detection import Detections
+from soteirad.detect.nms import areas, best, iou_matrix, nms, one_label
 
 Box = tuple[float, float, float, float]
 
@@ -107,3 +110,69 @@ def test_a_flood_of_candidates_near_zero_does_not_push_out_a_clear_one() -> None
     found = nms(flood, scores, rng.integers(0, 80, 60_000), 0.6)
     assert len(found) == 100
     assert found.boxes[0].tolist() == flood[41_234].tolist()
+
+
+def test_ten_thousand_candidates_keep_what_a_plain_implementation_keeps_of_the_best() -> None:
+    rng = np.random.default_rng(5)
+    corner = rng.integers(0, 300, (10_000, 2))
+    boxes_ = np.concatenate([corner, corner + rng.integers(20, 200, (10_000, 2))], axis=1).astype(np.float32)
+    scores = (rng.permutation(10_000) / 10_001).astype(np.float32)
+    classes = rng.integers(0, 5, 10_000)
+    rows = [(tuple(b), s, c) for b, s, c in zip(boxes_.tolist(), scores.tolist(), classes.tolist(), strict=True)]
+    found = nms(boxes_, scores, classes, 0.5, 60)
+    assert len(found) == 60
+    likely = sorted(rows, key=lambda row: -row[1])[:1000]
+    expected = plain_nms(likely, 0.5, 60)
+    assert len(expected) == 60
+    assert found.scores.tolist() == [likely[i][1] for i in expected]
+    assert found.boxes.tolist() == [list(likely[i][0]) for i in expected]
+    assert found.classes.tolist() == [likely[i][2] for i in expected]
+
+
+def arrays(rows: list[tuple[Box, float, int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return (np.array([r[0] for r in rows], np.float32).reshape(-1, 4), np.array([r[1] for r in rows], np.float32),
+            np.array([r[2] for r in rows], np.int64))  # fmt: skip
+
+
+ONE, OTHER = (1.0, 2.0, 3.0, 4.0), (1.0, 2.0, 3.0, 4.5)
+
+
+def test_best_sorts_and_limits_and_suppresses_nothing() -> None:
+    found = best(*arrays([(ONE, 0.2, 0), (ONE, 0.9, 1), (OTHER, 0.5, 2), (ONE, 0.9, 3)]), limit=3)
+    assert found.classes.tolist() == [1, 3, 2]
+    assert found.scores.tolist() == pytest.approx([0.9, 0.9, 0.5])
+    assert found.boxes.tolist() == [list(ONE), list(ONE), list(OTHER)]
+
+
+def test_one_label_keeps_the_best_label_of_a_box_and_all_boxes_that_differ() -> None:
+    found = one_label(*arrays([(ONE, 0.2, 0), (OTHER, 0.3, 1), (ONE, 0.9, 2), (OTHER, 0.25, 3)]))
+    assert found.classes.tolist() == [2, 1]
+    assert found.scores.tolist() == pytest.approx([0.9, 0.3])
+    assert found.boxes.tolist() == [list(ONE), list(OTHER)]
+
+
+@given(candidates(), st.integers(1, 30))
+def test_one_label_keeps_what_a_plain_loop_keeps(rows: list[tuple[Box, float, int]], limit: int) -> None:
+    expected: list[tuple[Box, float, int]] = []
+    for row in sorted(rows, key=lambda r: -r[1]):
+        if all(row[0] != kept[0] for kept in expected):
+            expected.append(row)
+    found = one_label(*arrays(rows), limit)
+    assert found.boxes.tolist() == [list(box) for box, _, _ in expected[:limit]]
+    assert found.scores.tolist() == pytest.approx([score for _, score, _ in expected[:limit]])
+    assert found.classes.tolist() == [label for _, _, label in expected[:limit]]
+
+
+@pytest.mark.parametrize("finish", [best, one_label])
+def test_no_candidates_stay_none_without_suppression_too(finish: Callable[..., Detections]) -> None:
+    found = finish(*arrays([]))
+    assert (found.boxes.shape, found.scores.shape, found.classes.shape) == ((0, 4), (0,), (0,))
+
+
+def test_ten_thousand_candidates_without_suppression_leave_the_hundred_best() -> None:
+    rng = np.random.default_rng(6)
+    rows = (rng.uniform(0, 400, (10_000, 4)).astype(np.float32), (rng.permutation(10_000) / 10_000).astype(np.float32),
+            rng.integers(0, 80, 10_000))  # fmt: skip
+    hundred = np.sort(rows[1])[::-1][:100].tolist()
+    assert best(*rows).scores.tolist() == hundred
+    assert one_label(*rows).scores.tolist() == hundred
