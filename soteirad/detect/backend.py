@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -137,6 +138,11 @@ def missing(library: str, extra: str) -> ModelError:
     """Return the error for a library that is not installed."""
     return ModelError(f"{library} is not installed: install it with `pip install 'soteirad[{extra}]'`, "
                       f"or let detector.backend be auto")  # fmt: skip
+
+
+def unknown_device(engine: Engine, known: Iterable[str]) -> ModelError:
+    """Return the error for a device that a backend does not have."""
+    return ModelError(f"the backend {engine.backend} has no device '{engine.device}': use {', '.join(known)}")
 
 
 def create_backend(card: ModelCard, engine: Engine) -> FileBackend:

@@ -65,6 +65,7 @@ class GflSpec(_Part):
     strides: tuple[PositiveInt, ...] = Field(min_length=1, description="input pixels for each cell, level by level")
     bins: int = Field(gt=1, description="bins of the box distribution for each side")
     scores: Literal["probability", "logit"] = "probability"
+    centre: float = Field(default=0.5, ge=0, le=1, description="a cell's centre, in strides from its corner")
 
 
 class YoloxSpec(_Part):

@@ -82,16 +82,17 @@ def candidates(card: ModelCard, wanted: Wanted, installed: Callable[[BackendName
     if wanted.backend == "auto":
         order = tuple(b for b in order if _has_file(card, b) and installed(b)) or ("litert",)
         if card.golden is None:  # nothing to prove a choice with: the reference
-            order = ("onnx",) if "onnx" in card.files else ("litert",)
+            return [Engine("onnx" if "onnx" in card.files else "litert", "fp32", wanted.threads)]
     found = []
     for backend in order:
         for precision in PRECISIONS.get(backend, ()):
             if wanted.precision == precision or (wanted.precision == "auto" and _sound(backend, precision, card)):
                 found.append(Engine(backend, precision, wanted.threads, device_of(backend, wanted.device)))
-    if wanted.precision != "auto" and not found and wanted.backend != "auto":
-        raise ModelError(f"detector.precision: the backend {wanted.backend} computes in "
-                         f"{' or '.join(PRECISIONS[wanted.backend])}, not in {wanted.precision}")  # fmt: skip
-    return found or [Engine("onnx", "fp32", wanted.threads)]
+    if not found:
+        there = "; ".join(f"{b} computes in {' or '.join(PRECISIONS[b])}" for b in order)
+        raise ModelError(f"nothing here runs the model {card.name} in {wanted.precision} ({there}): set "
+                         f"detector.precision: auto, or install another backend")  # fmt: skip
+    return found
 
 
 def choose(card: ModelCard, wanted: Wanted, cache: Path | None = None) -> Choice:
@@ -179,9 +180,9 @@ def _sound(backend: BackendName, precision: Precision, card: ModelCard) -> bool:
 
 def device_of(backend: str, wanted: str = "auto") -> str:
     """Return the device of an engine: the wanted one, or all compute units for Core ML and the CPU for others."""
-    if wanted != "auto":
-        return wanted
-    return "all" if backend == "coreml" else "cpu"
+    if backend == "coreml":
+        return {"auto": "all", "cpu": "cpu_only"}.get(wanted, wanted)
+    return "cpu" if wanted == "auto" else wanted
 
 
 def _key(card: ModelCard, engines: list[Engine]) -> str:

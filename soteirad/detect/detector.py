@@ -30,7 +30,7 @@ class Detector:
         self.backend = backend
         self.head = make_head(card)
         self._canvas = Canvas(card.input)
-        self._classes = np.array(sorted(card.class_index(label) for label in labels), np.int64)
+        self._classes = np.unique([card.class_index(label) for label in labels]).astype(np.int64)
         self._min_score = min_score
         self._nms_iou = nms_iou
         self._every_label = every_label

@@ -23,6 +23,8 @@ INPUTS: dict[str, dict[str, Any]] = {
     "ssd": {"colour": "RGB", "mean": [127.5] * 3, "std": [127.5] * 3, "resize": "stretch"},
     "nanodet": {"colour": "BGR", "mean": [103.53, 116.28, 123.675], "std": [57.375, 57.12, 58.395],
                 "resize": "letterbox_centre", "pad": 0},
+    "nanodet-plus": {"colour": "BGR", "mean": [103.53, 116.28, 123.675], "std": [57.375, 57.12, 58.395],
+                     "resize": "stretch"},
     "picodet": {"colour": "RGB", "mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375],
                 "resize": "stretch", "interpolation": "cubic"},
 }  # fmt: skip
@@ -52,7 +54,8 @@ def guess(facts: Facts, head: str | None = None, classes: int | None = None) -> 
     if not found:
         shapes = ", ".join(f"{n} {list(s)}" for n, s in facts.outputs.items())
         what = f"not those of the head '{head}'" if head else "of no head that is known"
-        raise ModelError(f"the outputs ({shapes}) are {what}: say --head and --labels if you know them; "
+        with_labels = f" (with {count} labels)" if count else ""
+        raise ModelError(f"the outputs ({shapes}) are {what}{with_labels}: say --head and --labels if you know them; "
                          f"known heads are {', '.join(HEADS)}")  # fmt: skip
     spec, number, reason = found[0]
     family, feed, why = _feeding(facts, spec)
@@ -78,7 +81,9 @@ def _gfl(facts: Facts, count: int | None) -> Made | None:
                     return {"type": "gfl", "strides": list(strides), "bins": bins}, number, text
         number = count or COCO
         if len(shapes) == 1 and sum(cells) in shapes[0][1:] and (bins := _bins(_other(shapes[0], sum(cells)) - number)):
-            return ({"type": "gfl", "strides": list(strides), "bins": bins}, number,
+            # Four levels in one output are NanoDet-Plus, which measures from the cells' corners.
+            corner = {"centre": 0.0} if len(strides) == 4 else {}
+            return ({"type": "gfl", "strides": list(strides), "bins": bins, **corner}, number,
                     f"{sum(cells)} cells with {number} classes and 4 x {bins} bins each")  # fmt: skip
     return None
 
@@ -109,15 +114,17 @@ def _yolov8(facts: Facts, count: int | None) -> Made | None:
 
 
 def _detr(facts: Facts, count: int | None) -> Made | None:
-    boxes = [s for s in facts.outputs.values() if len(s) == 3 and s[2] == 4]
-    rest = [s for s in facts.outputs.values() if s not in boxes]
-    if len(boxes) != 1 or boxes[0][1] > MOST_QUERIES or _is_ssd(facts):
+    shapes = list(facts.outputs.values())
+    boxes = [s for s in shapes if len(s) == 3 and s[2] == 4]
+    if not boxes or len(boxes) > 2 or boxes[0][1] > MOST_QUERIES or _is_ssd(facts):
         return None
     queries = boxes[0][1]
+    shapes.remove(boxes[0])
+    rest = shapes  # with four classes, scores look like boxes
     if rest == [(1, queries)] * 2:
         return {"type": "detr"}, count or COCO, f"labels, boxes and scores of {queries} queries"
     if len(rest) == 1 and len(rest[0]) == 3 and rest[0][1] == queries and count in (None, rest[0][2]):
-        return {"type": "detr", "scores": "logit"}, rest[0][2], f"class scores and boxes of {queries} queries"
+        return {"type": "detr"}, rest[0][2], f"class scores and boxes of {queries} queries"
     return None
 
 
@@ -143,7 +150,9 @@ _TRIES = {"gfl": _gfl, "yolox": _yolox, "yolov5": _yolov5, "yolov8": _yolov8, "d
 
 def _feeding(facts: Facts, spec: dict[str, Any]) -> tuple[str, dict[str, Any], str]:
     kind = spec["type"]
-    family = ("picodet" if len(spec["strides"]) == 4 else "nanodet") if kind == "gfl" else kind
+    family = kind
+    if kind == "gfl":
+        family = "nanodet-plus" if "centre" in spec else "picodet" if len(spec["strides"]) == 4 else "nanodet"
     feed = dict(INPUTS[family])
     tensor = facts.tensor
     if tensor.scale:

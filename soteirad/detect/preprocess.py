@@ -94,7 +94,7 @@ def scale_picture(picture: NDArray[Any], spec: InputSpec) -> Picture:
 class TensorSpec:
     """A model's picture input as its file describes it.
 
-    `shape` has four axes, of which batch may be 0 for "any"; `scale` and `zero_point` are those of a quantised tensor
+    `shape` has four axes, each of which may be 0 for "any"; `scale` and `zero_point` are those of a quantised tensor
     (real value = (stored - zero_point) * scale), `scale` 0 when it is not quantised.
     """
 
@@ -113,8 +113,8 @@ class InputTensor:
 
     def __init__(self, spec: InputSpec, tensor: TensorSpec, where: str) -> None:
         height, width = spec.height, spec.width
-        self._nchw = tuple(tensor.shape[1:]) == (3, height, width)
-        if tensor.shape[0] not in (0, 1) or not (self._nchw or tuple(tensor.shape[1:]) == (height, width, 3)):
+        self._nchw = _fits(tensor.shape, (1, 3, height, width))
+        if not self._nchw and not _fits(tensor.shape, (1, height, width, 3)):
             raise ModelError(
                 f"{where}: the model's input '{tensor.name}' is {list(tensor.shape)}, the card says one picture of "
                 f"{width}x{height}: correct input.width and input.height in the card"
@@ -143,6 +143,11 @@ class InputTensor:
             np.multiply(self._array, self._scale, out=self._array)
             np.add(self._array, self._offset, out=self._array)
         return self._array
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Tell whether a file's shape, with 0 where it takes any length, is the wanted one."""
+    return len(shape) == len(wanted) and all(n in (0, w) for n, w in zip(shape, wanted, strict=True))
 
 
 def _per_channel(values: FloatArray, nchw: bool) -> FloatArray:

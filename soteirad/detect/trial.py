@@ -107,11 +107,21 @@ class Trial:
         line = process.stdout.readline()
         if not line:
             raise self._died(process)
-        answer: dict[str, Any] = json.loads(line)
+        try:
+            answer = json.loads(line)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            self.stop()
+            raise ModelError(f"its answer is none: {line.strip()[:80]!r}")
         return answer
 
     def _died(self, process: subprocess.Popen[str]) -> ModelError:
-        code = process.wait(timeout=5)
+        try:
+            code = process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self.stop()
+            return ModelError("it stopped answering")
         self.stop()
         return ModelError(f"it crashed ({signal.Signals(-code).name if code < 0 else f'exit code {code}'})")
 

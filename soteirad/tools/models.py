@@ -93,7 +93,7 @@ def three_numbers(flag: str, text: str | None) -> tuple[float, ...] | None:
         values = tuple(float(part) for part in text.split(","))
     except ValueError:
         values = ()
-    if len(values) not in (1, 3):
+    if len(values) not in (1, 3) or not np.isfinite(values).all():
         raise ModelError(f"{flag} {text}: write one number, or three with commas between them, such as {flag} 0,0,0")
     return values * 3 if len(values) == 1 else values
 
@@ -114,6 +114,7 @@ def add_model(file: Path, wishes: Wishes) -> Added:
 
     Nothing is written when the model finds too little of what the pictures hold, unless `wishes.accept`.
     """
+    _check_name(file, wishes.name or file.stem)
     facts = read_facts(file, wishes.size)
     known = _read_labels(wishes.labels) if wishes.labels else facts.labels
     made = guess(facts, wishes.head, len(known) or None)
@@ -148,6 +149,13 @@ def answer(card: ModelCard, images: dict[str, Picture]) -> list[Answer]:
         return make_answers(detector, images)
     finally:
         detector.close()
+
+
+def _check_name(file: Path, name: str) -> None:
+    """Raise ModelError when a card of that name beside the file is that of another file."""
+    path = file.resolve().parent / f"{name}.yaml"
+    if path.is_file() and file.name not in [f.file for f in load_card(str(path)).files.values()]:
+        raise ModelError(f"{path}: this card is that of another model: choose another name with --name")
 
 
 def _shipped(name: str) -> Path:

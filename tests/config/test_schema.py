@@ -217,6 +217,110 @@ def test_contradictions_are_found_next_to_other_mistakes_in_the_same_section() -
     assert len(found) == 7
 
 
+SERVER = {"url": "10.0.0.9:8001", "model": "detector"}
+
+
+def detector_problems(**keys: Any) -> dict[tuple[int | str, ...], str]:
+    """Return what is wrong with a camera's detector section, by the place in it."""
+    found = problems({"detector": keys})
+    return {loc[3:]: text for loc, text in found.items() if loc[:3] == ("cameras", "porch", "detector")}
+
+
+def test_kserve_and_a_server_need_each_other() -> None:
+    assert detector_problems(backend="kserve") == {
+        ("backend",): "kserve without a server: add detector.server with its url and model"
+    }
+    assert detector_problems(server=SERVER) == {
+        ("server",): "a server without its backend: set detector.backend to kserve"
+    }
+    assert detector_problems(backend="onnx", server=SERVER).keys() == {("server",)}
+    loaded = config({"detector": {"backend": "kserve", "server": SERVER}}).cameras["porch"].detector
+    assert loaded.server is not None and loaded.server.model_dump() == {
+        "url": "10.0.0.9:8001", "model": "detector", "version": "", "timeout": 2.0, "tls": False, "fallback": True,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("backend", "devices"),
+    [
+        ("auto", ["auto", "cpu"]),
+        ("onnx", ["auto", "cpu", "cuda", "tensorrt", "coreml"]),
+        ("openvino", ["auto", "cpu"]),
+        ("litert", ["auto", "cpu"]),
+        ("coreml", ["auto", "all", "cpu_and_ne", "cpu_only"]),
+        ("kserve", ["auto", "cpu"]),
+    ],
+)
+def test_a_device_belongs_to_a_backend(backend: str, devices: list[str]) -> None:
+    server = {"server": SERVER} if backend == "kserve" else {}
+    for device in ("auto", "cpu", "cuda", "tensorrt", "coreml", "all", "cpu_and_ne", "cpu_only"):
+        keys = {"backend": backend, "device": device, **server}
+        if device in devices:
+            assert config({"detector": keys}).cameras["porch"].detector.device == device
+        else:
+            text = f"not a device of the backend {backend}: use {', '.join(devices)}"
+            assert detector_problems(**keys) == {("device",): text}
+
+
+@pytest.mark.xfail(strict=True, reason="DetectorConfig.contradictions: names the backend, which may be anything")
+@pytest.mark.parametrize("backend", ["hunter2", ["hunter2"]])
+def test_a_backend_that_there_is_not_is_not_repeated_next_to_its_device(backend: Any) -> None:
+    found = detector_problems(backend=backend, device="cuda")
+    assert found[("backend",)].startswith("this is not one of the choices: allowed are auto, onnx, openvino")
+    assert "hunter2" not in " ".join(found.values())
+
+
+BAD_URLS = ["http://10.0.0.9:8001", "grpc://triton:8001", "viewer:hunter2@triton:8001", "triton", "triton:grpc",
+            "triton:8001/v2", "two words:8001", ":8001", ""]  # fmt: skip
+
+
+@pytest.mark.parametrize("url", BAD_URLS)
+def test_a_servers_url_is_host_and_port_without_scheme_user_or_path_and_is_not_repeated(url: str) -> None:
+    found = detector_problems(backend="kserve", server={**SERVER, "url": url})
+    assert found.keys() == {("server", "url")}
+    assert "hunter2" not in str(found)
+
+
+@pytest.mark.xfail(strict=True, reason="messages: every pattern is taken for that of names, which forbids . and :")
+@pytest.mark.parametrize("url", BAD_URLS[:-1])
+def test_a_wrong_url_of_a_server_is_told_how_it_is_written(url: str) -> None:
+    found = detector_problems(backend="kserve", server={**SERVER, "url": url})
+    assert "host:port of its gRPC side, such as 10.0.0.9:8001" in found[("server", "url")]
+
+
+@pytest.mark.parametrize("url", ["10.0.0.9:8001", "triton.local:8001", "[fd00::9]:8001", "localhost:1"])
+def test_a_server_may_be_named_by_any_host_and_port(url: str) -> None:
+    loaded = config({"detector": {"backend": "kserve", "server": {**SERVER, "url": url}}})
+    server = loaded.cameras["porch"].detector.server
+    assert server is not None and server.url == url
+
+
+def test_a_server_needs_an_url_and_a_model() -> None:
+    found = detector_problems(backend="kserve", server={})
+    assert set(found) == {("server", "url"), ("server", "model")}
+    assert found[("server", "url")].startswith("is missing: add it; allowed is host:port of its gRPC side")
+    assert detector_problems(backend="kserve", server={**SERVER, "model": ""}) == {
+        ("server", "model"): "this text is empty: allowed is the model's name on the server"
+    }
+
+
+def test_a_camera_may_leave_the_server_of_all_others_by_saying_so() -> None:
+    loaded = config({"detector": {"backend": "onnx", "server": None}}, detector={"backend": "kserve", "server": SERVER})
+    assert loaded.detector.server is not None
+    assert loaded.cameras["porch"].detector.model_dump(include={"backend", "server"}) == {
+        "backend": "onnx", "server": None,
+    }  # fmt: skip
+
+
+@pytest.mark.xfail(strict=True, reason="schema._inherit: server and device are inherited by a camera's other backend")
+@pytest.mark.parametrize(
+    "everywhere", [{"backend": "kserve", "server": SERVER}, {"backend": "onnx", "device": "cuda"}]
+)
+def test_a_camera_with_another_backend_does_not_inherit_what_belongs_to_the_first(everywhere: dict[str, Any]) -> None:
+    loaded = config({"detector": {"backend": "openvino"}}, detector=everywhere).cameras["porch"].detector
+    assert (loaded.server, loaded.device) == (None, "auto")
+
+
 @pytest.mark.parametrize("cameras", [{}, [], None, "porch"])
 def test_a_config_without_cameras_shows_the_smallest_example(cameras: Any) -> None:
     with pytest.raises(ValidationError) as caught:

@@ -202,6 +202,7 @@ def test_a_card_may_name_its_outputs_and_several_formats(card_file: Path) -> Non
 
 
 def test_a_format_that_the_card_lacks_is_refused_with_those_that_there_are(card_file: Path) -> None:
+    change(card_file, files={"onnx": {"file": "a.onnx", "weights": "fp32"}})
     with pytest.raises(ModelError, match=f"{NAME}: the card has no tflite file, only onnx: make one with `sote"):
         load_card(str(card_file)).file_path("tflite")
 

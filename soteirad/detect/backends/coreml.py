@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from soteirad.detect.backend import FileBackend, Outputs, missing, picture_input
+from soteirad.detect.backend import FileBackend, Outputs, missing, picture_input, unknown_device
 from soteirad.detect.card import Format, file_digest
 from soteirad.detect.preprocess import TensorSpec
 from soteirad.errors import ModelError
@@ -47,6 +47,8 @@ class CoreMlBackend(FileBackend):
             import coremltools as ct
         except ImportError:
             raise missing("coremltools", "coreml") from None
+        if self.engine.device not in UNITS:
+            raise unknown_device(self.engine, UNITS)
         units = getattr(ct.ComputeUnit, UNITS[self.engine.device])
         self._model = ct.models.MLModel(str(path), compute_units=units)
         inputs = {i.name: tuple(i.type.multiArrayType.shape) for i in self._model.get_spec().description.input}

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from soteirad.detect.backend import FileBackend, Outputs, picture_input, size_value
+from soteirad.detect.backend import FileBackend, Outputs, picture_input, size_value, unknown_device
 from soteirad.detect.card import Format
 from soteirad.detect.preprocess import TensorSpec
 from soteirad.errors import ModelError
@@ -67,6 +67,8 @@ class OnnxBackend(FileBackend):
         return options
 
     def _providers(self) -> list[Any]:
+        if self.engine.device not in PROVIDERS:
+            raise unknown_device(self.engine, PROVIDERS)
         wanted = PROVIDERS[self.engine.device]
         if wanted not in ort.get_available_providers():
             there = [name for name, provider in PROVIDERS.items() if provider in ort.get_available_providers()]

@@ -37,8 +37,10 @@ class OpenVinoBackend(FileBackend):
         model = core.read_model(str(path))
         shapes = {i.any_name: _shape(i.partial_shape) for i in model.inputs}
         name, size = picture_input(shapes, str(path))
-        fixed = {name: [1, *shapes[name][1:]]} | ({size: [1, 2]} if size else {})
-        model.reshape(fixed)
+        height, width = self.card.input.height, self.card.input.width
+        whole = [1, 3, height, width] if shapes[name][1] == 3 else [1, height, width, 3]
+        fixed = {name: [n or w for n, w in zip(shapes[name], whole, strict=True)]}
+        model.reshape(fixed | ({size: [1, 2]} if size else {}))
         compiled = core.compile_model(model, "CPU", {
             "INFERENCE_PRECISION_HINT": _HINTS[precision],
             "PERFORMANCE_HINT": "LATENCY",

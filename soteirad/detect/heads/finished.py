@@ -33,6 +33,12 @@ class DetrHead(Head):
     def bind(self, outputs: Outputs) -> None:
         """Find boxes, and scores with or without labels."""
         self._boxes = self.find(outputs, None, 4, "boxes")
+        if self.count == 4:  # scores look like boxes: boxes have the name, or are all fractions
+            first = self._boxes[0]
+            second = next((n for n, a in outputs.items() if n != first and a.shape == outputs[first].shape), "")
+            named = "box" in first.lower() or "box" in second.lower()
+            if second and ("box" in second.lower() if named else not _fractions(outputs[first])):
+                self._boxes = (second, False)
         queries = rows_of(outputs[self._boxes[0]], self._boxes[1]).shape[0]
         flat = {name: a for name, a in outputs.items() if a.shape == (1, queries)}
         if len(flat) == 2:
@@ -66,6 +72,15 @@ class DetrHead(Head):
         return sigmoid(scores) if self._logits else scores
 
 
+def _whole(classes: NDArray[Any]) -> IntArray:
+    """Return class numbers as integers; what is not a number is no class."""
+    return np.asarray(np.rint(np.nan_to_num(classes, nan=-1.0)), np.int64)
+
+
+def _fractions(array: NDArray[Any]) -> bool:
+    return bool(array.min() >= 0 and array.max() <= 1)
+
+
 class SsdHead(Head):
     """SSD (Liu et al., 2015, arXiv 1512.02325) that ends in TensorFlow Lite's `TFLite_Detection_PostProcess`.
 
@@ -85,14 +100,14 @@ class SsdHead(Head):
         if boxes is None or classes is None or scores is None:
             raise ModelError(f"{self.card.name}: the model's outputs are {shapes_of(outputs)}, the card names "
                              f"{spec.boxes}, {spec.classes} and {spec.scores}")  # fmt: skip
-        n = classes.shape[-1]
+        n = classes.size
         if boxes.shape != (1, n, 4) or classes.shape != (1, n) or scores.shape != (1, n):
             raise ModelError(f"{self.card.name}: an SSD gives boxes [1, N, 4], classes and scores [1, N]: "
                              f"the model has {shapes_of(outputs)}")  # fmt: skip
 
     def decode(self, outputs: Outputs, classes: IntArray, min_score: float) -> Candidates:
         """Return the boxes of `classes` whose score is at least `min_score`."""
-        scores, labels = outputs[self._spec.scores][0], np.rint(outputs[self._spec.classes][0]).astype(np.int64)
+        scores, labels = outputs[self._spec.scores][0], _whole(outputs[self._spec.classes][0])
         keep = (scores >= min_score) & np.isin(labels, classes)
         boxes = outputs[self._spec.boxes][0][keep][:, [1, 0, 3, 2]]
         return self.scaled(boxes, "fraction"), scores[keep], labels[keep]
@@ -122,7 +137,7 @@ class EndToEndHead(Head):
     def decode(self, outputs: Outputs, classes: IntArray, min_score: float) -> Candidates:
         """Return the rows of `classes` whose score is at least `min_score`."""
         rows: NDArray[Any] = rows_of(outputs[self._name], self._transposed)
-        labels = np.rint(rows[:, 5]).astype(np.int64)
+        labels = _whole(rows[:, 5])
         keep = (rows[:, 4] >= min_score) & np.isin(labels, classes)
         return self.scaled(rows[keep, :4], self._unit), rows[keep, 4], labels[keep]
 

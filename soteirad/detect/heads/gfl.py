@@ -16,8 +16,8 @@ class GflHead(Head):
 
     Each cell of a level gives a score for each class and, for each side of the box, a distribution over `bins`
     distances. A side's distance is the distribution's expectation times the stride, measured from the cell's centre
-    (i + 0.5) * stride. The outputs are a pair for each level, or one tensor with all levels and both side by side.
-    Only cells that pass the score are decoded.
+    (i + 0.5) * stride, or i * stride in NanoDet-Plus. The outputs are a pair for each level, or one tensor with all
+    levels and both side by side. Only cells that pass the score are decoded.
     """
 
     def __init__(self, card: ModelCard, spec: GflSpec) -> None:
@@ -25,7 +25,7 @@ class GflHead(Head):
         self._strides = spec.strides
         self._bins = np.arange(spec.bins, dtype=np.float32)
         # Of each cell: its centre x and y, and its stride, in pixels.
-        centres = [grid(self.width, self.height, s, 0.5) for s in spec.strides]
+        centres = [grid(self.width, self.height, s, spec.centre) for s in spec.strides]
         self._places = [
             np.pad(c, ((0, 0), (0, 1)), constant_values=s) for c, s in zip(centres, spec.strides, strict=True)
         ]

@@ -1,0 +1,44 @@
+"""AP of a card's reference engine on a folder of COCO images, with pycocotools."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from pathlib import Path
+
+from soteirad.detect.card import ModelCard
+from soteirad.detect.detector import Detector
+from soteirad.detect.golden import read_image
+from soteirad.detect.preprocess import scale_picture
+from soteirad.tools.models import reference_engine
+
+
+def measure(card: ModelCard, folder: Path, nms_iou: float) -> dict[str, float]:
+    """Return AP, AP50 and person AP50 in percent, at confidence 0.01 and at most 100 boxes an image."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    detector = Detector.create(card, card.class_names, 0.01, nms_iou, reference_engine(card), every_label=True)
+    detector.load()
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(folder / "instances.json"))
+        ids = {c["name"]: c["id"] for c in truth.loadCats(truth.getCatIds())}
+        rows = []
+        for image in truth.loadImgs(truth.getImgIds()):
+            found = detector.detect(scale_picture(read_image(folder / "images" / image["file_name"]), card.input))
+            width, height = image["width"], image["height"]
+            for (x1, y1, x2, y2), score, c in zip(found.boxes.tolist(), found.scores.tolist(), found.classes.tolist(),
+                                                  strict=True):  # fmt: skip
+                if card.class_names[c] in ids:
+                    box = [x1 * width, y1 * height, (x2 - x1) * width, (y2 - y1) * height]
+                    rows.append({"image_id": image["id"], "category_id": ids[card.class_names[c]], "bbox": box,
+                                 "score": score})  # fmt: skip
+        detector.close()
+        everything, person = (COCOeval(truth, truth.loadRes(rows), "bbox") for _ in range(2))
+        person.params.catIds = [ids["person"]]
+        for run in (everything, person):
+            run.evaluate()
+            run.accumulate()
+            run.summarize()
+    figures = {"ap": everything.stats[0], "ap50": everything.stats[1], "person_ap50": person.stats[1]}
+    return {name: 100 * float(value) for name, value in figures.items()}
