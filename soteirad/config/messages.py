@@ -111,7 +111,11 @@ def _value_text(kind: str, error: ErrorDetails, field: FieldInfo | None) -> str:
         ),
         "bool_type": f"{_instead(value, 'true or false')}: allowed is true or false",
         "string_too_short": f"this text is empty: {_first(field)}",
-        "string_pattern_mismatch": f"this text has a character that cannot be used: {_NAME_RULE}",
+        "string_pattern_mismatch": (
+            f"this text has a character that cannot be used: {_NAME_RULE}"
+            if field is None or not field.description or ":" not in field.description
+            else f"this text cannot be used: {_first(field)}"
+        ),
         "tuple_type": f"{_instead(value, 'a list')}: write it in brackets, such as [first, second]",
     }
     return simple.get(kind, f"this value cannot be used: {_first(field)}")

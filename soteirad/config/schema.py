@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic.functional_validators import ModelWrapValidatorHandler
@@ -146,8 +146,9 @@ class DetectorConfig(Section):
             yield detail(("backend",), "kserve without a server: add detector.server with its url and model")
         if backend != "kserve" and data.get("server") is not None:
             yield detail(("server",), "a server without its backend: set detector.backend to kserve", KEY)
+        known = get_args(cls.model_fields["backend"].annotation)
         allowed = DEVICES.get(str(backend), ("auto", "cpu"))
-        if isinstance(device, str) and device not in allowed:
+        if backend in known and isinstance(device, str) and device not in allowed:
             yield detail(("device",), f"not a device of the backend {backend}: use {', '.join(allowed)}")
 
 
@@ -363,8 +364,17 @@ def _inherit(data: Mapping[str, Any], camera: Any) -> Any:
         if isinstance(given, Mapping) and (own is None or isinstance(own, Mapping)):
             if section == "objects" and own is not None:
                 given = _drop_untracked(given, own)
+            if section == "detector" and own is not None:
+                given = _drop_foreign(given, own)
             merged[section] = _merge(given, own or {})
     return merged
+
+
+def _drop_foreign(given: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Drop what belongs to the inherited backend when the camera names another one."""
+    if own.get("backend", given.get("backend")) == given.get("backend"):
+        return given
+    return {key: value for key, value in given.items() if key not in ("server", "device")}
 
 
 def _drop_untracked(given: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any]:

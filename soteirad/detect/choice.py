@@ -82,17 +82,25 @@ def candidates(card: ModelCard, wanted: Wanted, installed: Callable[[BackendName
     if wanted.backend == "auto":
         order = tuple(b for b in order if _has_file(card, b) and installed(b)) or ("litert",)
         if card.golden is None:  # nothing to prove a choice with: the reference
-            return [Engine("onnx" if "onnx" in card.files else "litert", "fp32", wanted.threads)]
+            order = ("onnx",) if "onnx" in card.files else ("litert",)
     found = []
     for backend in order:
-        for precision in PRECISIONS.get(backend, ()):
-            if wanted.precision == precision or (wanted.precision == "auto" and _sound(backend, precision, card)):
-                found.append(Engine(backend, precision, wanted.threads, device_of(backend, wanted.device)))
+        device = device_of(backend, wanted.device)
+        for precision in precisions(backend, device):
+            asked = wanted.precision == precision
+            unproven = card.golden is None and precision != "fp32" and backend != "coreml"
+            if asked or (wanted.precision == "auto" and not unproven and _sound(backend, precision, card)):
+                found.append(Engine(backend, precision, wanted.threads, device))
     if not found:
         there = "; ".join(f"{b} computes in {' or '.join(PRECISIONS[b])}" for b in order)
         raise ModelError(f"nothing here runs the model {card.name} in {wanted.precision} ({there}): set "
                          f"detector.precision: auto, or install another backend")  # fmt: skip
     return found
+
+
+def precisions(backend: BackendName, device: str) -> tuple[Precision, ...]:
+    """Return the arithmetic that a backend can be told to use on a device; TensorRT can do half precision."""
+    return ("fp16", "fp32") if (backend, device) == ("onnx", "tensorrt") else PRECISIONS[backend]
 
 
 def choose(card: ModelCard, wanted: Wanted, cache: Path | None = None) -> Choice:

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import numpy as np
 
+from soteirad.config.schema import DEVICES
 from soteirad.detect.card import ModelCard
 from soteirad.detect.choice import PRECISIONS, Wanted, candidates, is_installed
 from soteirad.detect.engine import BackendName, Engine
@@ -46,6 +47,10 @@ class Row:
 
 def engines(card: ModelCard, wanted: Wanted) -> list[Engine]:
     """Return every engine that could run the card here, or those that `wanted` names. Raises ModelError."""
+    devices = DEVICES.get(wanted.backend, ("auto", "cpu"))
+    if wanted.device not in devices:
+        raise ModelError(f"--device {wanted.device}: not a device of the backend {wanted.backend}: use "
+                         f"{', '.join(devices)}")  # fmt: skip
     if wanted.backend != "auto":
         return candidates(card, wanted, is_installed, (platform.system(), platform.machine()))
     there = [b for b in get_args(BackendName) if b in PRECISIONS and is_installed(b) and has_file(card, b)]

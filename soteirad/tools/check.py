@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from soteirad.assembly import choose_engine, make_detector, model_card
-from soteirad.config import CameraConfig, Config, load_config
+from soteirad.config import CameraConfig, Config, DetectorConfig, load_config
 from soteirad.config.schema import camera_from
+from soteirad.detect.card import ModelCard
 from soteirad.errors import ConfigError, ModelError, SoteiraError
 
 
@@ -15,21 +16,31 @@ def check_config(path: Path) -> Config:
     """Load the configuration, and each camera's model with its labels as its process would. Raises ConfigError."""
     config = load_config(path)
     problems = []
-    loaded = set()
+    tried: dict[DetectorConfig, ModelError | None] = {}
     for name, camera in config.cameras.items():
         try:
             card = model_card(camera)
-            if camera.detector not in loaded:
-                choice = choose_engine(camera, card)
-                detector = make_detector(camera, card, choice.engine if choice else None)
-                detector.load()
-                detector.close()
-                loaded.add(camera.detector)
+            if camera.detector not in tried:
+                tried[camera.detector] = _try_detector(camera, card)
+            if error := tried[camera.detector]:
+                raise error
         except ModelError as error:
             problems.append(f"{path}: cameras.{name}: {error}")
     if problems:
         raise ConfigError(problems)
     return config
+
+
+def _try_detector(camera: CameraConfig, card: ModelCard) -> ModelError | None:
+    """Choose and load the camera's detector; returns what is wrong with it."""
+    try:
+        choice = choose_engine(camera, card)
+        detector = make_detector(camera, card, choice.engine if choice else None)
+        detector.load()
+        detector.close()
+    except ModelError as error:
+        return error
+    return None
 
 
 def replay_camera(clip: Path, config: Path | None, camera: str | None, speed: str,

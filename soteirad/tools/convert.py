@@ -123,7 +123,10 @@ def _answers(card: ModelCard) -> tuple[list[Answer], dict[str, Picture]]:
 
 def _write_card(card: ModelCard, draft: ModelCard, folder: Path, to: Format, target: Path) -> Path:
     """Write the card of the converted file, with labels and golden answers beside it; returns the card's path."""
-    beside = [card.labels, *([card.golden] if card.golden else [])]
+    beside = [card.labels]
+    if card.golden is not None:
+        own = [a.image for a in read_answers(card) if (card.folder / a.image).is_file()]
+        beside += [card.golden, *own]
     for file in beside:
         if folder.resolve() != card.folder:
             shutil.copy(card.folder / file, folder / Path(file).name)

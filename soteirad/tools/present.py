@@ -73,14 +73,14 @@ def converted_model(converted: Converted) -> None:
 
 def bench_table(model: str, threads: int, rows: list[Row]) -> None:
     """Print each engine's times."""
-    table = Table(title=f"{model}, {threads} thread{'s' * (threads != 1)}, 1280x720 frame, milliseconds p50 / p95",
+    table = Table(title=f"{model}, {threads} thread{'s' * (threads != 1)}, 1280x720 frame, ms p50 / p95",
                   box=None, pad_edge=False)  # fmt: skip
     table.add_column("engine")
-    for column in ("preprocess", "model", "postprocess", "total", "overhead", "memory MB"):
+    for column in ("pre", "model", "post", "total", "overhead", "MB"):
         table.add_column(column, justify="right")
     for row in rows:
         if row.problem is None:
-            stages = (f"{p50:.2f} / {p95:.2f}" for p50, p95 in (row.pre, row.model, row.post, row.total))
+            stages = (f"{p50:.1f} / {p95:.1f}" for p50, p95 in (row.pre, row.model, row.post, row.total))
             table.add_row(row.engine, *stages, f"{row.overhead:.1%}", f"{row.memory_mb:.0f}")
     console = Console()
     console.print(table)

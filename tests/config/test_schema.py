@@ -262,7 +262,6 @@ def test_a_device_belongs_to_a_backend(backend: str, devices: list[str]) -> None
             assert detector_problems(**keys) == {("device",): text}
 
 
-@pytest.mark.xfail(strict=True, reason="DetectorConfig.contradictions: names the backend, which may be anything")
 @pytest.mark.parametrize("backend", ["hunter2", ["hunter2"]])
 def test_a_backend_that_there_is_not_is_not_repeated_next_to_its_device(backend: Any) -> None:
     found = detector_problems(backend=backend, device="cuda")
@@ -281,7 +280,6 @@ def test_a_servers_url_is_host_and_port_without_scheme_user_or_path_and_is_not_r
     assert "hunter2" not in str(found)
 
 
-@pytest.mark.xfail(strict=True, reason="messages: every pattern is taken for that of names, which forbids . and :")
 @pytest.mark.parametrize("url", BAD_URLS[:-1])
 def test_a_wrong_url_of_a_server_is_told_how_it_is_written(url: str) -> None:
     found = detector_problems(backend="kserve", server={**SERVER, "url": url})
@@ -312,7 +310,6 @@ def test_a_camera_may_leave_the_server_of_all_others_by_saying_so() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.xfail(strict=True, reason="schema._inherit: server and device are inherited by a camera's other backend")
 @pytest.mark.parametrize(
     "everywhere", [{"backend": "kserve", "server": SERVER}, {"backend": "onnx", "device": "cuda"}]
 )

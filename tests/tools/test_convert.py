@@ -117,7 +117,6 @@ def test_golden_pictures_of_the_owners_are_used_for_the_proof(nano: Path, tmp_pa
     assert re.fullmatch(VERDICT, made.proof) and passes(load_card(str(made.card_path)))
 
 
-@pytest.mark.xfail(strict=True, reason="convert._write_card: leaves the card's own golden pictures behind")
 def test_golden_pictures_of_the_owners_go_with_the_card_to_another_folder(nano: Path, tmp_path: Path) -> None:
     own = tmp_path / "own pictures"
     own.mkdir()
