@@ -80,7 +80,7 @@ def candidates(card: ModelCard, wanted: Wanted, installed: Callable[[BackendName
     """Return the engines to try on a system (`platform.system()`, `platform.machine()`), the preferred one first."""
     order = PREFERRED.get(system, OTHERWISE) if wanted.backend == "auto" else (wanted.backend,)
     if wanted.backend == "auto":
-        order = tuple(b for b in order if _has_file(card, b) and installed(b)) or ("litert",)
+        order = tuple(b for b in order if has_file(card, b) and installed(b)) or ("litert",)
         if card.golden is None:  # nothing to prove a choice with: the reference
             order = ("onnx",) if "onnx" in card.files else ("litert",)
     found = []
@@ -175,7 +175,8 @@ def _pick(card: ModelCard, trials: list[Trial], times: dict[Engine, list[float]]
     return Choice(best.engine, round(medians[best.engine], 2), best.verdict, others)
 
 
-def _has_file(card: ModelCard, backend: BackendName) -> bool:
+def has_file(card: ModelCard, backend: BackendName) -> bool:
+    """Tell whether a card has a file that a backend reads, or converts at its first start."""
     needed = {"onnx": "onnx", "openvino": "onnx", "litert": "tflite", "coreml": "onnx"}
     return needed[backend] in card.files or (backend == "coreml" and "coreml" in card.files)
 

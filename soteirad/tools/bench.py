@@ -11,7 +11,7 @@ import numpy as np
 
 from soteirad.config.schema import DEVICES
 from soteirad.detect.card import ModelCard
-from soteirad.detect.choice import PRECISIONS, Wanted, candidates, is_installed
+from soteirad.detect.choice import PRECISIONS, Wanted, candidates, has_file, is_installed
 from soteirad.detect.engine import BackendName, Engine
 from soteirad.detect.trial import Times, Trial
 from soteirad.errors import ModelError
@@ -105,8 +105,3 @@ def _row(trial: Trial, times: Sequence[Times]) -> Row:
     overhead = round((middle["pre"] + middle["post"]) / middle["model"], 4)
     return Row(str(trial.engine), None, trial.verdict, trial.executed, trial.memory_mb, both["pre"], both["model"],
                both["post"], both["total"], overhead)  # fmt: skip
-
-
-def has_file(card: ModelCard, backend: BackendName) -> bool:
-    """Tell whether a card has a file that a backend reads, or can convert."""
-    return {"litert": "tflite"}.get(backend, "onnx") in card.files or backend in card.files
