@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from soteirad.config import CameraConfig
@@ -30,18 +31,18 @@ def model_card(camera: CameraConfig) -> ModelCard:
     return card
 
 
-def choose_engine(camera: CameraConfig, card: ModelCard) -> Choice | None:
+def choose_engine(camera: CameraConfig, card: ModelCard, stop: Callable[[], bool] = lambda: False) -> Choice | None:
     """Prove and choose the engine for the camera's model on this machine, or recall it. Raises ModelError.
 
-    None for a model on a server that nothing here stands in for.
+    None for a model on a server that nothing here stands in for. Raises Stopped when `stop` says so meanwhile.
     """
     detector = camera.detector
     if detector.backend == "kserve":
         if detector.server is None or not detector.server.fallback:
             return None
-        return choose(card, Wanted(threads=detector.threads), cache_folder())
+        return choose(card, Wanted(threads=detector.threads), cache_folder(), stop)
     wanted = Wanted(detector.backend, detector.precision, detector.threads, detector.device)
-    return choose(card, wanted, cache_folder())
+    return choose(card, wanted, cache_folder(), stop)
 
 
 class ObjectDetector(Protocol):

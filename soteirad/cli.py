@@ -109,7 +109,7 @@ def models_add(
     name: Annotated[str | None, typer.Option(help="The card's name; the file's without it.")] = None,
     head: Annotated[str | None, typer.Option(help="gfl, yolox, yolov5, yolov8, detr, ssd or end2end.")] = None,
     labels: Annotated[Path | None, typer.Option(help="A text file with one class name on each line.")] = None,
-    size: Annotated[int | None, typer.Option(help="Pixels of a side, for models of any size.")] = None,
+    size: Annotated[int | None, typer.Option(min=1, max=8192, help="Pixels of a side, for models of any size.")] = None,
     colour: Annotated[str | None, typer.Option(help="BGR or RGB.")] = None,
     mean: Annotated[str | None, typer.Option(help="Three numbers with commas, on the scale 0-255.")] = None,
     std: Annotated[str | None, typer.Option(help="Three numbers with commas, on the scale 0-255.")] = None,
@@ -163,6 +163,7 @@ def bench(
 
     rows = run_bench(load_card(model), Wanted(backend, precision, threads, device))
     print(json.dumps([row.document() for row in rows], indent=1)) if as_json else bench_table(model, threads, rows)
+    raise typer.Exit(all(row.problem is not None for row in rows))
 
 
 @app.command(name="eval")
@@ -171,7 +172,7 @@ def evaluate(
     model: Annotated[list[str], typer.Option("--model", help="Card, also as card@backend:precision; may be repeated.")],
     backend: Annotated[list[str] | None, typer.Option("--backend", help="onnx, openvino, litert; repeatable.")] = None,
     precision: Annotated[list[str] | None, typer.Option("--precision", help="fp32, fp16, bf16; repeatable.")] = None,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="Threads of the model.")] = 1,
+    threads: Annotated[int, typer.Option("--threads", min=1, max=64, help="Threads of the model.")] = 1,
     nms_iou: Annotated[float, typer.Option("--nms-iou", min=0.05, max=1.0, help="IoU at which boxes are one.")] = 0.65,
     html: Annotated[Path | None, typer.Option("--html", help="Write a report with the curves to this file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,

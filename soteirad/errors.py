@@ -34,6 +34,10 @@ class DetectorUnavailable(SoteiraError):  # noqa: N818 - a state that passes
     """No detector can answer at the moment; it is tried again."""
 
 
+class Stopped(SoteiraError):  # noqa: N818 - somebody's wish, not an error
+    """Told to stop before the work was done."""
+
+
 class SourceError(SoteiraError):
     """A source cannot be opened or read."""
 

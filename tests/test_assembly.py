@@ -40,7 +40,7 @@ class Asked:
     def __init__(self) -> None:
         self.questions: list[tuple[ModelCard, Wanted, Path | None]] = []
 
-    def __call__(self, card: ModelCard, wanted: Wanted, cache: Path | None = None) -> Choice:
+    def __call__(self, card: ModelCard, wanted: Wanted, cache: Path | None, _stop: object) -> Choice:
         self.questions.append((card, wanted, cache))
         return CHOICE
 

@@ -55,6 +55,10 @@ class FileBackend(ABC):
             self._input = InputTensor(self.card.input, self.open(path), str(path))
             spec = self.card.input
             outputs = self.infer(np.full((spec.height, spec.width, 3), spec.pad, np.uint8))
+            broken = [n for n, a in outputs.items() if a.dtype.kind == "f" and not np.isfinite(a).all()]
+            if broken:
+                raise ModelError(f"{path}: the outputs {', '.join(broken)} hold numbers that are not finite (NaN or "
+                                 f"infinity): the model is broken, or the card's mean and std are wrong")  # fmt: skip
             _give_back_memory()
             return outputs
         except ModelError:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from soteirad.errors import ModelError
 from soteirad.resources import resource
@@ -20,13 +21,26 @@ Weights = Literal["fp32", "fp16", "int8"]
 class _Part(BaseModel):
     """Frozen, and unknown keys are errors, so that a typing mistake is not read as a default."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _inside(name: str) -> str:
+    """Accept the name of a file in the card's own folder or below: a card may come from anywhere."""
+    path = PurePosixPath(name)
+    if not name or path.is_absolute() or ".." in path.parts or not name.isprintable():
+        raise ValueError("a file in the card's folder or below it is needed")
+    return name
+
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+FileName = Annotated[str, AfterValidator(_inside)]
+Stride = Annotated[int, Field(gt=0, le=1024)]
 
 
 class ModelFile(_Part):
     """One file that holds the network."""
 
-    file: str = Field(min_length=1, description="relative to the card")
+    file: FileName = Field(description="relative to the card")
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$", description="checked at load when given")
     weights: Weights = Field(description="how the file stores its weights")
 
@@ -62,8 +76,8 @@ class GflSpec(_Part):
     """Generalised focal loss: NanoDet, PicoDet."""
 
     type: Literal["gfl"]
-    strides: tuple[PositiveInt, ...] = Field(min_length=1, description="input pixels for each cell, level by level")
-    bins: int = Field(gt=1, description="bins of the box distribution for each side")
+    strides: tuple[Stride, ...] = Field(min_length=1, max_length=8, description="input pixels for each cell, by level")
+    bins: int = Field(gt=1, le=64, description="bins of the box distribution for each side")
     scores: Literal["probability", "logit"] = "probability"
     centre: float = Field(default=0.5, ge=0, le=1, description="a cell's centre, in strides from its corner")
 
@@ -72,7 +86,7 @@ class YoloxSpec(_Part):
     """YOLOX before its grid is added."""
 
     type: Literal["yolox"]
-    strides: tuple[PositiveInt, ...] = Field(min_length=1, description="input pixels for each cell, level by level")
+    strides: tuple[Stride, ...] = Field(min_length=1, max_length=8, description="input pixels for each cell, by level")
 
 
 class YoloV5Spec(_Part):
@@ -120,13 +134,13 @@ HeadSpec = Annotated[
 class ModelCard(_Part):
     """A detector's card."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(pattern=f"^{NAME.pattern}$")
     description: str = ""
     files: dict[Format, ModelFile] = Field(min_length=1, description="the network, in each format that there is")
     head: HeadSpec = Field(description="how raw outputs become boxes")
     input: InputSpec
-    labels: str = Field(description="text file with one class name a line, relative to the card")
-    golden: str | None = Field(default=None, description="the reference's answers, relative to the card")
+    labels: FileName = Field(description="text file with one class name a line, relative to the card")
+    golden: FileName | None = Field(default=None, description="the reference's answers, relative to the card")
     licence: str = ""
     source: str = ""
     measured: dict[str, Any] = Field(default_factory=dict, description="accuracy as measured, and how")
@@ -135,24 +149,16 @@ class ModelCard(_Part):
     def file_path(self, format_: Format) -> Path:
         """Return where the network lies in that format. Raises ModelError when the card has none."""
         if format_ not in self.files:
-            raise ModelError(
-                f"{self.name}: the card has no {format_} file, only {', '.join(self.files)}: "
-                f"make one with `soteirad models convert`"
-            )
+            convert = "make one with `soteirad models convert`"
+            remedy = "every conversion starts from one" if format_ == "onnx" else convert
+            raise ModelError(f"{self.name}: the card has no {format_} file, only {', '.join(self.files)}: {remedy}")
         return self.folder / self.files[format_].file
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
         """Class names by index. Raises ModelError when the label file cannot be read or holds none."""
         path = self.folder / self.labels
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ModelError(f"{path}: the label file cannot be read ({error})") from error
-        names = tuple(line.strip() for line in text.splitlines() if line.strip())
-        if not names:
-            raise ModelError(f"{path}: the label file is empty: write one class name on each line")
-        return names
+        return read_labels(path)
 
     def class_index(self, label: str) -> int:
         """Return the class index of `label`. Raises ModelError naming the labels that there are."""
@@ -174,11 +180,44 @@ class ModelCard(_Part):
                 )
 
 
+def read_labels(path: Path) -> tuple[str, ...]:
+    """Return the class names of a text file, one on each line. Raises ModelError."""
+    try:
+        text = _read_text(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path}: the label file cannot be read ({error})") from error
+    names = tuple(printable(line) for line in text.splitlines() if line.strip())
+    if not names:
+        raise ModelError(f"{path}: the label file is empty: write one class name on each line")
+    return names
+
+
+def printable(name: str) -> str:
+    """Return a class name on one line, without what a terminal would obey."""
+    return "".join(c if c.isprintable() else " " for c in name).strip() or "?"
+
+
+def _read_text(path: Path) -> str:
+    if not path.is_file() and path.exists():
+        raise OSError("it is no regular file")
+    if path.stat().st_size > MOST_TEXT:
+        raise OSError(f"it has more than {MOST_TEXT} bytes")
+    return path.read_text(encoding="utf-8")
+
+
+MOST_TEXT = 1 << 20
+"""Bytes of a card or label file."""
+
+EXTERNAL_DATA = re.compile(rb"\x0a\x08location\x12(.)([^\x00-\x1f]{1,255})", re.DOTALL)
+"""An ONNX tensor's entry that names the file, beside the model, which holds its numbers."""
+
+
 def file_digest(path: Path) -> tuple[int, str]:
-    """Return size in bytes and sha256 of a file, or of a folder's files in order of name. Raises ModelError."""
+    """Return size in bytes and sha256 of a model: its file and those it names, or a folder's. Raises ModelError."""
     digest, size = hashlib.sha256(), 0
     try:
-        for part in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
+        folder = path.is_dir()
+        for part in sorted(p for p in path.rglob("*") if p.is_file()) if folder else [path, *external_files(path)]:
             with part.open("rb") as file:
                 while chunk := file.read(1 << 20):
                     digest.update(chunk)
@@ -186,6 +225,28 @@ def file_digest(path: Path) -> tuple[int, str]:
     except OSError as error:
         raise ModelError(f"{path}: the model file cannot be read ({error.strerror})") from error
     return size, digest.hexdigest()
+
+
+def external_files(path: Path) -> list[Path]:
+    """Return the files beside an ONNX model that hold its numbers. Raises ModelError and OSError."""
+    if path.exists() and not path.is_file():
+        raise ModelError(f"{path}: a model file is needed, this is something else")
+    if path.suffix.lower() != ".onnx":
+        return []
+    names = {text[: length[0]].decode("utf-8", "replace") for length, text in EXTERNAL_DATA.findall(path.read_bytes())}
+    for name in names:
+        if PurePosixPath(name).name != name:
+            raise ModelError(f"{path}: the model keeps its numbers in '{printable(name)}', which is not beside it")
+    return [path.parent / name for name in sorted(names)]
+
+
+class _CardLoader(yaml.SafeLoader):
+    """Refuses aliases, with which a few lines grow to gigabytes."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("a card has no aliases (*name)")
+        return super().compose_node(parent, index)
 
 
 def shipped_cards() -> list[str]:
@@ -198,7 +259,7 @@ def load_card(model: str) -> ModelCard:
     is_path = model.endswith((".yaml", ".yml")) or "/" in model
     path = Path(model) if is_path else resource("models") / f"{model}.yaml"
     try:
-        text = path.read_text(encoding="utf-8")
+        text = _read_text(path)
     except FileNotFoundError:
         known = ", ".join(shipped_cards())
         raise ModelError(
@@ -208,11 +269,11 @@ def load_card(model: str) -> ModelCard:
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"{path}: the model card cannot be read ({error})") from error
     try:
-        data = yaml.safe_load(text)
+        data = yaml.load(text, _CardLoader)  # noqa: S506 - a SafeLoader
         if not isinstance(data, dict):
             raise ModelError(f"{path}: a model card is a mapping of keys to values")
         return ModelCard.model_validate({**data, "folder": path.resolve().parent})
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise ModelError(f"{path}: the model card is not valid YAML: {error}") from error
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())

@@ -40,8 +40,8 @@ MODULES: dict[BackendName, tuple[str, ...]] = {
     "litert": ("ai_edge_litert", "tflite_runtime"),
     "coreml": ("coremltools",),
 }
-LIBRARIES = ("onnxruntime", "openvino", "ai-edge-litert", "tflite-runtime", "coremltools", "numpy",
-             "opencv-python-headless")  # fmt: skip
+LIBRARIES = ("onnxruntime", "onnxruntime-gpu", "openvino", "ai-edge-litert", "tflite-runtime", "coremltools",
+             "numpy", "opencv-python-headless")  # fmt: skip
 FASTER = 0.8
 """A candidate replaces an earlier one only in at most this share of its time."""
 ROUNDS, RUNS = 6, 3
@@ -80,7 +80,7 @@ def candidates(card: ModelCard, wanted: Wanted, installed: Callable[[BackendName
     """Return the engines to try on a system (`platform.system()`, `platform.machine()`), the preferred one first."""
     order = PREFERRED.get(system, OTHERWISE) if wanted.backend == "auto" else (wanted.backend,)
     if wanted.backend == "auto":
-        order = tuple(b for b in order if has_file(card, b) and installed(b)) or ("litert",)
+        order = tuple(b for b in order if has_file(card, b) and installed(b)) or (_only_reader(card),)
         if card.golden is None:  # nothing to prove a choice with: the reference
             order = ("onnx",) if "onnx" in card.files else ("litert",)
     found = []
@@ -103,10 +103,11 @@ def precisions(backend: BackendName, device: str) -> tuple[Precision, ...]:
     return ("fp16", "fp32") if (backend, device) == ("onnx", "tensorrt") else PRECISIONS[backend]
 
 
-def choose(card: ModelCard, wanted: Wanted, cache: Path | None = None) -> Choice:
+def choose(card: ModelCard, wanted: Wanted, cache: Path | None = None,
+           stop: Callable[[], bool] = lambda: False) -> Choice:  # fmt: skip
     """Return the fastest engine that passes the golden check; from `cache` (a folder) if nothing has changed since.
 
-    Raises ModelError, with what is wrong with each, when none passes.
+    Raises ModelError, with what is wrong with each, when none passes, and Stopped as soon as `stop` says so.
     """
     card.verify_file()
     engines = candidates(card, wanted, is_installed, (platform.system(), platform.machine()))
@@ -114,8 +115,10 @@ def choose(card: ModelCard, wanted: Wanted, cache: Path | None = None) -> Choice
     remembered = _recall(cache, key)
     if remembered is not None:
         return remembered
-    choice = _try_all(card, engines)
-    _remember(cache, key, choice)
+    trials = [Trial(card, engine, stop) for engine in engines]
+    choice = _try_all(card, trials)
+    if not any(trial.passing for trial in trials):
+        _remember(cache, key, choice)
     return choice
 
 
@@ -126,8 +129,7 @@ def is_installed(backend: BackendName) -> bool:
     return any(importlib.util.find_spec(module) is not None for module in MODULES[backend])
 
 
-def _try_all(card: ModelCard, engines: list[Engine]) -> Choice:
-    trials = [Trial(card, engine) for engine in engines]
+def _try_all(card: ModelCard, trials: list[Trial]) -> Choice:
     try:
         for trial in trials:
             trial.start()
@@ -187,6 +189,11 @@ def _sound(backend: BackendName, precision: Precision, card: ModelCard) -> bool:
     return not (precision == "fp16" and file is not None and file.weights == "int8")
 
 
+def _only_reader(card: ModelCard) -> BackendName:
+    readers: dict[str, BackendName] = {"onnx": "onnx", "tflite": "litert", "coreml": "coreml"}
+    return readers[next(iter(card.files))]
+
+
 def device_of(backend: str, wanted: str = "auto") -> str:
     """Return the device of an engine: the wanted one, or all compute units for Core ML and the CPU for others."""
     if backend == "coreml":
@@ -204,7 +211,8 @@ def _key(card: ModelCard, engines: list[Engine]) -> str:
             versions[library] = ""
     golden = file_digest(card.folder / card.golden)[1] if card.golden else ""
     parts = [card.model_dump_json(), *(file_digest(card.file_path(f))[1] for f in card.files), golden, __version__,
-             [asdict(e) for e in engines], versions, platform.platform(), _processor()]  # fmt: skip
+             [asdict(e) for e in engines], versions, platform.python_version(), platform.machine(),
+             platform.release() if platform.system() == "Darwin" else "", _processor()]  # fmt: skip
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -224,8 +232,8 @@ CACHE_NAME = "engines.json"
 def _recall(cache: Path | None, key: str) -> Choice | None:
     found: Any = _read(cache).get(key)
     try:
-        return Choice(Engine(**found["engine"]), found["model_ms"], found["verdict"], tuple(found["others"]))
-    except (TypeError, KeyError):
+        return Choice(Engine(**found["engine"]), float(found["model_ms"]), found["verdict"], tuple(found["others"]))
+    except (TypeError, KeyError, ValueError):
         return None
 
 

@@ -71,7 +71,7 @@ class Detector:
     def read(self, content: Letterbox, outputs: Outputs) -> Detections:
         """Decode a model's outputs, the second half of `detect`; a box that is not finite is none."""
         boxes, scores, classes = self.head.decode(outputs, self._classes, self._min_score)
-        finite = np.isfinite(boxes).all(axis=1)
+        finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
         if not finite.all():
             boxes, scores, classes = boxes[finite], scores[finite], classes[finite]
         found = self._finish(boxes, scores, classes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,15 @@ import onnxruntime as ort
 
 from soteirad.detect.backend import first_line, picture_input
 from soteirad.detect.backends.litert import interpreter_class
-from soteirad.detect.card import Format, Weights
+from soteirad.detect.card import Format, Weights, printable
 from soteirad.detect.preprocess import TensorSpec
 from soteirad.errors import ModelError
 
 Shape = tuple[int, ...]
+LARGEST = 8192
+"""Pixels of a side, as in a card."""
+MOST_METADATA, MOST_ENTRIES = 100_000, 20
+"""Characters of a metadata text, and files attached to a TFLite model, that are looked at."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +52,9 @@ def read_facts(path: Path, size: tuple[int, int] | None = None) -> Facts:
     """Open a .onnx or .tflite file. `size` (width, height) is for models that leave theirs open. Raises ModelError."""
     if not path.is_file():
         raise ModelError(f"{path}: there is no such model file")
-    if path.suffix == ".onnx":
+    if path.suffix.lower() == ".onnx":
         return _onnx_facts(path, size)
-    if path.suffix == ".tflite":
+    if path.suffix.lower() == ".tflite":
         return _tflite_facts(path)
     raise ModelError(f"{path}: a model file is .onnx or .tflite; a .pt or .pb file must be exported to ONNX first")
 
@@ -67,6 +72,8 @@ def _onnx_facts(path: Path, size: tuple[int, int] | None) -> Facts:
     kind = next(i.type for i in session.get_inputs() if i.name == name)
     dtype = {"tensor(uint8)": np.uint8, "tensor(int8)": np.int8, "tensor(float16)": np.float16}.get(kind, np.float32)
     shape = _fixed(shapes[name], size, path)
+    if shapes[name][0] > 1:
+        raise ModelError(f"{path}: the model takes {shapes[name][0]} pictures at once: export it for one (batch 1)")
     feeds: dict[str, Any] = {name: np.zeros(shape, dtype)}
     if size_input:
         feeds[size_input] = np.array([[shape[3], shape[2]]], np.int64)
@@ -124,35 +131,44 @@ def _fixed(shape: Shape, size: tuple[int, int] | None, path: Path) -> Shape:
     if (not rows or not columns) and size is None:
         raise ModelError(f"{path}: the model takes pictures of any size: choose one with --size, such as --size 416")
     width, height = columns or size[0], rows or size[1]  # type: ignore[index]
+    if not (0 < width <= LARGEST and 0 < height <= LARGEST):
+        raise ModelError(f"{path}: pictures of {width}x{height} are out of range: allowed are 1 to {LARGEST} pixels")
     return (1, 3, height, width) if nchw else (1, height, width, 3)
 
 
 def _labels(metadata: dict[str, str]) -> tuple[str, ...]:
     """Return the class names in Ultralytics' metadata key `names` ({0: 'person', ...} or a list), if any."""
+    names = _literal(metadata.get("names", ""))
+    if isinstance(names, dict) and set(names) == set(range(len(names))):
+        names = [names[i] for i in range(len(names))]
+    return tuple(printable(str(n)) for n in names) if isinstance(names, (list, tuple)) else ()
+
+
+def _literal(text: str) -> Any:
+    """Return the Python literal that a text is, or None: metadata is a help, and may hold anything."""
+    if len(text) > MOST_METADATA:
+        return None
     try:
-        names = ast.literal_eval(metadata.get("names", ""))
-    except (ValueError, SyntaxError):
-        return ()
-    if isinstance(names, dict) and sorted(names) == list(range(len(names))):
-        return tuple(str(names[i]) for i in range(len(names)))
-    return tuple(str(n) for n in names) if isinstance(names, (list, tuple)) else ()
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
 
 
 def _attached(path: Path) -> dict[str, str]:
     """Return the small text files that TFLite metadata writers append to the model as a zip archive."""
-    if not zipfile.is_zipfile(path):
+    try:
+        if not zipfile.is_zipfile(path):
+            return {}
+        with zipfile.ZipFile(path) as archive:
+            small = [i for i in archive.infolist()[:MOST_ENTRIES] if i.file_size <= MOST_METADATA]
+            return {i.filename: archive.read(i).decode("utf-8", "replace") for i in small}
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, OSError, EOFError, ValueError):
         return {}
-    with zipfile.ZipFile(path) as archive:
-        small = [i for i in archive.infolist() if i.file_size < 1 << 20]
-        return {i.filename: archive.read(i).decode("utf-8", "replace") for i in small}
 
 
 def _attached_metadata(path: Path) -> dict[str, str]:
     for text in _attached(path).values():
-        try:
-            found = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            continue
+        found = _literal(text)
         if isinstance(found, dict):
             return {str(k): str(v) for k, v in found.items()}
     return {}
@@ -161,7 +177,7 @@ def _attached_metadata(path: Path) -> dict[str, str]:
 def _attached_labels(path: Path) -> tuple[str, ...]:
     for name, text in _attached(path).items():
         if "label" in name.lower():
-            return tuple(line.strip() for line in text.splitlines() if line.strip())
+            return tuple(printable(line) for line in text.splitlines() if line.strip())
     return ()
 
 

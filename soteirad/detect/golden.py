@@ -97,9 +97,15 @@ def make_answers(detector: Detector, images: dict[str, Picture]) -> list[Answer]
     answers = []
     for name, picture in images.items():
         content, outputs = detector.infer(scale_picture(picture, detector.card.input))
-        parts = {role: array.astype(np.float16) for role, array in detector.head.parts(outputs).items()}
+        parts = {role: _halved(array) for role, array in detector.head.parts(outputs).items()}
         answers.append(Answer(name, detector.read(content, outputs), parts))
     return answers
+
+
+def _halved(array: FloatArray) -> NDArray[np.float16]:
+    """Return numbers as float16, the largest cut to what it can hold; the cosine takes no notice."""
+    limit = np.finfo(np.float16).max
+    return np.clip(array, -limit, limit).astype(np.float16)
 
 
 def write_answers(path: Path, answers: list[Answer], engine: str) -> None:
@@ -119,14 +125,35 @@ def read_answers(card: ModelCard) -> list[Answer]:
     try:
         with np.load(path, allow_pickle=False) as file:
             names = json.loads(str(file["meta"]))["images"]
-            return [
-                Answer(name, Detections(file[f"boxes_{i}"], file[f"scores_{i}"], file[f"classes_{i}"]),
+            answers = [
+                Answer(_picture_name(name), Detections(file[f"boxes_{i}"], file[f"scores_{i}"], file[f"classes_{i}"]),
                        {k.removeprefix(f"part_{i}_"): file[k] for k in file.files if k.startswith(f"part_{i}_")})
                 for i, name in enumerate(names)
             ]  # fmt: skip
-    except (OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+            _require_sense(answers, len(card.class_names))
+            return answers
+    except (OSError, KeyError, ValueError, TypeError, EOFError, MemoryError, IndexError, zipfile.BadZipFile,
+            zlib.error) as error:
         raise ModelError(f"{path}: the golden answers cannot be read ({error}): make them again with "
                          f"`soteirad models add`") from error  # fmt: skip
+
+
+def _picture_name(name: object) -> str:
+    if not isinstance(name, str) or Path(name).name != name:
+        raise ValueError("a picture's name is no file name")
+    return name
+
+
+def _require_sense(answers: list[Answer], classes: int) -> None:
+    """Raise ValueError unless there are answers, of the shapes and classes that a comparison relies on."""
+    for a in answers:
+        n = len(a.found.scores)
+        if a.found.boxes.shape != (n, 4) or a.found.scores.shape != (n,) or a.found.classes.shape != (n,):
+            raise ValueError("the shapes are wrong")
+        if n and not (a.found.classes.min() >= 0 and a.found.classes.max() < classes):
+            raise ValueError("there is a class that has no label")
+    if not answers or not all(a.parts for a in answers):
+        raise ValueError("there is nothing to compare with")
 
 
 def load_images(card: ModelCard, answers: list[Answer]) -> dict[str, Picture]:

@@ -98,6 +98,8 @@ class ServedDetector:
                 return self._remote.detect(picture)
             except (DetectorUnavailable, ModelError) as error:
                 self._lost(error)
+            except (ValueError, IndexError) as error:  # outputs that only fit the head at first sight
+                self._lost(self._nonsense(error))
         return self._detect_locally(picture)
 
     @property
@@ -136,6 +138,8 @@ class ServedDetector:
                 self._backend.allowance = left
         except (DetectorUnavailable, ModelError) as error:
             self._lost(error)
+        except (ValueError, IndexError) as error:
+            self._lost(self._nonsense(error))
         else:
             self._found()
         finally:
@@ -168,6 +172,9 @@ class ServedDetector:
         logger.info("using the detection server %s: %s", self._server, checked)
         self._attempt, self._logged = None, None
         self._up, self._since = True, self._clock()
+
+    def _nonsense(self, error: Exception) -> ModelError:
+        return ModelError(f"{self._server}: the server's outputs make no sense ({error}): serve the card's model there")
 
     def _lost(self, error: Exception) -> None:
         now = self._clock()

@@ -13,18 +13,29 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from soteirad.detect.backend import create_backend
+import soteirad
+from soteirad.detect.backend import create_backend, first_line
 from soteirad.detect.card import ModelCard
 from soteirad.detect.engine import Engine
-from soteirad.errors import ModelError
+from soteirad.errors import ModelError, Stopped
 
 LOAD_TIMEOUT_S = 180.0
 """Converting for Core ML and compiling for TensorRT take minutes on their first run."""
 RUN_TIMEOUT_S = 60.0
+STOP_CHECK_S = 0.25
+PACKAGES = Path(soteirad.__file__).resolve().parent.parent
+CHILD = (
+    "import sys; sys.path[:] = [p for p in sys.path if p] + sys.argv[1:]; "
+    "from soteirad.detect.trial import main; main()"
+)
+"""Python by itself would look for modules in the current folder first, which anybody may have filled."""
 FRAME = (1280, 720)
 """Size of the camera frame that preprocessing begins with."""
 
@@ -46,9 +57,12 @@ class Times:
 class Trial:
     """The parent's end. `start` loads and checks; `time` may then be called any number of times."""
 
-    def __init__(self, card: ModelCard, engine: Engine) -> None:
+    def __init__(self, card: ModelCard, engine: Engine, stop: Callable[[], bool] = lambda: False) -> None:
         self.card = card
         self.engine = engine
+        self.passing = False
+        """Whether the problem may be gone another time: it took too long, or was killed."""
+        self._stop = stop
         self.problem: str | None = None
         self.verdict: str | None = None
         self.memory_mb = 0.0
@@ -59,13 +73,16 @@ class Trial:
         """Load the engine and run the golden check; `problem` says what is wrong, if anything is."""
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "soteirad.detect.trial"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [sys.executable, "-c", CHILD, str(PACKAGES)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, text=True, env=environment,
         )  # fmt: skip
         card = {**self.card.model_dump(mode="json"), "folder": str(self.card.folder)}
         job = {"card": card, "engine": asdict(self.engine)}
         try:
             answer = self._ask(job, LOAD_TIMEOUT_S)
+        except Stopped:
+            self.stop()
+            raise
         except ModelError as error:
             answer = {"problem": str(error)}
         self.problem, self.verdict = answer.get("problem"), answer.get("verdict")
@@ -100,10 +117,14 @@ class Trial:
             process.stdin.flush()
         except OSError:
             raise self._died(process) from None
-        ready, _, _ = select.select([process.stdout], [], [], timeout)
-        if not ready:
-            self.stop()
-            raise ModelError(f"it did not answer within {timeout:.0f} s")
+        deadline = time.monotonic() + timeout
+        while not select.select([process.stdout], [], [], STOP_CHECK_S)[0]:
+            if self._stop():
+                raise Stopped("told to stop while engines were tried")
+            if time.monotonic() >= deadline:
+                self.passing = True
+                self.stop()
+                raise ModelError(f"it did not answer within {timeout:.0f} s")
         line = process.stdout.readline()
         if not line:
             raise self._died(process)
@@ -123,11 +144,13 @@ class Trial:
             self.stop()
             return ModelError("it stopped answering")
         self.stop()
+        self.passing = code == -signal.SIGKILL
         return ModelError(f"it crashed ({signal.Signals(-code).name if code < 0 else f'exit code {code}'})")
 
 
 def main() -> None:
-    """Serve one trial on standard input and output."""
+    """Serve one trial on standard input and output, for as long as the parent lives."""
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     # Libraries print what they like to standard output: answers get a channel of their own.
     channel = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -138,11 +161,20 @@ def main() -> None:
         answer = subject.check()
     except ModelError as error:
         answer = {"problem": str(error)}
+    except Exception as error:
+        answer = {"problem": f"{type(error).__name__}: {first_line(error)}"}
     print(json.dumps(answer), file=channel, flush=True)
     if "problem" in answer:
         return
     for line in sys.stdin:
         print(json.dumps(subject.time(json.loads(line)["runs"])), file=channel, flush=True)
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent is gone: a library that computes does not read standard input."""
+    while os.getppid() == parent:
+        time.sleep(STOP_CHECK_S)
+    os._exit(1)
 
 
 class _Subject:

@@ -96,9 +96,14 @@ def parse_runs(models: Sequence[str], backends: Sequence[str] = (), precisions: 
         suffix = _SUFFIX.match(text)
         card = load_card(suffix["model"] if suffix else text)
         asked = [suffix["backend"]] if suffix else list(backends) or ["onnx" if "onnx" in card.files else "litert"]
-        arithmetic = [suffix["precision"] or "fp32"] if suffix else list(precisions) or ["fp32"]
+        arithmetic = [suffix["precision"] or usual(suffix["backend"])] if suffix else list(precisions) or ["fp32"]
         runs += [Run(card, _engine(text, b, p, threads)) for b in asked for p in arithmetic]
     return runs
+
+
+def usual(backend: str) -> str:
+    """Return the arithmetic of a backend when none is named: fp32, or fp16 for Core ML, which has no other."""
+    return "fp16" if backend == "coreml" else "fp32"
 
 
 def _engine(text: str, backend: str, precision: str, threads: int) -> Engine:

@@ -12,7 +12,7 @@ from soteirad.assembly import choose_engine, model_card
 from soteirad.camera import CameraJob
 from soteirad.config import Config, DetectorConfig
 from soteirad.detect.choice import Choice
-from soteirad.errors import ModelError, StorageError
+from soteirad.errors import ModelError, Stopped, StorageError
 from soteirad.event import Event
 from soteirad.hub.journal import Journal
 from soteirad.hub.outbox import Outbox
@@ -85,9 +85,12 @@ class Hub:
 
     def run(self) -> int:
         """Run the daemon; returns the exit code. Raises StorageError or ModelError when it cannot start."""
-        self._open_storage()
-        self._choose_engines()
         self._signals.install()
+        self._open_storage()
+        try:
+            self._choose_engines()
+        except Stopped:
+            return 0
         self._recover()
         self._client.start()
         for camera in self._cameras:
@@ -113,7 +116,7 @@ class Hub:
             if settings not in chosen:
                 self._notifier.status(f"trying what runs {card.name} best here")
                 try:
-                    choice = chosen[settings] = choose_engine(camera.job.camera, card)
+                    choice = chosen[settings] = choose_engine(camera.job.camera, card, lambda: self._signals.stop)
                 except ModelError as error:
                     raise ModelError(f"{camera.name}: {error}") from error
                 on = f"{settings.server.model} on {settings.server.url}, stand-in: " if settings.server else ""

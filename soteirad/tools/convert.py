@@ -66,7 +66,11 @@ def convert_model(model: str, to: Format, out: Path | None) -> Converted:
     with tempfile.TemporaryDirectory(prefix="soteira-convert-") as scratch:
         made = Path(scratch) / f"{name}{SUFFIXES[to]}"
         _convert(source, made, to)
-        draft = card.model_copy(update={"name": name, "files": {to: ModelFile(file=str(made), weights="fp16")}})
+        labels = shutil.copy(card.folder / card.labels, scratch)
+        draft = card.model_copy(update={
+            "name": name, "files": {to: ModelFile(file=made.name, weights="fp16")}, "labels": Path(labels).name,
+            "folder": Path(scratch),
+        })  # fmt: skip
         proof = _prove(card, draft, to)
         target = folder / made.name
         try:
@@ -128,8 +132,9 @@ def _write_card(card: ModelCard, draft: ModelCard, folder: Path, to: Format, tar
         own = [a.image for a in read_answers(card) if (card.folder / a.image).is_file()]
         beside += [card.golden, *own]
     for file in beside:
-        if folder.resolve() != card.folder:
-            shutil.copy(card.folder / file, folder / Path(file).name)
+        target_file = folder / Path(file).name
+        if not (target_file.exists() and target_file.samefile(card.folder / file)):
+            shutil.copy(card.folder / file, target_file)
     data = draft.model_dump(mode="json", exclude={"folder", "measured"}, exclude_defaults=True)
     data["files"] = {to: {"file": target.name, "weights": "fp16", "sha256": file_digest(target)[1]}}
     data["head"] = draft.head.model_dump(mode="json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass, field
@@ -12,7 +13,15 @@ import numpy as np
 import yaml
 from pydantic import ValidationError
 
-from soteirad.detect.card import ModelCard, file_digest, load_card, shipped_cards
+from soteirad.detect.card import (
+    NAME,
+    ModelCard,
+    external_files,
+    file_digest,
+    load_card,
+    read_labels,
+    shipped_cards,
+)
 from soteirad.detect.detector import REFERENCE
 from soteirad.detect.engine import Engine
 from soteirad.detect.facts import Facts, read_facts
@@ -114,16 +123,23 @@ def add_model(file: Path, wishes: Wishes) -> Added:
 
     Nothing is written when the model finds too little of what the pictures hold, unless `wishes.accept`.
     """
-    _check_name(file, wishes.name or file.stem)
+    file = file.absolute()
+    name = _card_name(file, wishes.name)
     facts = read_facts(file, wishes.size)
-    known = _read_labels(wishes.labels) if wishes.labels else facts.labels
+    known = read_labels(wishes.labels) if wishes.labels else facts.labels
     made = guess(facts, wishes.head, len(known) or None)
     labels, why = _labels(known, made, wishes.labels)
+    _check_pictures(wishes.images, file.parent)
     images = {path.name: read_image(path) for path in wishes.images or map(_shipped, shipped_images())}
     with tempfile.TemporaryDirectory() as folder:
-        draft = _draft(file.resolve(), facts, made, wishes)
+        for each in [file, *external_files(file)]:
+            (Path(folder) / each.name).symlink_to(each)
+        draft = _draft(name, file, facts, made, wishes)
         (Path(folder) / draft["labels"]).write_text("\n".join(labels) + "\n", encoding="utf-8")
-        card, answers, settled = _try_out(_card(draft, Path(folder)), facts, images)
+        try:
+            card, answers, settled = _try_out(_card(draft, Path(folder)), facts, images)
+        except ModelError as error:  # it speaks of where the model was tried
+            raise ModelError(str(error).replace(folder, str(file.parent))) from error
     found = None if wishes.images else share_found(card.class_names, answers, read_truth())
     reasons = (*made.reasons, why, *settled)
     if found and found[0] < LEAST_FOUND * found[1] and not wishes.accept:
@@ -151,19 +167,33 @@ def answer(card: ModelCard, images: dict[str, Picture]) -> list[Answer]:
         detector.close()
 
 
-def _check_name(file: Path, name: str) -> None:
-    """Raise ModelError when a card of that name beside the file is that of another file."""
-    path = file.resolve().parent / f"{name}.yaml"
+def _card_name(file: Path, wished: str | None) -> str:
+    """Return the card's name: the wished one, or the file's with what a name cannot have replaced. Raises ModelError.
+
+    A card of that name beside the file must not be that of another file.
+    """
+    name = wished or re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).strip("-._") or "model"
+    if not NAME.fullmatch(name):
+        raise ModelError(f"--name {name}: use letters a-z and A-Z, digits and . _ -, beginning with a letter or digit")
+    path = file.parent / f"{name}.yaml"
     if path.is_file() and file.name not in [f.file for f in load_card(str(path)).files.values()]:
         raise ModelError(f"{path}: this card is that of another model: choose another name with --name")
+    return name
+
+
+def _check_pictures(pictures: tuple[Path, ...], folder: Path) -> None:
+    """Raise ModelError when two pictures have one name, or one has the name of another picture beside the model."""
+    for i, picture in enumerate(pictures):
+        there = folder / picture.name
+        if picture.name in [p.name for p in pictures[:i]] or (there.exists() and not there.samefile(picture)):
+            raise ModelError(f"{picture}: there is another picture of this name: rename one of them")
 
 
 def _shipped(name: str) -> Path:
     return golden_folder() / name
 
 
-def _draft(file: Path, facts: Facts, made: Guess, wishes: Wishes) -> dict[str, Any]:
-    name = wishes.name or file.stem
+def _draft(name: str, file: Path, facts: Facts, made: Guess, wishes: Wishes) -> dict[str, Any]:
     feed = dict(made.input)
     for key in ("colour", "mean", "std", "resize", "pad"):
         value = getattr(wishes, key)
@@ -172,7 +202,7 @@ def _draft(file: Path, facts: Facts, made: Guess, wishes: Wishes) -> dict[str, A
     return {
         "name": name,
         "description": facts.metadata.get("description", ""),
-        "files": {facts.format: {"file": str(file), "weights": facts.weights, "sha256": file_digest(file)[1]}},
+        "files": {facts.format: {"file": file.name, "weights": facts.weights, "sha256": file_digest(file)[1]}},
         "head": made.head,
         "input": feed,
         "labels": f"{name}.labels.txt",
@@ -219,16 +249,6 @@ def _try_out(card: ModelCard, facts: Facts, images: dict[str, Picture]) -> tuple
     return card, answer(card, images), settled
 
 
-def _read_labels(path: Path) -> tuple[str, ...]:
-    try:
-        names = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path}: the label file cannot be read ({error})") from error
-    if not names:
-        raise ModelError(f"{path}: the label file is empty: write one class name on each line")
-    return names
-
-
 def _labels(known: tuple[str, ...], made: Guess, own: Path | None) -> tuple[tuple[str, ...], str]:
     """Return as many labels as the model has classes, and where they come from. Raises ModelError."""
     if len(known) == made.classes:
@@ -239,22 +259,21 @@ def _labels(known: tuple[str, ...], made: Guess, own: Path | None) -> tuple[tupl
     lists = {COCO: "coco-80.txt", COCO_WITH_GAPS: "coco-90.txt"}
     if made.classes in lists:
         name = lists[made.classes]
-        return _read_labels(resource("models") / name), f"labels: {made.classes} classes are taken for those of COCO"
+        return read_labels(resource("models") / name), f"labels: {made.classes} classes are taken for those of COCO"
     raise ModelError(f"the model has {made.classes} classes and no names for them: give a text file with one name on "
                      f"each line with --labels")  # fmt: skip
 
 
 def _write(file: Path, draft: dict[str, Any], labels: tuple[str, ...], answers: list[Answer], wishes: Wishes) -> Path:
     """Write card, labels and answers beside the model file; returns the card's path. Raises ModelError."""
-    folder, name = file.resolve().parent, draft["name"]
-    path = folder / f"{name}.yaml"
-    files = {k: {**v, "file": file.name} for k, v in draft["files"].items()}
-    text = yaml.safe_dump({k: v for k, v in {**draft, "files": files}.items() if v}, sort_keys=False, width=110)
+    folder = file.parent
+    path = folder / f"{draft['name']}.yaml"
+    text = yaml.safe_dump({k: v for k, v in draft.items() if v}, sort_keys=False, width=110)
     try:
         (folder / draft["labels"]).write_text("\n".join(labels) + "\n", encoding="utf-8")
         write_answers(folder / draft["golden"], answers, "reference")
         for image in wishes.images:
-            if image.resolve().parent != folder:
+            if not (folder / image.name).exists():
                 shutil.copy(image, folder / image.name)
         path.write_text(f"# Made by `soteirad models add`. Correct what it guessed wrong, and add it again.\n{text}",
                         encoding="utf-8")  # fmt: skip

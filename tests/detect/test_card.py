@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 import yaml
@@ -192,13 +193,59 @@ def test_a_card_needs_neither_mean_nor_std_nor_golden_answers(card_file: Path) -
 
 
 def test_a_card_may_name_its_outputs_and_several_formats(card_file: Path) -> None:
-    elsewhere = {"file": "/elsewhere/a.onnx", "weights": "fp32"}
-    files = {"tflite": {"file": "a.tflite", "weights": "int8"}, "onnx": elsewhere}
+    below = {"file": "below/a.onnx", "weights": "fp32"}
+    files = {"tflite": {"file": "a.tflite", "weights": "int8"}, "onnx": below}
     change(card_file, files=files, head={"type": "ssd", "boxes": "b", "classes": "c", "scores": "s"})
     card = load_card(str(card_file))
     assert card.head == SsdSpec(type="ssd", boxes="b", classes="c", scores="s")
     assert card.file_path("tflite") == card_file.parent / "a.tflite"
-    assert card.file_path("onnx") == Path("/elsewhere/a.onnx")
+    assert card.file_path("onnx") == card_file.parent / "below" / "a.onnx"
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../secrets.txt", "a/../../b", "", "a\nb"])
+@pytest.mark.parametrize("key", ["labels", "golden", "file"])
+def test_a_card_names_only_files_in_its_own_folder(card_file: Path, key: str, name: str) -> None:
+    own = {"files": {"onnx": {"file": name, "weights": "fp32"}}} if key == "file" else {key: name}
+    change(card_file, **own)
+    with pytest.raises(ModelError, match="a file in the card's folder or below it is needed"):
+        load_card(str(card_file))
+
+
+@pytest.mark.parametrize("text", [
+    "a: &a [1, 2]\nb: *a\n", "&a {x: *a}\n", "[" * 5000, "head: {type: gfl, strides: [8], bins: 1000000000000}\n",
+    "input: {mean: [.nan, 0, 0]}\n",
+])  # fmt: skip
+def test_a_hostile_card_is_one_clear_error(card_file: Path, text: str) -> None:
+    card_file.write_text(text, encoding="utf-8")
+    with pytest.raises(ModelError, match="the model card is"):
+        load_card(str(card_file))
+
+
+def test_labels_are_shown_without_what_a_terminal_would_obey(card_file: Path) -> None:
+    labels = card_file.parent / "coco-80.txt"
+    labels.write_text("person\x1b]0;hm\x07\ncat\n", encoding="utf-8")
+    assert load_card(str(card_file)).class_names == ("person ]0;hm", "cat")
+
+
+def test_a_label_file_without_end_is_refused(card_file: Path) -> None:
+    labels = card_file.parent / "coco-80.txt"
+    labels.unlink(missing_ok=True)
+    labels.symlink_to("/dev/zero")
+    with pytest.raises(ModelError, match="it is no regular file"):
+        _ = load_card(str(card_file)).class_names
+
+
+def test_the_numbers_that_a_model_keeps_beside_it_are_part_of_its_checksum(tmp_path: Path) -> None:
+    weight = onnx.numpy_helper.from_array(np.arange(4096, dtype=np.float32), "w")
+    node = onnx.helper.make_node("Add", ["x", "w"], ["y"])
+    ends = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [4096]) for n in "xy"]
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], "g", ends[:1], ends[1:], [weight]))
+    onnx.save_model(model, tmp_path / "m.onnx", save_as_external_data=True, location="m.data", size_threshold=0)
+    size, before = file_digest(tmp_path / "m.onnx")
+    assert size > 4096 * 4
+    data = (tmp_path / "m.data").read_bytes()
+    (tmp_path / "m.data").write_bytes(bytes(len(data)))
+    assert file_digest(tmp_path / "m.onnx")[1] != before
 
 
 def test_a_format_that_the_card_lacks_is_refused_with_those_that_there_are(card_file: Path) -> None:

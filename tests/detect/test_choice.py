@@ -24,7 +24,7 @@ from soteirad.detect.backends.coreml import UNITS
 from soteirad.detect.card import ModelCard, load_card
 from soteirad.detect.choice import Choice, Wanted, _pick, candidates, choose, is_installed
 from soteirad.detect.engine import BackendName, Engine, Precision
-from soteirad.detect.trial import Trial
+from soteirad.detect.trial import CHILD, Trial
 from soteirad.errors import ModelError
 from soteirad.resources import resource
 from soteirad.tools.models import Wishes, add_model
@@ -263,7 +263,7 @@ class TriedError(Exception):
 
 @pytest.fixture
 def no_trial(monkeypatch: pytest.MonkeyPatch) -> None:
-    def explode(card: ModelCard, engine: Engine) -> Trial:
+    def explode(card: ModelCard, engine: Engine, _stop: object) -> Trial:
         raise TriedError(f"{card.name} with {engine}")
 
     monkeypatch.setattr(choice, "Trial", explode)
@@ -298,7 +298,7 @@ def test_the_choice_on_this_machine_is_proven_and_names_every_other_engine(
     class Recorded(subprocess.Popen):  # type: ignore[type-arg]
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
-            if "soteirad.detect.trial" in self.args:  # `platform` asks uname, too
+            if CHILD in self.args:  # `platform` asks uname, too
                 started.append(self)
 
     monkeypatch.setattr("soteirad.detect.trial.subprocess.Popen", Recorded)

@@ -201,7 +201,7 @@ def test_a_tflite_file_without_a_library_for_it_says_what_to_install(
     [
         ([1, 1, 32, 64], "is [1, 1, 32, 64]: neither [1, 3, height, width] nor [1, height, width, 3]"),
         ([3, 32, 64], "only one picture, with or without its size, is understood"),
-        ([4, 3, 32, 64], "onnxruntime cannot run this model: "),
+        ([4, 3, 32, 64], "the model takes 4 pictures at once: export it for one (batch 1)"),
     ],
     ids=["grey", "no batch", "a batch of four"],
 )
@@ -211,3 +211,18 @@ def test_an_input_that_is_no_picture_is_refused(tmp_path: Path, shape: list[int]
 
 def test_an_input_of_another_number_type_is_refused(tmp_path: Path) -> None:
     assert "onnxruntime cannot run this model: " in refusal(model_file(tmp_path, [1, 3, 32, 64], TensorProto.DOUBLE))
+
+
+@pytest.mark.parametrize("names", ["{0: 'a', 'x': 'b'}", "-" * 200_000 + "1", "[" * 90_000, "{0: 'a', 2: 'c'}"])
+def test_metadata_that_makes_no_sense_gives_no_labels(tmp_path: Path, names: str) -> None:
+    path = model_file(tmp_path, [1, 3, 32, 64])
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {"names": names})
+    onnx.save(model, path)
+    assert read_facts(path).labels == ()
+
+
+def test_pictures_of_a_million_pixels_a_side_are_refused_before_they_are_made(tmp_path: Path) -> None:
+    path = model_file(tmp_path, [1, 3, 1_000_000, 1_000_000])
+    with pytest.raises(ModelError, match="pictures of 1000000x1000000 are out of range: allowed are 1 to 8192 pixels"):
+        read_facts(path)

@@ -219,6 +219,7 @@ def test_two_arrays_of_zeros_are_alike_and_one_alone_is_not() -> None:
 
 
 def card_in(folder: Path, name: str = "a.golden.npz") -> ModelCard:
+    (folder / CARD.labels).write_text("\n".join(CARD.class_names), encoding="utf-8")
     return CARD.model_copy(update={"folder": folder, "golden": name})
 
 

@@ -489,3 +489,23 @@ def test_after_close_it_can_be_loaded_again(server: BareServer, clock: FakeClock
         assert detector.detect(PICTURE).classes.tolist() == [0, 1]
         detector.close()
         assert detector.state["up"] is False
+
+
+@pytest.mark.parametrize("fault", [IndexError("index 300 is out of bounds"), ValueError("shapes do not match")])
+def test_outputs_that_no_head_can_read_cost_the_server_and_not_the_camera(
+    server: BareServer, clock: FakeClock, tmp_path: Path, caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch, fault: Exception,
+) -> None:  # fmt: skip
+    def decode(*_: object) -> None:
+        raise fault
+
+    card = tiny_card(tmp_path)
+    server.start()
+    remote = far(card, Server(server.url, "tiny", timeout=PATIENT))
+    detector = ServedDetector(remote, local(card), clock, Backoff(rng=random.Random(1)))
+    detector.load()
+    wanted = detector.detect(PICTURE)
+    monkeypatch.setattr(remote.head, "decode", decode)
+    assert same(detector.detect(PICTURE), wanted)
+    assert detector.state["up"] is False
+    assert f"the server's outputs make no sense ({fault})" in lines(caplog, logging.WARNING)[0]

@@ -18,7 +18,7 @@ from soteirad.detect.card import ModelCard, load_card
 from soteirad.detect.choice import time_together
 from soteirad.detect.engine import Engine
 from soteirad.detect.trial import Times, Trial
-from soteirad.errors import ModelError
+from soteirad.errors import ModelError, Stopped
 from soteirad.resources import resource
 from tests.daemon import until
 from tests.detect.small import make_card
@@ -73,7 +73,7 @@ CRASHES = {
     "os.kill(os.getpid(), signal.SIGSEGV)": "it crashed (SIGSEGV)",
     "os.kill(os.getpid(), signal.SIGILL)": "it crashed (SIGILL)",
     "os._exit(3)": "it crashed (exit code 3)",
-    "raise MemoryError": "it crashed (exit code 1)",
+    "raise MemoryError": "MemoryError: MemoryError",
     "time.sleep(600)": "it did not answer within 1 s",
 }
 
@@ -343,3 +343,36 @@ def test_a_child_whose_parent_is_gone_ends_by_itself() -> None:
         # It ends when the last process that holds its other side, the child, has ended.
         ready, _, _ = trial_module.select.select([pipe], [], [], 60.0)
         assert ready and pipe.read() == b""
+
+
+def test_a_child_takes_no_module_from_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "yaml.py").write_text("open('taken', 'w')\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    trial = Trial(load_card(NAME), ONNX)
+    try:
+        trial.start()
+        assert trial.problem is None
+        assert not (tmp_path / "taken").exists()
+    finally:
+        trial.stop()
+
+
+def test_a_trial_ends_when_it_is_told_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pid = stand_in(tmp_path, monkeypatch, "time.sleep(600)")
+    trial = Trial(load_card(NAME), ONNX, pid.exists)
+    with pytest.raises(Stopped):
+        trial.start()
+    assert gone(pid)
+
+
+@pytest.mark.parametrize(("code", "passing"), [("time.sleep(600)", True), ("os.kill(os.getpid(), 9)", True),
+                                               ("os.kill(os.getpid(), 11)", False)])  # fmt: skip
+def test_only_what_took_too_long_or_was_killed_may_be_gone_another_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, passing: bool
+) -> None:
+    monkeypatch.setattr(trial_module, "LOAD_TIMEOUT_S", 1.0)
+    stand_in(tmp_path, monkeypatch, code)
+    trial = Trial(load_card(NAME), ONNX)
+    trial.start()
+    assert trial.problem and trial.passing is passing

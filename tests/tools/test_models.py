@@ -211,7 +211,7 @@ def test_what_the_owner_says_goes_into_the_card(tmp_path: Path) -> None:
         ({"resize": "crop"}, "the flags do not make a model card: input.resize: "),
         ({"pad": 300}, "the flags do not make a model card: input.pad: "),
         ({"std": (0.0, 1.0, 1.0)}, "std must not hold a zero"),
-        ({"name": "../elsewhere"}, "the flags do not make a model card: name: "),
+        ({"name": "../elsewhere"}, "use letters a-z and A-Z, digits and . _ -"),
     ],
 )
 def test_wrong_flags_are_refused_with_what_is_wrong(tmp_path: Path, wishes: dict[str, Any], told: str) -> None:
@@ -323,7 +323,7 @@ def test_a_model_that_gives_no_numbers_is_refused_even_if_it_is_accepted(tmp_pat
     path = network(tmp_path, ROWS_96, value=value)
     for accept in (False, True):
         message = refusal(path, accept=accept)
-        assert message.startswith("made: the model gives numbers that are not finite (NaN or infinity) on the golden")
+        assert message.startswith(f"{path}: the outputs output0 hold numbers that are not finite (NaN or infinity)")
 
 
 def test_a_model_of_none_of_the_golden_labels_is_added_without_a_judgement(tmp_path: Path) -> None:
@@ -435,3 +435,32 @@ def test_a_second_model_does_not_take_the_card_of_the_first(tmp_path: Path) -> N
     with pytest.raises(ModelError, match=r"this card is that of another model: choose another name with --name"):
         add_model(other, Wishes(name=path.stem, accept=True))
     assert path.with_suffix(".yaml").read_bytes() == card
+
+
+def test_a_model_behind_a_link_gets_its_card_beside_the_link(tmp_path: Path) -> None:
+    """As the caches of model hubs keep their files."""
+    (tmp_path / "blobs").mkdir()
+    path = network(tmp_path / "blobs", ROWS_96)
+    link = tmp_path / "yolo.onnx"
+    link.symlink_to(path.rename(path.with_name("9f86d081")))
+    added = add_model(link, Wishes(accept=True))
+    assert added.card_path == tmp_path / "yolo.yaml"
+    load_card(str(added.card_path)).verify_file()
+    assert [p.name for p in (tmp_path / "blobs").iterdir()] == ["9f86d081"]
+
+
+def test_a_file_name_that_is_no_card_name_becomes_one(tmp_path: Path) -> None:
+    path = network(tmp_path, ROWS_96).rename(tmp_path / "mein modèle (1).ONNX")
+    assert add_model(path, Wishes(accept=True)).card.name == "mein-mod-le-1"
+
+
+def test_two_pictures_of_one_name_are_refused(tmp_path: Path) -> None:
+    path = network(tmp_path, ROWS_96)
+    pictures = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        pictures.append(tmp_path / name / "yard.png")
+        cv2.imwrite(str(pictures[-1]), np.zeros((96, 96, 3), np.uint8))
+    with pytest.raises(ModelError, match="there is another picture of this name: rename one of them"):
+        add_model(path, Wishes(images=tuple(pictures), accept=True))
+    assert not path.with_suffix(".yaml").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -167,6 +168,8 @@ class KserveBackend:
         kind, field = _OUTPUTS[tensor.datatype]
         try:
             contents = getattr(tensor.contents, field) if field else ()
+            if raw is None and len(contents) != math.prod(tensor.shape):  # before a list of Python numbers is copied
+                raise ValueError(f"it has {len(contents)} numbers")
             array = np.array(contents, kind) if raw is None else np.frombuffer(raw, kind)
             if min(tensor.shape, default=0) < 0:
                 raise ValueError("a length is negative")
@@ -182,7 +185,8 @@ class KserveBackend:
 
     def _signature(self, outputs: Outputs) -> dict[str, Any]:
         """Return what stays the same from picture to picture: all but a number of rows that the server leaves open."""
-        return {n: (a.dtype, a.shape if n in self._fixed else (a.ndim, a.shape[2:])) for n, a in outputs.items()}
+        rows_open = {n: (a.ndim, a.shape[:1], a.shape[2:]) for n, a in outputs.items()}
+        return {n: (a.dtype, a.shape if n in self._fixed else rows_open[n]) for n, a in outputs.items()}
 
     def _call(self, what: str, function: Callable[..., Any], *arguments: Any) -> Any:
         from tritonclient.utils import InferenceServerException

@@ -132,7 +132,7 @@ def test_another_file_than_the_cards_is_refused_before_it_is_read(tmp_path: Path
 
 def test_a_card_without_an_onnx_file_is_refused(tmp_path: Path) -> None:
     card = make_card(tmp_path, {"type": "end2end"}, files={"tflite": {"file": "a.tflite", "weights": "fp32"}})
-    with pytest.raises(ModelError, match="small: the card has no onnx file, only tflite: make one with"):
+    with pytest.raises(ModelError, match="small: the card has no onnx file, only tflite: every conversion"):
         OnnxBackend(card, REFERENCE).load()
 
 
