@@ -276,5 +276,5 @@ def load_card(model: str) -> ModelCard:
     except (yaml.YAMLError, RecursionError) as error:
         raise ModelError(f"{path}: the model card is not valid YAML: {error}") from error
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
         raise ModelError(f"{path}: the model card is wrong: {problems}") from error

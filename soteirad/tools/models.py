@@ -215,7 +215,7 @@ def _card(draft: dict[str, Any], folder: Path) -> ModelCard:
     try:
         return ModelCard.model_validate({**draft, "folder": folder})
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
         raise ModelError(f"the flags do not make a model card: {problems}") from error
 
 
