@@ -276,5 +276,10 @@ def load_card(model: str) -> ModelCard:
     except (yaml.YAMLError, RecursionError) as error:
         raise ModelError(f"{path}: the model card is not valid YAML: {error}") from error
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
-        raise ModelError(f"{path}: the model card is wrong: {problems}") from error
+        raise ModelError(f"{path}: the model card is wrong: {problems_of(error)}") from error
+
+
+def problems_of(error: ValidationError) -> str:
+    """Return all that is wrong with a card on one line: each key and what it needs."""
+    rows = ((".".join(map(str, e["loc"])), e["msg"].removeprefix("Value error, ")) for e in error.errors())
+    return "; ".join(f"{key}: {text}" for key, text in rows)

@@ -19,6 +19,7 @@ from soteirad.detect.card import (
     external_files,
     file_digest,
     load_card,
+    problems_of,
     read_labels,
     shipped_cards,
 )
@@ -215,8 +216,7 @@ def _card(draft: dict[str, Any], folder: Path) -> ModelCard:
     try:
         return ModelCard.model_validate({**draft, "folder": folder})
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
-        raise ModelError(f"the flags do not make a model card: {problems}") from error
+        raise ModelError(f"the flags do not make a model card: {problems_of(error)}") from error
 
 
 def _try_out(card: ModelCard, facts: Facts, images: dict[str, Picture]) -> tuple[ModelCard, list[Answer], list[str]]:
