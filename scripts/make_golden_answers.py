@@ -12,13 +12,13 @@ from __future__ import annotations
 import sys
 
 from soteirad.detect.card import load_card
-from soteirad.detect.golden import golden_folder, read_image, shipped_images, write_answers
+from soteirad.detect.golden import read_shipped, write_answers
 from soteirad.tools.models import answer, reference_engine
 
 if __name__ == "__main__":
     card = load_card(sys.argv[1] if len(sys.argv) > 1 else "nanodet-g-416")
     if card.golden is None:
         raise SystemExit(f"{card.name}: name the file in the card first: golden: {card.name}.golden.npz")
-    images = {name: read_image(golden_folder() / name) for name in shipped_images()}
+    images = read_shipped()
     write_answers(card.folder / card.golden, answer(card, images), str(reference_engine(card)))
     print(f"{card.folder / card.golden}: {len(images)} pictures")

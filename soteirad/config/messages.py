@@ -21,6 +21,7 @@ from soteirad.config.secrets import VARIABLE, looks_secret
 KEY: Final = "key_problem"
 VALUE: Final = "value_problem"
 
+NAME_PATTERN: Final = r"^[a-zA-Z0-9_-]+$"
 _NAME_RULE = "use only the letters a-z and A-Z, digits, _ and -"
 _RANGES = {"greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number"}
 _NUMBERS = {"float_type", "int_type", "int_from_float"}
@@ -113,7 +114,7 @@ def _value_text(kind: str, error: ErrorDetails, field: FieldInfo | None) -> str:
         "string_too_short": f"this text is empty: {_first(field)}",
         "string_pattern_mismatch": (
             f"this text has a character that cannot be used: {_NAME_RULE}"
-            if field is None or not field.description or ":" not in field.description
+            if error.get("ctx", {}).get("pattern") == NAME_PATTERN
             else f"this text cannot be used: {_first(field)}"
         ),
         "tuple_type": f"{_instead(value, 'a list')}: write it in brackets, such as [first, second]",

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, ValidationError
 
-from soteirad.config.messages import detail, found, show_key, value_problem
+from soteirad.config.messages import NAME_PATTERN, detail, found, show_key, value_problem
 
 LIVE_SCHEMES = ("rtsp", "rtsps", "http", "https")
 DEFAULT_LABELS = ("person",)
@@ -140,7 +140,7 @@ def untracked_text(tracked: tuple[str, ...]) -> str:
     return f"this label is not tracked: add it to objects.track or use one of {names}"
 
 
-Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]+$")]
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Switch = Annotated[bool, Strict()]
 Fraction = Annotated[float, Strict(), Field(ge=0, le=1)]
 Share = Annotated[float, Strict(), Field(gt=0, le=1)]

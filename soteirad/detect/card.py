@@ -157,8 +157,7 @@ class ModelCard(_Part):
     @cached_property
     def class_names(self) -> tuple[str, ...]:
         """Class names by index. Raises ModelError when the label file cannot be read or holds none."""
-        path = self.folder / self.labels
-        return read_labels(path)
+        return read_labels(self.folder / self.labels)
 
     def class_index(self, label: str) -> int:
         """Return the class index of `label`. Raises ModelError naming the labels that there are."""
@@ -168,8 +167,12 @@ class ModelCard(_Part):
             f"the model {self.name} does not know the label '{label}': it knows {', '.join(self.class_names)}"
         )
 
-    def verify_file(self, format_: Format | None = None) -> None:
-        """Check that a model file (all of them without `format_`) is there and is the card's. Raises ModelError."""
+    def verify_file(self, format_: Format | None = None) -> list[str]:
+        """Check that a model file (all of them without `format_`) is there and is the card's; returns the sha256.
+
+        Raises ModelError.
+        """
+        digests = []
         for each in [format_] if format_ else list(self.files):
             path, wanted = self.file_path(each), self.files[each].sha256
             size, digest = file_digest(path)
@@ -178,6 +181,8 @@ class ModelCard(_Part):
                     f"{path}: the model file is damaged or is another one: it has {size} bytes and its sha256 is "
                     f"not the card's: install it again, or correct sha256 in the card if you changed it on purpose"
                 )
+            digests.append(digest)
+        return digests
 
 
 def read_labels(path: Path) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from soteirad import __version__
 from soteirad.detect.card import ModelCard, file_digest
 from soteirad.detect.engine import BackendName, Engine, Precision
-from soteirad.detect.trial import Trial
+from soteirad.detect.trial import Trial, run_together
 from soteirad.errors import ModelError
 
 logger = logging.getLogger(__name__)
@@ -109,9 +109,9 @@ def choose(card: ModelCard, wanted: Wanted, cache: Path | None = None,
 
     Raises ModelError, with what is wrong with each, when none passes, and Stopped as soon as `stop` says so.
     """
-    card.verify_file()
+    digests = card.verify_file()
     engines = candidates(card, wanted, is_installed, (platform.system(), platform.machine()))
-    key = _key(card, engines)
+    key = _key(card, digests, engines)
     remembered = _recall(cache, key)
     if remembered is not None:
         return remembered
@@ -146,17 +146,8 @@ def _try_all(card: ModelCard, trials: list[Trial]) -> Choice:
 
 def time_together(trials: list[Trial], rounds: int, runs: int) -> dict[Engine, list[float]]:
     """Return total milliseconds of each run of each trial, taken in turns; a trial that dies gets a `problem`."""
-    times: dict[Engine, list[float]] = {t.engine: [] for t in trials}
-    for i in range(rounds + 1):
-        for trial in trials:
-            if trial.problem is None:
-                try:
-                    taken = trial.time(runs).total
-                except ModelError as error:
-                    trial.problem = str(error)
-                    continue
-                times[trial.engine] += taken if i else ()  # the first round warms up
-    return times
+    taken = run_together(trials, rounds, runs)
+    return {t.engine: [ms for times in own for ms in times.total] for t, own in zip(trials, taken, strict=True)}
 
 
 def _pick(card: ModelCard, trials: list[Trial], times: dict[Engine, list[float]]) -> Choice:
@@ -201,7 +192,7 @@ def device_of(backend: str, wanted: str = "auto") -> str:
     return "cpu" if wanted == "auto" else wanted
 
 
-def _key(card: ModelCard, engines: list[Engine]) -> str:
+def _key(card: ModelCard, digests: list[str], engines: list[Engine]) -> str:
     """Return a hash of all that a choice hangs on: model, answers, engines, libraries and processor."""
     versions = {}
     for library in LIBRARIES:
@@ -210,8 +201,8 @@ def _key(card: ModelCard, engines: list[Engine]) -> str:
         except metadata.PackageNotFoundError:
             versions[library] = ""
     golden = file_digest(card.folder / card.golden)[1] if card.golden else ""
-    parts = [card.model_dump_json(), *(file_digest(card.file_path(f))[1] for f in card.files), golden, __version__,
-             [asdict(e) for e in engines], versions, platform.python_version(), platform.machine(),
+    parts = [card.model_dump_json(), *digests, golden, __version__, [asdict(e) for e in engines], versions,
+             platform.python_version(), platform.machine(),
              platform.release() if platform.system() == "Darwin" else "", _processor()]  # fmt: skip
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

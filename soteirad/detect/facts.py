@@ -14,6 +14,7 @@ import onnxruntime as ort
 
 from soteirad.detect.backend import first_line, picture_input
 from soteirad.detect.backends.litert import interpreter_class
+from soteirad.detect.backends.onnx import DTYPES
 from soteirad.detect.card import Format, Weights, printable
 from soteirad.detect.preprocess import TensorSpec
 from soteirad.errors import ModelError
@@ -70,7 +71,7 @@ def _onnx_facts(path: Path, size: tuple[int, int] | None) -> Facts:
     shapes = {i.name: tuple(n if isinstance(n, int) else 0 for n in i.shape) for i in session.get_inputs()}
     name, size_input = picture_input(shapes, str(path))
     kind = next(i.type for i in session.get_inputs() if i.name == name)
-    dtype = {"tensor(uint8)": np.uint8, "tensor(int8)": np.int8, "tensor(float16)": np.float16}.get(kind, np.float32)
+    dtype = DTYPES.get(kind, np.float32)
     shape = _fixed(shapes[name], size, path)
     if shapes[name][0] > 1:
         raise ModelError(f"{path}: the model takes {shapes[name][0]} pictures at once: export it for one (batch 1)")

@@ -92,6 +92,11 @@ def read_image(path: Path) -> Picture:
     return np.asarray(picture, np.uint8)
 
 
+def read_shipped() -> dict[str, Picture]:
+    """Return the pictures that ship, by name."""
+    return {name: read_image(golden_folder() / name) for name in shipped_images()}
+
+
 def make_answers(detector: Detector, images: dict[str, Picture]) -> list[Answer]:
     """Return what a loaded `golden_detector` gives on the pictures."""
     answers = []

@@ -1,7 +1,7 @@
 """A trial: one engine, loaded, checked and timed in a process of its own.
 
 A library that crashes or hangs on this machine takes only the trial with it, and its memory goes when the trial ends.
-The parent talks to `python -m soteirad.detect.trial` in lines of JSON.
+The parent talks to it in lines of JSON.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -148,6 +148,24 @@ class Trial:
         return ModelError(f"it crashed ({signal.Signals(-code).name if code < 0 else f'exit code {code}'})")
 
 
+def run_together(trials: Sequence[Trial], rounds: int, runs: int,
+                 on_round: Callable[[int], None] = lambda _: None) -> list[list[Times]]:  # fmt: skip
+    """Run trials in turns; returns the times of each trial's rounds, without the first, which warms up.
+
+    A trial that dies gets a `problem`, and no more rounds.
+    """
+    taken: list[list[Times]] = [[] for _ in trials]
+    for i in range(rounds + 1):
+        on_round(i)
+        for trial, times in zip(trials, taken, strict=True):
+            if trial.problem is None:
+                try:
+                    times.append(trial.time(runs))
+                except ModelError as error:
+                    trial.problem = str(error)
+    return [times[1:] for times in taken]
+
+
 def main() -> None:
     """Serve one trial on standard input and output, for as long as the parent lives."""
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
@@ -237,6 +255,3 @@ def _frame() -> Any:
     video = av.VideoFrame.from_ndarray(np.asarray(picture, np.uint8), format="bgr24").reformat(format="yuv420p")
     return Frame(0, 0.0, 0.0, 0.0, 0.0, video)
 
-
-if __name__ == "__main__":
-    main()

@@ -13,7 +13,7 @@ from soteirad.config.schema import DEVICES
 from soteirad.detect.card import ModelCard
 from soteirad.detect.choice import PRECISIONS, Wanted, candidates, has_file, is_installed
 from soteirad.detect.engine import BackendName, Engine
-from soteirad.detect.trial import Times, Trial
+from soteirad.detect.trial import Times, Trial, run_together
 from soteirad.errors import ModelError
 
 ROUNDS, RUNS = 10, 5
@@ -74,26 +74,14 @@ def bench(card: ModelCard, wanted: Wanted, rounds: int = ROUNDS, runs: int = RUN
     card.verify_file()
     yardstick = [Engine("opencv", "fp32", wanted.threads)] if "onnx" in card.files else []
     trials = [Trial(card, engine) for engine in [*engines(card, wanted), *yardstick]]
-    taken: list[list[Times]] = [[] for _ in trials]
     try:
         for trial in trials:
             trial.start()
-        for i in range(rounds + 1):
-            on_round(i)
-            for trial, times in zip(trials, taken, strict=True):
-                if trial.problem is None:
-                    _run(trial, times, runs)
-        return [_row(trial, times[1:]) for trial, times in zip(trials, taken, strict=True)]  # the first warms up
+        taken = run_together(trials, rounds, runs, on_round)
+        return [_row(trial, times) for trial, times in zip(trials, taken, strict=True)]
     finally:
         for trial in trials:
             trial.stop()
-
-
-def _run(trial: Trial, times: list[Times], runs: int) -> None:
-    try:
-        times.append(trial.time(runs))
-    except ModelError as error:
-        trial.problem = str(error)
 
 
 def _row(trial: Trial, times: Sequence[Times]) -> Row:

@@ -19,11 +19,9 @@ from soteirad.detect.golden import (
     Answer,
     check,
     golden_detector,
-    golden_folder,
     load_images,
     read_answers,
-    read_image,
-    shipped_images,
+    read_shipped,
 )
 from soteirad.detect.preprocess import Picture
 from soteirad.errors import ModelError
@@ -121,7 +119,7 @@ def _answers(card: ModelCard) -> tuple[list[Answer], dict[str, Picture]]:
     if card.golden is not None:
         answers = read_answers(card)
         return answers, load_images(card, answers)
-    images = {name: read_image(golden_folder() / name) for name in shipped_images()}
+    images = read_shipped()
     return answer(card, images), images
 
 

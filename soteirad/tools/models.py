@@ -30,10 +30,9 @@ from soteirad.detect.golden import (
     SCORE,
     Answer,
     golden_detector,
-    golden_folder,
     make_answers,
     read_image,
-    shipped_images,
+    read_shipped,
     write_answers,
 )
 from soteirad.detect.guess import COCO, COCO_WITH_GAPS, Guess, guess
@@ -131,7 +130,7 @@ def add_model(file: Path, wishes: Wishes) -> Added:
     made = guess(facts, wishes.head, len(known) or None)
     labels, why = _labels(known, made, wishes.labels)
     _check_pictures(wishes.images, file.parent)
-    images = {path.name: read_image(path) for path in wishes.images or map(_shipped, shipped_images())}
+    images = {path.name: read_image(path) for path in wishes.images} or read_shipped()
     with tempfile.TemporaryDirectory() as folder:
         for each in [file, *external_files(file)]:
             (Path(folder) / each.name).symlink_to(each)
@@ -188,10 +187,6 @@ def _check_pictures(pictures: tuple[Path, ...], folder: Path) -> None:
         there = folder / picture.name
         if picture.name in [p.name for p in pictures[:i]] or (there.exists() and not there.samefile(picture)):
             raise ModelError(f"{picture}: there is another picture of this name: rename one of them")
-
-
-def _shipped(name: str) -> Path:
-    return golden_folder() / name
 
 
 def _draft(name: str, file: Path, facts: Facts, made: Guess, wishes: Wishes) -> dict[str, Any]:

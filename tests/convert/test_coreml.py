@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from soteirad.convert.coreml import onnx_to_coreml
-from soteirad.convert.mil import compare
 from soteirad.convert.mil_package import Tensor, read_package
 from soteirad.errors import ModelError
+from tests.convert.agreement import compare
 from tests.convert.small_models import SIZE, convolution, node, picture, save
 
 

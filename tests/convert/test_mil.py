@@ -13,9 +13,10 @@ import pytest
 from numpy.typing import NDArray
 
 from soteirad.convert.coreml import onnx_to_coreml
-from soteirad.convert.mil import Agreement, compare, mil_to_onnx
+from soteirad.convert.mil import mil_to_onnx
 from soteirad.convert.mil_package import BLOB_HEADER
 from soteirad.errors import ModelError
+from tests.convert.agreement import Agreement, compare
 from tests.convert.small_models import SIZE, convolution, node, picture, save
 from tests.shared_data import shared
 

@@ -21,7 +21,7 @@ PROVIDERS = {
     "coreml": "CoreMLExecutionProvider",
 }
 
-_DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8,
+DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8,
            "tensor(int8)": np.int8}  # fmt: skip
 
 
@@ -41,12 +41,12 @@ class OnnxBackend(FileBackend):
         shapes = {i.name: tuple(n if isinstance(n, int) else 0 for n in i.shape) for i in session.get_inputs()}
         name, size = picture_input(shapes, str(path))
         kind = next(i.type for i in session.get_inputs() if i.name == name)
-        if kind not in _DTYPES:
+        if kind not in DTYPES:
             raise ModelError(f"{path}: the input '{name}' is {kind}: only float and 8-bit inputs are known")
         self._session, self._name = session, name
         self._fixed = {size: size_value(self.card)} if size else {}
         self._outputs = [o.name for o in session.get_outputs()]
-        return TensorSpec(name, shapes[name], np.dtype(_DTYPES[kind]))
+        return TensorSpec(name, shapes[name], np.dtype(DTYPES[kind]))
 
     def run(self, tensor: NDArray[Any]) -> Outputs:
         """Run the session."""
