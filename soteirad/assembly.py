@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from soteirad.capture.source import SourceSettings
 from soteirad.config import CameraConfig
 from soteirad.detect.card import ModelCard, load_card
 from soteirad.detect.choice import Choice, Wanted, choose
@@ -107,6 +108,15 @@ def pipeline_settings(camera: CameraConfig, card: ModelCard, every_frame: bool =
         tracker=TrackerSettings(iou=objects.track_iou, confirm=objects.confirm),
         every_frame=every_frame,
     )
+
+
+def source_settings(camera: CameraConfig, hwaccel: str = "none") -> SourceSettings:
+    """Return how the camera's source is opened; `hwaccel` is what `usable_hardware` gave."""
+    return SourceSettings(
+        speed=camera.speed, transport=camera.transport, connect_timeout=camera.connect_timeout,
+        read_timeout=camera.read_timeout, hwaccel=hwaccel, stream=camera.stream, rotate=camera.rotate,
+        size=camera.size, privacy=camera.privacy_mask,
+    )  # fmt: skip
 
 
 def zones(camera: CameraConfig) -> tuple[Zone, ...]:

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import cv2
 
+from soteirad.assembly import source_settings
+from soteirad.capture.age import LATE_S
+from soteirad.capture.clock import SystemClock
+from soteirad.capture.frame import Frame
+from soteirad.capture.hardware import usable_hardware
 from soteirad.capture.reader import Reader
-from soteirad.capture.source import Source, open_source
+from soteirad.capture.source import Source, StreamMemory, open_source
 from soteirad.config import CameraConfig
+from soteirad.detail import DetailThread
 from soteirad.detect.choice import Choice
 from soteirad.diagnostics import Diagnoser
-from soteirad.errors import ModelError, SourceEnded, SourceError
-from soteirad.event import new_id
-from soteirad.mailbox import Crashed, Mailbox, SourceOffline, SourceOnline
-from soteirad.messages import CameraFailed, CameraState, CameraStatus, Picture, SourceFinished
+from soteirad.errors import HangError, ModelError, SourceEnded, SourceError
+from soteirad.event import Event, iso_time, new_id
+from soteirad.mailbox import Crashed, DetailPicture, Mailbox, News, SourceOffline, SourceOnline
+from soteirad.messages import CameraFailed, CameraState, CameraStatus, Heartbeat, Picture, SourceFinished
 from soteirad.pipeline import Analysis
 from soteirad.service.logs import setup_logging
 from soteirad.snapshot import make_snapshot
@@ -32,6 +40,11 @@ from soteirad.watch import CameraWatch, LookResult, Outcome
 logger = logging.getLogger(__name__)
 
 CLOSE_TIMEOUT_S = 0.7
+ORPHAN_S = 4.0
+"""A camera process whose hub is gone ends within this time, whatever its threads are doing."""
+HEARTBEAT_S = 2.0
+HANG_S = 60.0
+"""How much longer than its own time limits a helper thread may take before it counts as hung."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +63,14 @@ def camera_main(job: CameraJob, connection: Connection) -> None:
     """Run a camera process until the hub says stop, the hub is gone, or a file source has ended."""
     setup_logging(job.log_level, job.name)
     stop = threading.Event()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the hub decides
+    # Ctrl-C and a terminal's hang-up reach the whole group; the hub decides.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     cv2.setNumThreads(1)
     spool = Spool(job.spool)
     spool.hold()
-    uplink = Uplink(connection, stop, spool)
+    uplink = Uplink(connection, stop, spool, _end_by_force)
     uplink.start()
     try:
         watch = CameraWatch(job.name, job.camera, lambda captured, *_: new_id(captured), job.choice,
@@ -69,6 +84,13 @@ def camera_main(job: CameraJob, connection: Connection) -> None:
         uplink.close(CLOSE_TIMEOUT_S)
 
 
+def _end_by_force() -> None:
+    """End this process soon, even if one of its threads hangs in a library."""
+    timer = threading.Timer(ORPHAN_S, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
+
+
 class _Runner:
     """What both kinds share: the source and the outgoing side."""
 
@@ -76,15 +98,36 @@ class _Runner:
         self.watch = watch
         self.uplink = uplink
         self.stop = stop
+        self.memory = StreamMemory()
         self._camera = job.camera
+        self._hwaccel = "none"
         self._diagnoser = Diagnoser(watch)
         self._state: dict[str, Any] = {}
+        self._snapshot: dict[str, Any] | None = None
         self._online: bool | None = None
+        self._reason = "starting"
+        self._beat_at = float("-inf")
+
+    def prepare(self) -> None:
+        """Say what there is before the first frame, and look what decodes here."""
+        self.deliver([])
+        self._hwaccel = usable_hardware(self._camera.hwaccel)
 
     def open_source(self) -> Source:
-        c = self._camera
-        return open_source(c.source, speed=c.speed, transport=c.transport, connect_timeout=c.connect_timeout,
-                           read_timeout=c.read_timeout, privacy=c.privacy_mask, stop=self.stop)  # fmt: skip
+        """Return the camera's source, not opened yet."""
+        return open_source(self._camera.source, source_settings(self._camera, self._hwaccel), stop=self.stop,
+                           clock=_BeatingClock(self.beat), memory=self.memory)  # fmt: skip
+
+    def beat(self) -> None:
+        """Tell the hub, now and then, that the gate thread is at work."""
+        now = time.monotonic()
+        if now - self._beat_at >= HEARTBEAT_S:
+            self._beat_at = now
+            self.uplink.send(Heartbeat(self.frames_taken()))
+
+    def frames_taken(self) -> int:
+        """Return how many frames the gate thread has taken, whatever it did with them."""
+        return self.watch.pipeline.counters.frames
 
     def deliver(self, outcomes: list[Outcome]) -> None:
         """Send events first, then their pictures, then the state if it changed."""
@@ -92,28 +135,56 @@ class _Runner:
             self.uplink.confirm(outcome.event)
         for event, frame in ((o.event, o.frame) for o in outcomes):
             if event.snapshot is not None:
-                self.uplink.picture(Picture(event.id, event.snapshot, make_snapshot(frame, event)))
-        state = self.watch.state()
+                self.send_picture(event, make_snapshot(frame, event), frame.captured)
+        state = {**self.watch.state(), "snapshot": self._snapshot}
         if state != self._state:
             self._state = state
             self.uplink.send(CameraState(state))
 
+    def send_picture(self, event: Event, jpeg: bytes, captured: float, detail: bool = False) -> None:
+        """Send an event's snapshot; the small one becomes the latest, the detail picture only takes its place."""
+        latest = not detail or (self._snapshot is not None and self._snapshot["event"] == event.id)
+        if latest:
+            self._snapshot = {"event": event.id, "time": iso_time(captured), "detail": detail}
+        self.uplink.picture(Picture(event.id, event.snapshot or "", jpeg, latest))
+
     def tell_status(self, online: bool, reason: str = "") -> None:
-        """Tell the hub, and the log, when the source comes or goes."""
-        if online == self._online:
+        """Tell the hub, and the log, when the source comes or goes, and when it fails for another reason."""
+        if (online, reason) == (self._online, self._reason):
             return
-        self._online = online
         if online:
             logger.info("online")
         else:
             logger.warning("offline: %s", reason)
+        self._online, self._reason = online, reason
         self.uplink.send(CameraStatus(online, reason))
+        self.diagnose(force=True)
 
-    def diagnose(self, received: int, dropped: int, force: bool = False) -> None:
+    def diagnose(self, force: bool = False) -> None:
         """Send diagnostics when they are due."""
-        diagnostics = self._diagnoser.step(time.monotonic(), received, dropped, force)
+        diagnostics = self._diagnoser.step(time.monotonic(), self.source_facts(), force)
         if diagnostics is not None:
             self.uplink.send(diagnostics)
+
+    def source_facts(self) -> dict[str, Any]:
+        """Return what diagnostics say of the source."""
+        return {"online": bool(self._online), "reason": self._reason, **asdict(self.memory.counters)}
+
+
+class _BeatingClock(SystemClock):
+    """The real clock, whose long waits are not taken for a hang."""
+
+    def __init__(self, beat: Callable[[], None]) -> None:
+        self._beat = beat
+
+    def wait(self, stop: threading.Event, seconds: float) -> bool:
+        """Wait until `stop` is set or `seconds` are over; returns whether it is set."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > HEARTBEAT_S:
+            self._beat()
+            if super().wait(stop, min(left, HEARTBEAT_S)):
+                return True
+        return super().wait(stop, left)
 
 
 class FileRunner(_Runner):
@@ -121,7 +192,7 @@ class FileRunner(_Runner):
 
     def run(self) -> None:
         """Play the file to its end, or until stopped."""
-        self.deliver([])
+        self.prepare()
         problem = ""
         source = self.open_source()
         try:
@@ -129,7 +200,8 @@ class FileRunner(_Runner):
             self.tell_status(True)
             while not self.stop.is_set():
                 self.deliver(self.watch.step(source.read()))
-                self.diagnose(self.watch.pipeline.counters.frames, 0)
+                self.beat()
+                self.diagnose()
         except SourceEnded:
             pass
         except SourceError as error:
@@ -138,7 +210,6 @@ class FileRunner(_Runner):
             source.close()
         if not self.stop.is_set():
             self.deliver(self.watch.end("source_ended"))
-            self.diagnose(self.watch.pipeline.counters.frames, 0, force=True)
             self.tell_status(False, problem or "the file has ended")
             self.uplink.send(SourceFinished(problem))
 
@@ -148,43 +219,94 @@ class LiveRunner(_Runner):
 
     def run(self) -> None:
         """Watch until stopped."""
-        self.deliver([])
+        self.prepare()
         self._lost = False
-        mailbox = Mailbox()
-        reader = Reader(self.open_source, mailbox.put_frame, lambda: mailbox.put(SourceOnline()),
-                        lambda reason: mailbox.put(SourceOffline(reason)), self.stop)  # fmt: skip
-        detector = DetectorThread(self.watch, mailbox)
-        detector.start()
-        threading.Thread(target=self._read, args=(reader, mailbox), name="reader", daemon=True).start()
+        self._late = 0
+        self._mailbox = Mailbox()
+        self._reader = Reader(self.open_source, self._mailbox.put_frame, lambda: self._mailbox.put(SourceOnline()),
+                              lambda reason: self._mailbox.put(SourceOffline(reason)), self.stop,
+                              memory=self.memory)  # fmt: skip
+        self._detector = DetectorThread(self.watch, self._mailbox)
+        self._detector.start()
+        self._detail: DetailThread | None = None
+        if self._camera.detail is not None:
+            self._detail = DetailThread(self._open_detail, self._mailbox.put, self.stop)
+            self._detail.start()
+        threading.Thread(target=self._read, name="reader", daemon=True).start()
         while not self.stop.is_set():
-            mail = mailbox.take(timeout=0.5)
-            if isinstance(mail, LookResult):
-                detector.idle = True
-                self.deliver(self.watch.conclude(mail))
-            elif isinstance(mail, SourceOnline | SourceOffline):
-                self._source_changed(mail)
-            elif isinstance(mail, Crashed):
-                raise mail.error
-            elif mail is not None and self.watch.pipeline.wants(mail):
-                analysis, outcomes = self.watch.analyse(mail)
-                if analysis.look is not None and detector.idle:
-                    self.watch.pipeline.begin_look(analysis)
-                    detector.submit(analysis)
-                self.deliver(outcomes)
-            self.diagnose(mailbox.received, mailbox.dropped)
-        detector.stop()
+            mail = self._mailbox.take(timeout=0.5)
+            if isinstance(mail, Frame):
+                self._take_frame(mail)
+            elif mail is not None:
+                self._take_news(mail)
+            self.beat()
+            self.diagnose()
+            self._check_threads()
+        self._detector.stop()
 
-    @staticmethod
-    def _read(reader: Reader, mailbox: Mailbox) -> None:
+    def deliver(self, outcomes: list[Outcome]) -> None:
+        """Send what was confirmed, and ask for better pictures of it."""
+        super().deliver(outcomes)
+        for event in (outcome.event for outcome in outcomes):
+            if event.snapshot is not None and event.box is not None and self._detail is not None:
+                self._detail.request(event)
+
+    def frames_taken(self) -> int:
+        """Return how many frames the gate thread has taken, those that were too old among them."""
+        return super().frames_taken() + self._late
+
+    def source_facts(self) -> dict[str, Any]:
+        """Return what diagnostics say of the source; `dropped` frames gave way to newer ones, `late` were too old."""
+        return {**super().source_facts(), "dropped": self._mailbox.dropped, "late": self._late}
+
+    def _take_frame(self, frame: Frame) -> None:
+        # Not the age at which it was decoded: this thread, or all of this process, may have stood still since.
+        if time.monotonic() - frame.time > LATE_S:
+            self._late += 1
+            return
+        if not self.watch.pipeline.wants(frame):
+            return
+        analysis, outcomes = self.watch.analyse(frame)
+        if analysis.look is not None and self._detector.idle:
+            self.watch.pipeline.begin_look(analysis)
+            self._detector.submit(analysis)
+        self.deliver(outcomes)
+
+    def _take_news(self, news: News) -> None:
+        if isinstance(news, LookResult):
+            self._detector.done()
+            self.deliver(self.watch.conclude(news))
+        elif isinstance(news, DetailPicture):
+            self.send_picture(news.event, news.jpeg, news.captured, detail=True)
+            self.deliver([])
+        elif isinstance(news, Crashed):
+            raise news.error
+        else:
+            self._source_changed(news)
+
+    def _open_detail(self) -> Source:
+        """Return the source of detail pictures: the address is another one, all else is the camera's."""
+        settings = replace(source_settings(self._camera, self._hwaccel), stream=0)
+        return open_source(str(self._camera.detail), settings)
+
+    def _read(self) -> None:
         try:
-            reader.run()
+            self._reader.run()
         except Exception as error:
-            mailbox.put(Crashed(error))
+            self._mailbox.put(Crashed(error))
 
-    def _source_changed(self, mail: SourceOnline | SourceOffline) -> None:
+    def _check_threads(self) -> None:
+        """End the process when a helper thread hangs where no time limit reaches: in a driver, or a name look-up."""
+        camera, server = self._camera, self._camera.detector.server
+        if self._reader.busy_for() > camera.connect_timeout + camera.read_timeout + HANG_S:
+            raise HangError("the reader hangs: the camera's address or its driver does not answer")
+        if self._detector.busy_for() > HANG_S + (server.timeout if server else 0.0):
+            raise HangError("the detector hangs")
+
+    def _source_changed(self, news: SourceOnline | SourceOffline) -> None:
         """Report a source that is lost, or back; the first connection is no event."""
-        online, was_online = isinstance(mail, SourceOnline), self._online
-        reason = mail.reason if isinstance(mail, SourceOffline) else ""
+        online, was_online = isinstance(news, SourceOnline), self._online
+        reason = news.reason if isinstance(news, SourceOffline) else ""
         if was_online and not online:
             self._lost = True
             self.uplink.confirm(self.watch.source_event(False, time.time(), reason))
@@ -204,6 +326,7 @@ class DetectorThread:
         self._work = threading.Semaphore(0)
         self._next: Analysis | None = None
         self.idle = True
+        self._since = 0.0
         self._thread = threading.Thread(target=self._run, name="detector", daemon=True)
 
     def start(self) -> None:
@@ -212,8 +335,16 @@ class DetectorThread:
 
     def submit(self, analysis: Analysis) -> None:
         """Hand over a frame; only while `idle`."""
-        self.idle, self._next = False, analysis
+        self.idle, self._next, self._since = False, analysis, time.monotonic()
         self._work.release()
+
+    def done(self) -> None:
+        """Note that the owner has the result."""
+        self.idle = True
+
+    def busy_for(self) -> float:
+        """Return how many seconds the look that runs has taken."""
+        return 0.0 if self.idle else time.monotonic() - self._since
 
     def stop(self) -> None:
         """End the thread after the look that runs."""

@@ -35,13 +35,14 @@ def run(
     # One thread per process for linear algebra: the processes are the parallelism.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
-    from soteirad.config import load_config
+    from soteirad.config import load_config, take_secrets
     from soteirad.hub.hub import Hub
     from soteirad.service.logs import setup_logging
 
-    loaded = load_config(config)
+    environment = take_secrets(os.environ)
+    hub = Hub(lambda: load_config(config, environment), log_level, until_end)
     setup_logging(log_level)
-    raise typer.Exit(Hub(loaded, log_level, until_end).run())
+    raise typer.Exit(hub.run())
 
 
 @app.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,10 @@ class Diagnoser:
         self._due: float | None = None
         self._last = (0.0, 0)
 
-    def step(self, now: float, received: int, dropped: int, force: bool = False) -> Diagnostics | None:
+    def step(self, now: float, source: Mapping[str, Any], force: bool = False) -> Diagnostics | None:
         """Return diagnostics when they are due (`now` is monotonic seconds) or forced, else None.
 
-        `received` counts the source's frames, `dropped` those that were never looked at because a newer one came.
+        `source` is what the runner knows of its source.
         """
         if self._due is None:
             self._due, self._last = now + INTERVAL_S, (now, self._watch.pipeline.counters.analysed)
@@ -37,9 +37,8 @@ class Diagnoser:
         (since, before), counters = self._last, self._watch.pipeline.counters
         self._due, self._last = now + INTERVAL_S, (now, counters.analysed)
         fps = (counters.analysed - before) / max(now - since, 1e-3)
-        return Diagnostics({"fps": round(fps, 2), "received": received, "dropped": dropped,
-                            "memory_mb": memory_mb(), "detector": self._watch.detector_state(),
-                            **summary(self._watch)})  # fmt: skip
+        return Diagnostics({**source, "fps": round(fps, 2), "memory_mb": memory_mb(),
+                            "detector": self._watch.detector_state(), **summary(self._watch)})  # fmt: skip
 
 
 def summary(watch: CameraWatch) -> dict[str, Any]:

@@ -5,7 +5,8 @@
     ├── ModelError          a model card or model file
     ├── DetectorUnavailable no detector can answer at the moment; it is tried again
     ├── SourceError         a camera stream or a video file
-    │   └── SourceEnded     the stream ended (a file's end, a camera that hung up)
+    │   ├── SourceEnded     the stream ended (a file's end, a camera that hung up)
+    │   └── SourceRefused   trying again soon gets the same answer: a wrong password, path or codec
     └── StorageError        the journal or the state directory
 
 `SoteiraError` ends a command with exit code 1 and its message, never with a traceback.
@@ -46,5 +47,13 @@ class SourceEnded(SourceError):  # noqa: N818 - an end is not an error in a file
     """The source has no more frames."""
 
 
+class SourceRefused(SourceError):  # noqa: N818 - the camera's answer
+    """The source will give the same answer again: its owner has to change something."""
+
+
 class StorageError(SoteiraError):
     """The journal or the state directory cannot be used."""
+
+
+class HangError(RuntimeError):
+    """A thread hangs where it cannot be interrupted: its process has to end. No owner's mistake."""

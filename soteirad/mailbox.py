@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from soteirad.capture.frame import Frame
+from soteirad.event import Event
 from soteirad.watch import LookResult
 
 
@@ -29,7 +30,17 @@ class Crashed:
     error: BaseException
 
 
-Mail = Frame | LookResult | SourceOnline | SourceOffline | Crashed
+@dataclass(frozen=True)
+class DetailPicture:
+    """A picture of the detail stream for the snapshot of an event: JPEG, captured at `captured` (epoch seconds)."""
+
+    event: Event
+    jpeg: bytes
+    captured: float
+
+
+News = LookResult | SourceOnline | SourceOffline | Crashed | DetailPicture
+Mail = Frame | News
 
 
 class Mailbox:
@@ -38,7 +49,7 @@ class Mailbox:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._frame: Frame | None = None
-        self._others: deque[LookResult | SourceOnline | SourceOffline | Crashed] = deque()
+        self._others: deque[News] = deque()
         self.dropped = 0
         self.received = 0
 
@@ -50,7 +61,7 @@ class Mailbox:
             self._frame = frame
             self._changed.notify()
 
-    def put(self, mail: LookResult | SourceOnline | SourceOffline | Crashed) -> None:
+    def put(self, mail: News) -> None:
         """Add a message; messages come before frames. A lost source takes the frame that waits with it."""
         with self._changed:
             if isinstance(mail, SourceOffline):

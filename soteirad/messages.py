@@ -1,6 +1,6 @@
 """What travels through the pipe between a camera process and the hub, in both directions.
 
-Camera to hub: `Confirmed`, `Picture`, `CameraState`, `CameraStatus`, `Diagnostics`, `SourceFinished`,
+Camera to hub: `Confirmed`, `Picture`, `CameraState`, `CameraStatus`, `Diagnostics`, `Heartbeat`, `SourceFinished`,
 `CameraFailed`.
 Hub to camera: `Committed`, `Stop`.
 """
@@ -22,11 +22,15 @@ class Confirmed:
 
 @dataclass(frozen=True)
 class Picture:
-    """The JPEG snapshot of an event that was sent before; `path` is relative to the snapshot folder."""
+    """A JPEG snapshot of an event that was sent before; `path` is relative to the snapshot folder.
+
+    A second one under the same path takes the first one's place. `latest` says that no later event had a picture yet.
+    """
 
     event_id: str
     path: str
     jpeg: bytes
+    latest: bool = True
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,13 @@ class Diagnostics:
     """The `<camera>/diagnostics` payload."""
 
     values: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """The gate thread is at work: how many frames it has taken so far."""
+
+    frames: int
 
 
 @dataclass(frozen=True)
@@ -77,5 +88,5 @@ class Stop:
     """End now: send what is left and exit. Open visits stay open in the journal; the next start closes them."""
 
 
-FromCamera = Confirmed | Picture | CameraState | CameraStatus | Diagnostics | SourceFinished | CameraFailed
+FromCamera = Confirmed | Picture | CameraState | CameraStatus | Diagnostics | Heartbeat | SourceFinished | CameraFailed
 ToCamera = Committed | Stop

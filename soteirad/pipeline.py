@@ -119,14 +119,15 @@ class Pipeline:
         self.moving = False
 
     def wants(self, frame: Frame) -> bool:
-        """Count a frame of the source and say whether it is analysed."""
+        """Count a frame of the source and say whether it is analysed; a damaged one never is."""
         self.counters.frames += 1
         step, self._last_frame = frame.time - self._last_frame, frame.time
         if self._interval and step > max(self.GAP_S, self.GAP_FRAMES * self._interval):
             self._gap = True
-        elif 0 < step < float("inf"):
+        # A source that became slow must not be all gaps for ever.
+        if 0 < step < float("inf"):
             self._interval = step if not self._interval else 0.9 * self._interval + 0.1 * step
-        return self._sampler.wants(frame.time)
+        return not frame.corrupt and self._sampler.wants(frame.time)
 
     def analyse(self, frame: Frame) -> Analysis:
         """Run gates 1 and 2 and the cadence on a frame."""

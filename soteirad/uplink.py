@@ -6,6 +6,7 @@ import logging
 import queue
 import threading
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 from soteirad.errors import StorageError
@@ -25,10 +26,13 @@ class Uplink:
     """Sends to the hub on a thread of its own, so that a stalled hub never stalls the gates.
 
     When the hub is gone or says stop, `stop` is set. `close` ends the threads and leaves what the hub did not commit
-    in the spool, where the next hub finds it.
+    in the spool, where the next hub finds it. `on_hub_gone` is called when the pipe's other end is closed, after all
+    that the hub did not commit was spooled.
     """
 
-    def __init__(self, connection: Connection, stop: threading.Event, spool: Spool) -> None:
+    def __init__(self, connection: Connection, stop: threading.Event, spool: Spool,
+                 on_hub_gone: Callable[[], None] = lambda: None) -> None:  # fmt: skip
+        self._on_hub_gone = on_hub_gone
         self._connection = connection
         self._stop = stop
         self._spool = spool
@@ -95,6 +99,8 @@ class Uplink:
                 self._write_overdue(SPOOL_AFTER_S)
         except (EOFError, OSError):
             self._stop.set()
+            self._write_overdue(0.0)
+            self._on_hub_gone()
 
     def _take(self, message: object) -> None:
         if isinstance(message, Stop):

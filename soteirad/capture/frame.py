@@ -21,6 +21,8 @@ _PLANAR_LUMA = frozenset(
     {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "nv21", "gray", "yuv411p", "yuv410p"}
 )
 
+_TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+
 
 class Scalers(threading.local):
     """FFmpeg's scalers of one source, kept for each thread and size.
@@ -46,8 +48,10 @@ class Frame:
 
     `time` is media time in seconds: presentation time in a file, monotonic capture time for a live source.
     `captured` is the wall-clock capture time (seconds since the epoch), `received` the monotonic time at which the
-    decoder began with it, `decode_ms` what decoding took. `privacy` polygons are black in every colour picture.
-    `scalers` are the source's.
+    frame was there, `decode_ms` what decoding took. `privacy` polygons are black in every colour picture.
+    `scalers` are the source's. `rotate` is by how many degrees (0, 90, 180, 270) the picture is turned clockwise; sizes
+    and pictures are those of the turned one. `corrupt` says that the frame, or one that it builds on, was damaged on
+    its way: it is shown to nobody and confirms nothing.
     """
 
     index: int
@@ -58,17 +62,23 @@ class Frame:
     video: av.VideoFrame
     privacy: Sequence[Polygon] = ()
     scalers: Scalers = field(default_factory=Scalers)
+    rotate: int = 0
+    corrupt: bool = False
     _grey: dict[int, Picture] = field(default_factory=dict)
 
     @property
     def width(self) -> int:
         """Pixels."""
-        return self.video.width
+        return self.video.height if self._sideways else self.video.width
 
     @property
     def height(self) -> int:
         """Pixels."""
-        return self.video.height
+        return self.video.width if self._sideways else self.video.height
+
+    @property
+    def _sideways(self) -> bool:
+        return self.rotate in (90, 270)
 
     def grey(self, lines: int) -> Picture:
         """Return the luma picture scaled to `lines` rows (never enlarged), uint8 (lines, width)."""
@@ -80,9 +90,12 @@ class Frame:
         """Return a new BGR picture of that size, uint8 (height, width, 3), privacy masks black."""
         # FFmpeg's area scaler averages what it drops, as the training pipeline's resize of photographs nearly does.
         interpolation = "AREA" if width < self.width else "BILINEAR"
-        scaled = self.scalers.scale(self.video, width, height, "bgr24", interpolation)
+        lying = (height, width) if self._sideways else (width, height)
+        scaled = self.scalers.scale(self.video, *lying, "bgr24", interpolation)
         picture: Picture = np.asarray(scaled.to_ndarray(), np.uint8)
-        if scaled is self.video:  # nothing was converted: this is the frame's own memory
+        if self.rotate:
+            picture = self._turned(picture)
+        elif scaled is self.video:  # nothing was converted: this is the frame's own memory
             picture = picture.copy()
         if self.privacy:
             picture[polygon_mask(self.privacy, width, height) > 0] = 0
@@ -90,17 +103,21 @@ class Frame:
 
     def _scaled_luma(self, lines: int) -> Picture:
         luma = self._luma()
-        height, width = luma.shape
-        if height <= lines:
-            return luma
-        small = cv2.resize(luma, (max(1, round(width * lines / height)), lines), interpolation=cv2.INTER_AREA)
-        return np.asarray(small, np.uint8)
+        across, down = self.width, self.height
+        if down > lines:
+            across, down = max(1, round(across * lines / down)), lines
+            size = (down, across) if self._sideways else (across, down)
+            luma = np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.uint8)
+        return self._turned(luma) if self.rotate else luma
+
+    def _turned(self, picture: Picture) -> Picture:
+        return np.asarray(cv2.rotate(picture, _TURNS[self.rotate]), np.uint8)
 
     def _luma(self) -> Picture:
         if self.video.format.name not in _PLANAR_LUMA:
-            grey = self.scalers.scale(self.video, self.width, self.height, "gray", "BILINEAR")
+            grey = self.scalers.scale(self.video, self.video.width, self.video.height, "gray", "BILINEAR")
             return np.asarray(grey.to_ndarray(), np.uint8)
         plane = self.video.planes[0]
         rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-        luma: Picture = rows[: self.height, : self.width]
+        luma: Picture = rows[: self.video.height, : self.video.width]
         return luma

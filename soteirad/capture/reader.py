@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+import random
 import threading
 from collections.abc import Callable
 
 from soteirad.backoff import Backoff
+from soteirad.capture.age import LATE_S
 from soteirad.capture.clock import Clock, SystemClock
 from soteirad.capture.frame import Frame
-from soteirad.capture.source import Source
-from soteirad.errors import SourceError
+from soteirad.capture.source import Source, StreamMemory
+from soteirad.errors import SourceError, SourceRefused
+
+logger = logging.getLogger(__name__)
 
 
 class Reader:
@@ -19,44 +24,86 @@ class Reader:
     reason each time that a connection ends or fails. All of them run on the reader's thread.
     """
 
+    STABLE_S = 10.0
+    """Only a connection that gave frames for this long makes the next retry quick."""
+    REFUSED_S = 60.0
+    """Wait after a wrong password, path or codec: cameras lock users out who try too often."""
+    LAG_S = 10.0
+    """A connection whose frames are all late for so long is made anew, which empties its buffers."""
+    LAG_AGAIN_S = 120.0
+    """If that did not help within this time, it may be the time stamps that are wrong."""
+
     def __init__(self, make_source: Callable[[], Source], on_frame: Callable[[Frame], None],
                  on_online: Callable[[], None], on_offline: Callable[[str], None], stop: threading.Event,
-                 clock: Clock | None = None) -> None:  # fmt: skip
+                 clock: Clock | None = None, memory: StreamMemory | None = None,
+                 backoff: Backoff | None = None) -> None:  # fmt: skip
         self._make_source = make_source
         self._on_frame = on_frame
         self._on_online = on_online
         self._on_offline = on_offline
         self._stop = stop
         self._clock = clock or SystemClock()
-        self._backoff = Backoff()
-
-    STABLE_S = 10.0
-    """Only a connection that gave frames for this long makes the next retry quick."""
+        self._memory = memory or StreamMemory()
+        self._backoff = backoff or Backoff()
+        self._rng = random.Random()
+        self._late_since: float | None = None
+        self._lagged_at = float("-inf")
+        self._busy_since: float | None = None
 
     def run(self) -> None:
         """Read until `stop` is set, reconnecting after each failure."""
         while not self._stop.is_set():
+            delay = 0.0
             try:
                 self.run_once()
             except SourceError as error:
                 if self._stop.is_set():
                     return
                 self._on_offline(str(error))
-            self._clock.wait(self._stop, self._backoff.next())
+                if isinstance(error, SourceRefused):
+                    delay = self.REFUSED_S * self._rng.uniform(1.0, 1.25)
+            self._clock.wait(self._stop, delay or self._backoff.next())
 
     def run_once(self) -> None:
         """Connect and read until the source fails. Raises SourceError."""
+        self._busy_since = self._clock.monotonic()
         source = self._make_source()
         try:
             source.open()
             first, began = True, 0.0
             while not self._stop.is_set():
+                self._busy_since = self._clock.monotonic()
                 frame = source.read()
                 if first:
-                    first, began = False, frame.time
+                    first, began, self._late_since = False, frame.time, None
                     self._on_online()
                 elif frame.time - began > self.STABLE_S:
                     self._backoff.reset()
+                self._watch_lag(frame)
                 self._on_frame(frame)
         finally:
+            self._busy_since = None
             source.close()
+
+    def busy_for(self) -> float:
+        """Return how many seconds the reader has been connecting, or waiting for one frame; for any thread."""
+        since = self._busy_since
+        return 0.0 if since is None else self._clock.monotonic() - since
+
+    def _watch_lag(self, frame: Frame) -> None:
+        """Give up a connection that only brings old frames. Raises SourceError."""
+        now = self._clock.monotonic()
+        age = now - frame.time
+        if age <= LATE_S:
+            self._late_since = None
+            return
+        if self._late_since is None:
+            self._late_since = now
+        if now - self._late_since < self.LAG_S:
+            return
+        again, self._lagged_at = now - self._lagged_at < self.LAG_AGAIN_S, now
+        if again and self._memory.clock.contradicted:
+            self._memory.clock.trusted = False
+            logger.warning("the camera's time stamps make no sense: from now on a frame counts as captured on arrival")
+        raise SourceError(f"its pictures come {age:.0f} s late, this machine or its network is too slow for them: give "
+                          f"the camera's smaller stream")  # fmt: skip

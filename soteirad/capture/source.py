@@ -1,27 +1,47 @@
-"""Sources: RTSP, HTTP and files through PyAV, behind one protocol."""
+"""Sources: cameras over RTSP, HTTP, V4L2 and AVFoundation, and files, through PyAV behind one protocol."""
 
 from __future__ import annotations
 
-import errno
 import threading
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-import av
-import av.error
-from av.container import InputContainer
-from av.video.stream import VideoStream
-
+from soteirad.capture.age import CaptureClock
 from soteirad.capture.clock import Clock, SystemClock
+from soteirad.capture.decoder import Decoder, StreamCounters
 from soteirad.capture.frame import Frame, Scalers
+from soteirad.config.address import AVFOUNDATION, LIVE_SCHEMES, V4L2_FOLDER, is_live, scheme_of
 from soteirad.config.secrets import redact_url
 from soteirad.errors import SourceEnded, SourceError
 from soteirad.gates.geometry import Polygon
 
 Speed = float | Literal["max"]
-LIVE_SCHEMES = ("rtsp://", "rtsps://", "http://", "https://")
+
+
+@dataclass(frozen=True)
+class SourceSettings:
+    """How a source is opened; each field is the configuration's key of that name, times in seconds."""
+
+    speed: Speed = 1.0
+    transport: str = "tcp"
+    connect_timeout: float = 10.0
+    read_timeout: float = 10.0
+    hwaccel: str = "none"
+    """What `usable_hardware` gave."""
+    stream: int = 0
+    rotate: int = 0
+    size: str | None = None
+    privacy: Sequence[Polygon] = ()
+
+
+@dataclass
+class StreamMemory:
+    """What is known of a live source beyond one connection."""
+
+    counters: StreamCounters = field(default_factory=StreamCounters)
+    clock: CaptureClock = field(default_factory=CaptureClock)
 
 
 class Source(Protocol):
@@ -39,118 +59,55 @@ class Source(Protocol):
         """Disconnect; may be called at any time and more than once."""
 
 
-def is_live(url: str) -> bool:
-    """Say whether `url` is a camera, whose frames are lost when nobody takes them, or a file."""
-    return url.lower().startswith(LIVE_SCHEMES)
+def open_source(url: str, settings: SourceSettings | None = None, *, stop: threading.Event | None = None,
+                clock: Clock | None = None, memory: StreamMemory | None = None) -> Source:  # fmt: skip
+    """Return the source for an address, a device or a path, not opened yet.
 
-
-def open_source(url: str, *, speed: Speed = 1.0, transport: str = "tcp", connect_timeout: float = 10.0,
-                read_timeout: float = 10.0, privacy: Sequence[Polygon] = (), stop: threading.Event | None = None,
-                clock: Clock | None = None) -> Source:  # fmt: skip
-    """Return the source for a URL or a path, not opened yet. `speed` paces files only.
-
-    Raises SourceError for another kind of address.
+    `memory` of a live source goes on from connection to connection. Raises SourceError for another kind of address.
     """
-    clock = clock or SystemClock()
+    settings, clock, memory = settings or SourceSettings(), clock or SystemClock(), memory or StreamMemory()
+    scheme = scheme_of(url)
+    if scheme and scheme not in LIVE_SCHEMES:
+        known = ", ".join(f"{name}://" for name in LIVE_SCHEMES)
+        raise SourceError(f"{redact_url(url)}: give an address with {known}, a device such as /dev/video0, or the path "
+                          f"of a file")  # fmt: skip
     if is_live(url):
-        return LiveSource(url, transport, connect_timeout, read_timeout, privacy, clock)
-    if "://" in url:
-        raise SourceError(f"{redact_url(url)}: give an address with {', '.join(LIVE_SCHEMES)} or the path of a file")
-    return FileSource(Path(url), speed, privacy, stop or threading.Event(), clock)
-
-
-class _Decoder:
-    """What both kinds share: one container, one video stream, decoded on one thread without added delay."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._container: InputContainer | None = None
-        self._frames: Iterator[av.VideoFrame] = iter(())
-        self.decode_ms = 0.0
-
-    def open(self, url: str, options: dict[str, str], timeout: tuple[float, float] | None) -> None:
-        try:
-            container = av.open(url, options=options, timeout=timeout)
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise SourceError(f"{self._name}: {_reason(error, url)}") from None
-        # FFmpeg plays text files as video of a terminal.
-        if not container.streams.video or container.format.name == "tty":
-            container.close()
-            raise SourceError(f"{self._name}: this source has no video stream: give a camera's stream or a video file")
-        stream = container.streams.video[0]
-        stream.thread_type = "NONE"
-        self._container, self.stream = container, stream
-        self._frames = self._decode(container, stream)
-
-    def next(self) -> av.VideoFrame:
-        try:
-            return next(self._frames)
-        except (StopIteration, av.error.EOFError):
-            raise SourceEnded(f"{self._name}: the stream ended") from None
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise SourceError(f"{self._name}: {_reason(error, self._name)}") from None
-
-    MAX_DAMAGED = 100
-    """Packets in a row that cannot be decoded before the source is given up."""
-
-    def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
-        """Yield the stream's frames; a damaged packet costs its frame and not the connection."""
-        damaged = 0
-        for packet in container.demux(stream):
-            began = time.perf_counter()
-            try:
-                decoded = packet.decode()
-            except av.error.InvalidDataError:
-                damaged += 1
-                if damaged >= self.MAX_DAMAGED:
-                    raise
-                continue
-            self.decode_ms = (time.perf_counter() - began) * 1000
-            if decoded and packet.size:  # the empty packet at the end only brings what was held back
-                damaged = 0
-            yield from decoded
-        if damaged:
-            raise SourceError(f"{self._name}: it ends in data that cannot be decoded: the file is damaged or cut off")
-
-    def close(self) -> None:
-        container, self._container = self._container, None
-        self._frames = iter(())
-        if container is not None:
-            container.close()
+        return LiveSource(url, settings, clock, memory)
+    return FileSource(Path(url), settings, stop or threading.Event(), clock, memory.counters)
 
 
 class LiveSource:
-    """A camera over RTSP(S) or HTTP. `time` and `captured` are taken when a frame comes out of the network."""
+    """A camera. `time` and `captured` of a frame are those of its capture, as far as they can be known."""
 
     live = True
 
-    def __init__(self, url: str, transport: str, connect_timeout: float, read_timeout: float,
-                 privacy: Sequence[Polygon], clock: Clock) -> None:  # fmt: skip
+    def __init__(self, url: str, settings: SourceSettings, clock: Clock, memory: StreamMemory) -> None:
         self._url = url
-        self._transport = transport
-        self._timeouts = (connect_timeout, read_timeout)
-        self._privacy = privacy
+        self._settings = settings
         self._scalers = Scalers()
         self._clock = clock
-        self._decoder = _Decoder(redact_url(url))
+        self._capture = memory.clock
+        patience = settings.connect_timeout + settings.read_timeout
+        self._decoder = Decoder(redact_url(url), memory.counters, clock, settings.hwaccel, settings.stream, patience)
         self._index = 0
 
     def open(self) -> None:
         """Connect to the camera. Raises SourceError."""
-        # Without a guess at the frame rate, and keeping what is read for the probe, the first frame of an RTSP camera
-        # that sends a key frame every 2 s came after 0.8 s instead of 4.1 s (measured), and is its first one.
-        options = {"flags": "low_delay", "fpsprobesize": "0"}
-        if self._url.lower().startswith("rtsp"):
-            options["rtsp_transport"] = self._transport
-            # Sound that goes on while the picture has stopped would keep the read timeout from noticing.
-            options["allowed_media_types"] = "video"
-        self._decoder.open(self._url, options, self._timeouts)
+        url, options, format_ = ffmpeg_address(self._url, self._settings)
+        timeouts = (self._settings.connect_timeout, self._settings.read_timeout)
+        self._capture.restart()
+        self._decoder.open(url, options, timeouts, format_)
 
     def read(self) -> Frame:
         """Return the next frame; blocks until it comes, at most the read timeout."""
-        video = self._decoder.next()
-        frame = Frame(self._index, self._clock.monotonic(), self._clock.wall(), self._clock.monotonic(),
-                      self._decoder.decode_ms, video, self._privacy, self._scalers)  # fmt: skip
+        got = self._decoder.next()
+        # What counts frames instead of telling their times is no clock.
+        stamp = None if self._decoder.counts_frames else got.stamp
+        captured = self._capture.captured(stamp, got.arrival, got.waited)
+        now = self._clock.monotonic()
+        s = self._settings
+        frame = Frame(self._index, captured, self._clock.wall() - (now - captured), now, got.ms, got.video,
+                      s.privacy, self._scalers, s.rotate, got.corrupt)  # fmt: skip
         self._index += 1
         return frame
 
@@ -159,20 +116,38 @@ class LiveSource:
         self._decoder.close()
 
 
+def ffmpeg_address(source: str, settings: SourceSettings) -> tuple[str, dict[str, str], str | None]:
+    """Return what FFmpeg opens for a live source: address, options and the name of a device's format."""
+    size = {"video_size": settings.size} if settings.size else {}
+    if source.startswith(V4L2_FOLDER):
+        return source, size, "v4l2"
+    if source.startswith(AVFOUNDATION):
+        # AVFoundation refuses a camera whose rate and pixels are not named; these are the ones that all of them have.
+        return source.removeprefix(AVFOUNDATION), {"framerate": "30", "pixel_format": "nv12", **size}, "avfoundation"
+    # Without a guess at the frame rate, and keeping what is read for the probe, the first frame of an RTSP camera
+    # that sends a key frame every 2 s came after 0.8 s instead of 4.1 s (measured), and is its first one.
+    options = {"flags": "low_delay", "fpsprobesize": "0"}
+    if scheme_of(source).startswith("rtsp"):
+        # FFmpeg asks for the next one when a camera refuses the first, or sends nothing through it.
+        options["rtsp_transport"] = "udp+tcp" if settings.transport == "udp" else "tcp"
+        # Sound that goes on while the picture has stopped would keep the read timeout from noticing.
+        options["allowed_media_types"] = "video"
+    return source, options, None
+
+
 class FileSource:
     """A video file, read losslessly and in order, paced at `speed` times real time or as fast as it goes."""
 
     live = False
 
-    def __init__(self, path: Path, speed: Speed, privacy: Sequence[Polygon], stop: threading.Event,
-                 clock: Clock) -> None:  # fmt: skip
+    def __init__(self, path: Path, settings: SourceSettings, stop: threading.Event, clock: Clock,
+                 counters: StreamCounters) -> None:  # fmt: skip
         self._path = path
-        self._speed = speed
-        self._privacy = privacy
+        self._settings = settings
         self._scalers = Scalers()
         self._stop = stop
         self._clock = clock
-        self._decoder = _Decoder(str(path))
+        self._decoder = Decoder(str(path), counters, clock, settings.hwaccel, settings.stream)
         self._index = 0
         self._first_time: float | None = None
         self._last_time = 0.0
@@ -189,16 +164,16 @@ class FileSource:
 
     def read(self) -> Frame:
         """Return the next frame when it is due. Raises SourceEnded at the end or when the stop event is set."""
-        video = self._decoder.next()
-        media_time = self._media_time(video)
-        offset = media_time if self._speed == "max" else media_time / self._speed
-        if self._speed != "max":
+        got, s = self._decoder.next(), self._settings
+        media_time = self._media_time(got.stamp)
+        offset = media_time if s.speed == "max" else media_time / s.speed
+        if s.speed != "max":
             due = self._opened[0] + offset
             if self._clock.wait(self._stop, due - self._clock.monotonic()):
                 raise SourceEnded(f"{self._path}: stopped")
         received = self._clock.monotonic()
-        frame = Frame(self._index, media_time, self._opened[1] + offset, received, self._decoder.decode_ms, video,
-                      self._privacy, self._scalers)  # fmt: skip
+        frame = Frame(self._index, media_time, self._opened[1] + offset, received, got.ms, got.video,
+                      s.privacy, self._scalers, s.rotate, got.corrupt)  # fmt: skip
         self._index += 1
         return frame
 
@@ -206,11 +181,10 @@ class FileSource:
         """Close the file."""
         self._decoder.close()
 
-    def _media_time(self, video: av.VideoFrame) -> float:
+    def _media_time(self, stamp: float | None) -> float:
         """Seconds since the first frame; without a time stamp, or where they jump back, it follows at the rate."""
-        rate = float(self._decoder.stream.average_rate or 25)
+        rate = self._decoder.rate
         following = self._last_time + (1 / rate if self._index else 0.0)
-        stamp = video.time
         if stamp is None:
             media_time = following
         else:
@@ -219,24 +193,3 @@ class FileSource:
             media_time = max(stamp - self._first_time, self._last_time)
         self._last_time = media_time
         return media_time
-
-
-def _reason(error: Exception, url: str) -> str:
-    """Turn an FFmpeg error into a sentence without the URL, which may hold a password."""
-    known = {
-        av.error.InvalidDataError: "this is not a video that FFmpeg can read: the file is damaged or no video at all",
-        av.error.DecoderNotFoundError: "the video codec is unknown to this FFmpeg: convert the clip to H.264",
-        av.error.FileNotFoundError: "there is no such file or stream: correct the path of this source",
-        av.error.PermissionError: "permission denied: give the daemon's user the right to read it",
-        av.error.HTTPUnauthorizedError: "the camera refused user name or password: correct them in the source",
-        av.error.HTTPNotFoundError: "the camera has no stream under this path: correct the path",
-        av.error.ConnectionRefusedError: "connection refused: is the camera on, and is the port right?",
-        av.error.TimeoutError: "no answer in time: is the camera on, and is the address right?",
-    }
-    for kind, text in known.items():
-        if isinstance(error, kind):
-            return text
-    if getattr(error, "errno", None) == errno.EIO:  # what FFmpeg says, among others, of an unknown host
-        return "it cannot be reached: check the host name and the network; for a file, the disk"
-    text = getattr(error, "strerror", None) or type(error).__name__
-    return str(text).replace(url, "the source")

@@ -15,7 +15,7 @@ from soteirad.config.schema import (
     ZoneConfig,
     json_schema,
 )
-from soteirad.config.secrets import known_secrets, redact, redact_url
+from soteirad.config.secrets import known_secrets, redact, redact_url, take_secrets
 
 __all__ = [
     "CameraConfig",
@@ -34,4 +34,5 @@ __all__ = [
     "load_config",
     "redact",
     "redact_url",
+    "take_secrets",
 ]

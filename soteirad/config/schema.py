@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 from pydantic.functional_validators import ModelWrapValidatorHandler
 from pydantic_core import InitErrorDetails
 
+from soteirad.config.address import is_device, is_live
 from soteirad.config.messages import KEY, detail, reword
 from soteirad.config.values import (
     CAMERA_EXAMPLE,
@@ -22,6 +23,7 @@ from soteirad.config.values import (
     DEFAULT_LABELS,
     NONE_IS_EMPTY,
     Count,
+    Detail,
     Float,
     Fraction,
     Host,
@@ -32,6 +34,7 @@ from soteirad.config.values import (
     Polygons,
     Seconds,
     Share,
+    Size,
     Source,
     Speed,
     Switch,
@@ -269,8 +272,13 @@ class CameraConfig(Section):
 
     source: Source = Field(
         repr=False,
-        description="The address (rtsp://, rtsps://, http:// or https://) or the path of a video file. "
-        "The camera's small stream is best.",
+        description="The address (rtsp://, rtsps://, http:// or https://), a camera on this machine (/dev/video0, "
+        "avfoundation:0) or the path of a video file. The camera's small stream is best.",
+    )
+    detail: Detail | None = Field(
+        default=None, repr=False,
+        description="The address of a larger stream, or of a snapshot picture, that is fetched for each confirmed "
+        "object."
     )
     enabled: Switch = Field(default=True, description="Whether this camera is watched.")
     fps: Float = Field(
@@ -279,7 +287,21 @@ class CameraConfig(Section):
     speed: Speed = Field(
         default=1.0, description='How fast a video file is played: 1 is real time, or "max". Files only.'
     )
-    transport: Literal["tcp", "udp"] = Field(default="tcp", description="How RTSP carries the video.")
+    transport: Literal["tcp", "udp"] = Field(
+        default="tcp", description="How RTSP carries the video; a camera that refuses udp is asked for tcp."
+    )
+    stream: Int = Field(
+        default=0, ge=0, le=31, description="Which video stream of the source, if it has several; 0 is the first."
+    )
+    rotate: Literal[0, 90, 180, 270] = Field(
+        default=0, description="Degrees by which the picture is turned clockwise before anything else."
+    )
+    hwaccel: Literal["auto", "none", "videotoolbox", "vaapi", "cuda", "qsv", "drm", "vulkan", "v4l2m2m"] = Field(
+        default="auto", description="What decodes the video; what this machine cannot do is decoded in software."
+    )
+    size: Size | None = Field(
+        default=None, description="Picture size to ask a camera on this machine for, such as 1280x720."
+    )
     connect_timeout: Seconds = Field(default=10.0, description="Seconds to wait for the camera to answer.")
     read_timeout: Seconds = Field(
         default=10.0, description="Seconds without a frame after which the stream is lost."
@@ -297,14 +319,20 @@ class CameraConfig(Section):
 
     @property
     def live(self) -> bool:
-        """True for a camera's address, False for a video file."""
-        return "://" in self.source
+        """True for a camera, False for a video file."""
+        return is_live(self.source)
 
     @classmethod
     def contradictions(cls, data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
-        """`speed` is for files, and a zone can only count what the camera tracks."""
-        if "speed" in data and "://" in str(data.get("source")):
+        """Some keys are for some kinds of source, and a zone can only count what the camera tracks."""
+        source = str(data.get("source"))
+        if "speed" in data and is_live(source):
             yield detail(("speed",), "a live camera has no speed: leave this key out, it is for video files")
+        if data.get("detail") is not None and not is_live(source):
+            yield detail(("detail",), "a video file has no second stream: leave this key out", KEY)
+        if data.get("size") is not None and not is_device(source):
+            yield detail(("size",), "only a camera on this machine (/dev/video0) is asked for a size: leave this key "
+                         "out", KEY)  # fmt: skip
         tracked, zones = tracked_labels(data.get("objects")), data.get("zones")
         if tracked is None or not isinstance(zones, Mapping):
             return

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
+
+from soteirad.config.address import encode
 
 if TYPE_CHECKING:
     from soteirad.config.schema import Config
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 VARIABLE = re.compile(r"\{(SOTEIRA_[A-Z0-9_]+)\}")
 HIDDEN = "***"
 
+_USER_INFO = re.compile(r"[A-Za-z]+://([^/@]*)@")
 _PASSWORD_WORDS = re.compile(r"pas|pwd|pw$|secret|token|key|auth|cred|sig|sess", re.IGNORECASE)
 _USER_WORDS = re.compile(r"user|usr|login", re.IGNORECASE)
 _KEY_STARTS = re.compile(r"[?;#/]")
@@ -31,13 +34,20 @@ def substitute(text: str, environ: Mapping[str, str]) -> str:
     """Return `text` with every `{SOTEIRA_X}` replaced, other braces untouched.
 
     The environment wins over the file `$CREDENTIALS_DIRECTORY/SOTEIRA_X`, which loses its trailing
-    newline. What was put in is not searched again. Raises `MissingSecretsError`.
+    newline. What was put in is not searched again. In an address's user info odd characters are percent-encoded.
+    Raises `MissingSecretsError`.
     """
     reasons: list[str] = []
+    user_info = _USER_INFO.match(text)
 
     def value(match: re.Match[str]) -> str:
         try:
-            return lookup(match[1], environ)
+            found = lookup(match[1], environ)
+            if user_info is None or match.end() > user_info.end(1):
+                return found
+            # One variable may hold both: user:password.
+            user, colon, password = found.partition(":") if match[0] == user_info[1] else (found, "", "")
+            return encode(user) + colon + encode(password)
         except MissingSecretsError as error:
             reasons.extend(reason for reason in error.reasons if reason not in reasons)
             return match[0]
@@ -68,6 +78,18 @@ def lookup(name: str, environ: Mapping[str, str]) -> str:
     except (OSError, ValueError):
         reason = f"the credential file {name} cannot be read: {places}"
     raise MissingSecretsError([reason])
+
+
+def take_secrets(environ: MutableMapping[str, str]) -> dict[str, str]:
+    """Move Soteira's variables out of `environ` and return a whole copy of what it was.
+
+    What a process has in its environment, every process that it starts can read.
+    """
+    whole = dict(environ)
+    for name in whole:
+        if VARIABLE.fullmatch(f"{{{name}}}") or name == "CREDENTIALS_DIRECTORY":
+            del environ[name]
+    return whole
 
 
 def looks_secret(key: str) -> bool:

@@ -5,17 +5,19 @@ Numbers are strict: text and true or false are no numbers, but a whole number ma
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, ValidationError
 
+from soteirad.config.address import AVFOUNDATION, LIVE_SCHEMES, encode_user_info, is_device, scheme_of
 from soteirad.config.messages import NAME_PATTERN, detail, found, show_key, value_problem
 
-LIVE_SCHEMES = ("rtsp", "rtsps", "http", "https")
 DEFAULT_LABELS = ("person",)
 MOST_LABELS = 1000
+SIZE = re.compile(r"[1-9]\d{1,4}x[1-9]\d{1,4}")
 CAMERA_EXAMPLE = 'give at least one, such as cameras: {porch: {source: "rtsp://10.0.0.7/stream2"}}'
 
 
@@ -81,13 +83,17 @@ def _check_host(value: str) -> str:
 def _check_source(value: str) -> str:
     if not value.strip() or "\0" in value:
         raise value_problem("this source is empty: give a camera's address or a video file's path")
-    scheme, separator, _ = value.partition("://")
-    if not separator:
+    scheme = scheme_of(value)
+    if not scheme:
+        if value == AVFOUNDATION:
+            raise value_problem("this names no camera: write avfoundation:0, or the camera's name after the colon")
         return value
-    if scheme.lower() not in LIVE_SCHEMES:
+    if scheme not in LIVE_SCHEMES:
         raise value_problem(
-            "this kind of address is not supported: use rtsp://, rtsps://, http://, https:// or a file's path"
+            "this kind of address is not supported: use rtsp://, rtsps://, http://, https://, /dev/video0 or a "
+            "file's path"
         )
+    value = encode_user_info(value)
     try:
         parts = urlsplit(value)
         usable = bool(parts.hostname) and parts.port != 0
@@ -98,6 +104,18 @@ def _check_source(value: str) -> str:
             "no host and port can be read from this address: write rtsp://user:password@host:port/path, with "
             "/ ? # @ : in a password written as %2F %3F %23 %40 %3A"
         )
+    return value
+
+
+def _check_detail(value: str) -> str:
+    if is_device(value) or not scheme_of(value):
+        raise value_problem("this is no camera's address: give a stream (rtsp://) or a snapshot's address (http://)")
+    return _check_source(value)
+
+
+def _check_size(value: str) -> str:
+    if not SIZE.fullmatch(value):
+        raise value_problem("this is no picture size: write width x height, such as 1280x720")
     return value
 
 
@@ -152,6 +170,8 @@ Polygons = Annotated[tuple[Polygon, ...], BeforeValidator(_check_polygons)]
 Labels = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_check_labels)]
 Host = Annotated[str, AfterValidator(_check_host)]
 Source = Annotated[str, AfterValidator(_check_source)]
+Detail = Annotated[str, AfterValidator(_check_detail)]
+Size = Annotated[str, AfterValidator(_check_size)]
 Speed = Annotated[float | Literal["max"], BeforeValidator(_check_speed)]
 Float = Annotated[float, Strict()]
 Int = Annotated[int, Strict()]

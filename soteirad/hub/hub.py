@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from soteirad.assembly import choose_engine, model_card
 from soteirad.camera import CameraJob
-from soteirad.config import Config, DetectorConfig
-from soteirad.detect.choice import Choice
-from soteirad.errors import ModelError, Stopped, StorageError
+from soteirad.config import CameraConfig, Config, MqttConfig
+from soteirad.errors import Stopped, StorageError
 from soteirad.event import Event
+from soteirad.hub.engines import Choices, choose_engines
+from soteirad.hub.fleet import Fleet, camera_jobs
 from soteirad.hub.journal import Journal
 from soteirad.hub.outbox import Outbox
+from soteirad.hub.reload import Loaded, Reload
 from soteirad.hub.retained import Retained
-from soteirad.hub.supervisor import CameraProcess, process_context
+from soteirad.hub.supervisor import CameraProcess
 from soteirad.messages import (
     CameraFailed,
     CameraState,
@@ -49,32 +50,27 @@ UNTIL_END_FLUSH_S = 30.0
 
 
 class Hub:
-    """Runs until a signal comes, or until every file source has ended when `until_end` is set."""
+    """Runs until a signal comes, or until every file source has ended when `until_end` is set.
 
-    def __init__(self, config: Config, log_level: str = "info", until_end: bool = False) -> None:
-        self._config = config
+    `load` reads the configuration, at the start and again whenever SIGHUP comes.
+    """
+
+    def __init__(self, load: Callable[[], Config], log_level: str = "info", until_end: bool = False) -> None:
+        self._load = load
+        self._config = config = load()
+        self._log_level = log_level
         self._until_end = until_end
-        storage, mqtt = config.storage, config.mqtt
+        storage = config.storage
         self._spool = Spool(storage.path / "spool")
         self._pictures = storage.path / "snapshots"
         self._signals = Signals()
         self._notifier = Notifier()
         self._journal = Journal(storage.path / "journal.sqlite3")
-        self._topics = Topics(mqtt.topic_prefix)
-        self._client = MqttClient(
-            mqtt.host, mqtt.port, user=mqtt.user,
-            password=mqtt.password.get_secret_value() if mqtt.password else None,
-            topics=self._topics, on_wake=self._signals.wake,
-        )  # fmt: skip
-        self._outbox = Outbox(self._journal, self._client, self._topics)
+        self._fleet = Fleet(self._signals.wake)
+        self._choices: Choices = {}
+        self._reload: Reload | None = None
+        self._connect(config.mqtt)
         self._retained = Retained(self._client, self._topics)
-        context = process_context()
-        self._cameras = [
-            CameraProcess(CameraJob(name, camera, None, storage.path / "spool", storage.snapshots, log_level), context,
-                          self._signals.wake)
-            for name, camera in config.cameras.items()
-            if camera.enabled
-        ]
         self._events = 0
         self._prune_at = 0.0
         self._storage_told = ""
@@ -82,46 +78,49 @@ class Hub:
         self._finished_at: float | None = None
         self._stopping = False
         self._file_failed = False
+        self._hang_told = False
 
     def run(self) -> int:
         """Run the daemon; returns the exit code. Raises StorageError or ModelError when it cannot start."""
         self._signals.install()
         self._open_storage()
         try:
-            self._choose_engines()
+            self._choices = choose_engines(self._enabled(), {}, lambda: self._signals.stop, self._notifier.status)
         except Stopped:
             return 0
+        self._fleet.found(self._jobs())
         self._recover()
         self._client.start()
-        for camera in self._cameras:
+        for camera in self._fleet:
             self._retained.camera_status(camera.name, False)
             camera.start()
         self._notifier.ready()
-        logger.info("watching %s", ", ".join(c.name for c in self._cameras) or "no camera")
+        logger.info("watching %s", ", ".join(c.name for c in self._fleet) or "no camera")
         try:
             while not self._signals.stop and not self._failed() and not self._all_finished():
                 self._turn(self._timeout())
         finally:
             self._shut_down()
-        for camera in self._cameras:
+        for camera in self._fleet:
             if camera.failure:
                 logger.error("%s: %s", camera.name, camera.failure)
         return 1 if self._failed() or (self._until_end and self._file_failed) else 0
 
-    def _choose_engines(self) -> None:
-        """Give each camera the engine that is proven for its model: once for all that want the same."""
-        chosen: dict[DetectorConfig, Choice | None] = {}
-        for camera in self._cameras:
-            settings, card = camera.job.camera.detector, model_card(camera.job.camera)
-            if settings not in chosen:
-                self._notifier.status(f"trying what runs {card.name} best here")
-                try:
-                    choice = chosen[settings] = choose_engine(camera.job.camera, card, lambda: self._signals.stop)
-                except ModelError as error:
-                    raise ModelError(f"{camera.name}: {error}") from error
-                on = f"{settings.server.model} on {settings.server.url}, stand-in: " if settings.server else ""
-                logger.info("detector %s: %s%s", card.name, on, choice or "none")
-            camera.job = replace(camera.job, choice=chosen[settings])
+    def _enabled(self) -> dict[str, CameraConfig]:
+        return {name: camera for name, camera in self._config.cameras.items() if camera.enabled}
+
+    def _jobs(self) -> dict[str, CameraJob]:
+        return camera_jobs(self._config, self._choices, self._config.storage.path / "spool", self._log_level)
+
+    def _connect(self, mqtt: MqttConfig) -> None:
+        """Make the connection's objects; the connection itself begins with `start`."""
+        self._topics = Topics(mqtt.topic_prefix)
+        self._client = MqttClient(
+            mqtt.host, mqtt.port, user=mqtt.user,
+            password=mqtt.password.get_secret_value() if mqtt.password else None,
+            topics=self._topics, on_wake=self._signals.wake,
+        )  # fmt: skip
+        self._outbox = Outbox(self._journal, self._client, self._topics)
 
     def _open_storage(self) -> None:
         self._spool.create()
@@ -152,29 +151,82 @@ class Hub:
         self._handle_notices(self._client.step(time.monotonic()))
         self._pump()
         now = time.monotonic()
-        for camera in self._cameras:
-            due = camera.restart_due()
+        self._fleet.check(now)
+        if not self._stopping:
+            self._start_due(now)
+            self._reload_if_asked()
+        if now >= self._prune_at:
+            self._prune_at = now + PRUNE_EVERY_S
+            self._guarded(self._prune)
+        self._feed_watchdog(now)
+        online = sum(self._retained.online(c.name) for c in self._fleet)
+        self._notifier.status(f"{len(self._fleet)} cameras, {online} online, {self._events} events")
+
+    def _feed_watchdog(self, now: float) -> None:
+        """Tell systemd that all is at work; a camera that cannot be revived is no reason to restart the others."""
+        if not self._client.hangs(now):
+            self._hang_told = False
+            self._notifier.watchdog(now)
+        elif not self._hang_told:
+            self._hang_told = True
+            logger.error("the MQTT connection's thread hangs: the watchdog is not fed any more")
+
+    def _start_due(self, now: float) -> None:
+        for camera in self._fleet:
+            due = camera.due()
             if due is not None and now >= due:
                 if self._close_visits(camera):
                     camera.start()
                 else:
                     camera.postpone()
-        if now >= self._prune_at:
-            self._prune_at = now + PRUNE_EVERY_S
-            self._guarded(self._prune)
-        self._notifier.watchdog(now)
-        online = sum(self._retained.online(c.name) for c in self._cameras)
-        self._notifier.status(f"{len(self._cameras)} cameras, {online} online, {self._events} events")
+
+    def _reload_if_asked(self) -> None:
+        """Begin to read the configuration again, or take what came of it."""
+        if self._reload is None and self._signals.reload:
+            self._signals.reload = False
+            self._notifier.reloading()
+            self._reload = Reload(self._load, self._choices, lambda: self._signals.stop, self._signals.wake)
+            self._reload.start()
+        elif self._reload is not None and self._reload.result is not None:
+            result, self._reload = self._reload.result, None
+            if isinstance(result, Loaded):
+                self._apply(result)
+            else:
+                for problem in result.problems:
+                    logger.error("%s", problem)
+                logger.error("the new configuration cannot be used: the old one stays in force")
+            self._notifier.ready()
+
+    def _apply(self, loaded: Loaded) -> None:
+        """Go on with a new configuration; only what it changes is touched."""
+        old, new = self._config, loaded.config
+        if new.storage.path != old.storage.path:
+            logger.warning("storage.path stays %s until the daemon is restarted", old.storage.path)
+            new = new.model_copy(update={"storage": new.storage.model_copy(update={"path": old.storage.path})})
+        self._config, self._choices = new, loaded.choices
+        if new.mqtt != old.mqtt:
+            self._handle_notices(self._client.stop(MQTT_STOP_S))
+            self._pump()
+            self._connect(new.mqtt)
+            self._retained.move(self._client, self._topics)
+            self._client.start()
+        changes = self._fleet.apply(self._jobs())
+        logger.info("the configuration was reloaded: %s", changes)
+        for name in changes.started:
+            self._retained.camera_status(name, False)
+        for camera in self._fleet:
+            if camera.connection is None and camera.closing:
+                self._camera_ended(camera)
 
     def _timeout(self) -> float:
         now = time.monotonic()
-        due = [c.restart_due() for c in self._cameras] + [self._client.retry_at]
-        return max(0.0, min([1.0] + [d - now for d in due if d is not None]))
+        due = [*self._fleet.due(), *([] if self._client.retry_at is None else [self._client.retry_at])]
+        return max(0.0, min([1.0] + [d - now for d in due]))
 
     def _take_messages(self) -> None:
         """Read all pipes, commit all new events in one transaction, and only then answer."""
         batch: list[tuple[CameraProcess, list[FromCamera], bool]] = []
-        for camera in self._cameras:
+        for camera in self._fleet:
             if camera.connection is not None:
                 batch.append((camera, *camera.receive()))
         self._commit([m.event for _, messages, _ in batch for m in messages if isinstance(m, Confirmed)])
@@ -194,7 +246,7 @@ class Hub:
             return
         self._uncommitted = []
         self._events += len(events)
-        for camera in self._cameras:
+        for camera in self._fleet:
             ours = [e for e in events if e.camera == camera.name]
             if ours:
                 camera.send(Committed(tuple(e.id for e in ours)))
@@ -204,14 +256,14 @@ class Hub:
     def _handle(self, camera: CameraProcess, message: FromCamera) -> None:
         if isinstance(message, Picture):
             self._guarded(lambda: write_atomically(self._pictures / message.path, message.jpeg))
-            self._retained.snapshot(camera.name, message.jpeg)
+            if message.latest:
+                self._retained.snapshot(camera.name, message.jpeg)
         elif isinstance(message, CameraState):
             self._retained.state(camera.name, message.state)
         elif isinstance(message, CameraStatus):
             self._retained.camera_status(camera.name, message.online)
         elif isinstance(message, Diagnostics):
-            topic = self._topics.diagnostics(camera.name)
-            self._client.publish(topic, json.dumps(message.values, separators=(",", ":")))
+            self._publish_diagnostics(camera.name, message.values)
         elif isinstance(message, SourceFinished):
             camera.finished = True
             self._file_failed |= bool(message.problem)
@@ -220,21 +272,31 @@ class Hub:
 
     def _camera_failed(self, camera: CameraProcess, reason: str) -> None:
         """A model that is unusable at the start is the owner's to mend; later the other cameras go on."""
-        if camera.starts == 1:
+        if camera.founding and camera.starts == 1:
             camera.failure = reason
         else:
             logger.error("%s: %s", camera.name, reason)
 
     def _camera_ended(self, camera: CameraProcess) -> None:
-        camera.ended(restart=not (camera.finished or camera.failure or self._signals.stop or self._stopping))
+        ends = camera.finished or camera.failure or camera.closing or self._signals.stop or self._stopping
+        fate = camera.ended(restart=not ends)
         self._retained.camera_status(camera.name, False)
+        if camera.closing and not self._stopping and not camera.succeed():
+            self._close_visits(camera, "removed")
+            self._retained.forget(camera.name)
+            self._fleet.drop(camera)
+        elif not ends:
+            self._publish_diagnostics(camera.name, {"online": False, "reason": fate})
 
-    def _close_visits(self, camera: CameraProcess) -> bool:
-        """What a dead process watched is unknown: its visits end, and its successor finds things `present`."""
+    def _publish_diagnostics(self, camera: str, values: Mapping[str, Any]) -> None:
+        self._client.publish(self._topics.diagnostics(camera), json.dumps(values, separators=(",", ":")))
+
+    def _close_visits(self, camera: CameraProcess, reason: str | None = None) -> bool:
+        """What a process that ended watched is unknown: its visits end, and its successor finds things `present`."""
 
         def close() -> None:
             self._take_spooled(camera.name)
-            self._journal.close_open_visits("camera_restart", time.time(), camera.name)
+            self._journal.close_open_visits(reason or camera.restart_reason, time.time(), camera.name)
 
         return self._guarded(close)
 
@@ -267,11 +329,11 @@ class Hub:
         return True
 
     def _failed(self) -> bool:
-        return any(c.failure for c in self._cameras)
+        return any(c.failure for c in self._fleet)
 
     def _all_finished(self) -> bool:
         """With `until_end`: all files have ended, and the broker has taken their events or had its time for it."""
-        if not self._until_end or not all(c.finished and c.connection is None for c in self._cameras):
+        if not self._until_end or not all(c.finished and c.connection is None for c in self._fleet):
             return False
         now = time.monotonic()
         self._finished_at = self._finished_at or now
@@ -281,12 +343,12 @@ class Hub:
         """End cameras, take what they still send, publish what can be, say offline."""
         self._notifier.stopping()
         self._stopping = True
-        for camera in self._cameras:
+        for camera in self._fleet:
             camera.ask_to_stop()
         deadline = time.monotonic() + CAMERA_STOP_S
-        while any(c.connection is not None for c in self._cameras) and time.monotonic() < deadline:
+        while any(c.connection is not None for c in self._fleet) and time.monotonic() < deadline:
             self._turn(0.1)
-        for camera in self._cameras:
+        for camera in self._fleet:
             camera.join(deadline)
             self._retained.camera_status(camera.name, False)
         self._flush()

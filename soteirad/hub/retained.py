@@ -15,30 +15,44 @@ class Retained:
     def __init__(self, client: MqttClient, topics: Topics) -> None:
         self._client = client
         self._topics = topics
-        self._known: dict[str, tuple[str | bytes, int]] = {}
+        self._known: dict[tuple[str, str], tuple[str | bytes, int]] = {}
 
     def camera_status(self, camera: str, online: bool) -> None:
         """Publish whether frames come from the camera."""
-        self._set(self._topics.camera_status(camera), "online" if online else "offline", 1)
+        self._set(camera, "status", "online" if online else "offline", 1)
 
     def online(self, camera: str) -> bool:
         """Return what `camera_status` was last told."""
-        return self._known.get(self._topics.camera_status(camera), ("", 0))[0] == "online"
+        return self._known.get((camera, "status"), ("", 0))[0] == "online"
 
     def state(self, camera: str, state: dict[str, Any]) -> None:
         """Publish motion, counts and thresholds."""
-        self._set(self._topics.state(camera), json.dumps(state, separators=(",", ":")), 1)
+        self._set(camera, "state", json.dumps(state, separators=(",", ":")), 1)
 
     def snapshot(self, camera: str, jpeg: bytes) -> None:
         """Publish the picture of the latest confirmed object."""
-        self._set(self._topics.snapshot(camera), jpeg, 0)
+        self._set(camera, "snapshot", jpeg, 0)
+
+    def forget(self, camera: str) -> None:
+        """Take back all that is retained of a camera that is no more."""
+        for known, kind in [key for key in self._known if key[0] == camera]:
+            del self._known[known, kind]
+            self._client.publish(self._topic(known, kind), b"", qos=1, retain=True)
 
     def publish_all(self) -> None:
         """Publish everything again: the broker is new, or was restarted and may have forgotten."""
-        for topic, (payload, qos) in self._known.items():
-            self._client.publish(topic, payload, qos=qos, retain=True)
+        for (camera, kind), (payload, qos) in self._known.items():
+            self._client.publish(self._topic(camera, kind), payload, qos=qos, retain=True)
 
-    def _set(self, topic: str, payload: str | bytes, qos: int) -> None:
-        if self._known.get(topic) != (payload, qos):
-            self._known[topic] = (payload, qos)
-            self._client.publish(topic, payload, qos=qos, retain=True)
+    def move(self, client: MqttClient, topics: Topics) -> None:
+        """Publish to another broker or under another prefix from now on."""
+        self._client, self._topics = client, topics
+
+    def _set(self, camera: str, kind: str, payload: str | bytes, qos: int) -> None:
+        if self._known.get((camera, kind)) != (payload, qos):
+            self._known[camera, kind] = (payload, qos)
+            self._client.publish(self._topic(camera, kind), payload, qos=qos, retain=True)
+
+    def _topic(self, camera: str, kind: str) -> str:
+        topics = {"status": self._topics.camera_status, "state": self._topics.state, "snapshot": self._topics.snapshot}
+        return topics[kind](camera)

@@ -1,39 +1,46 @@
-"""The supervisor: one process for each camera, restarted with backoff when it dies."""
+"""The supervisor: one process for each camera, started again when it dies or hangs."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import multiprocessing
+import os
 import queue
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 
-from soteirad.backoff import Backoff
 from soteirad.camera import CameraJob, camera_main
-from soteirad.messages import FromCamera, Stop, ToCamera
+from soteirad.hub.health import Crashes, Pulse
+from soteirad.messages import CameraStatus, FromCamera, Heartbeat, Stop, ToCamera
 
 logger = logging.getLogger(__name__)
 
-STABLE_S = 60.0
-"""A process that lived this long begins its backoff anew when it dies."""
+STOP_WITHIN_S = 5.0
+"""A camera process that was told to end is killed after this time."""
+RETRY_S = 5.0
 
 
 def process_context() -> BaseContext:
     """Return the multiprocessing context: a fork server that has imported the camera's libraries once.
 
-    Four processes with NanoDet-g took 94 MB each this way and 127 MB when each was spawned (PSS, measured). On macOS
-    they are spawned: Apple's frameworks do not survive a fork.
+    On macOS processes are spawned: Apple's frameworks do not survive a fork. For the main thread.
     """
     if sys.platform == "darwin":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["soteirad.camera", "onnxruntime"])
+    # A terminal's hang-up reaches the whole group, and must not take the fork server.
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    forkserver.ensure_running()
+    signal.signal(signal.SIGHUP, before)
     return context
 
 
@@ -41,24 +48,35 @@ class CameraProcess:
     """One camera's process and the hub's end of its pipe.
 
     A thread reads the pipe, so that a camera that freezes in mid-message holds up nobody; `on_wake` is called from it.
+    `founding` cameras were there when the daemon started.
     """
 
     BACKLOG = 256
     """Messages that wait for the hub's loop; beyond that the pipe fills and the camera keeps its own."""
 
-    def __init__(self, job: CameraJob, context: BaseContext, on_wake: Callable[[], None]) -> None:
+    def __init__(self, job: CameraJob, context: BaseContext, on_wake: Callable[[], None],
+                 founding: bool = True) -> None:  # fmt: skip
         self.job = job
         self.name = job.name
         self.connection: Connection | None = None
         self.finished = False
         self.failure: str | None = None
+        self.founding = founding
         self.starts = 0
+        self.restart_reason = "camera_restart"
+        """Why the visits of the process that went were closed."""
+        self.closing = False
+        """Whether it was told to end because the configuration changed."""
+        self.successor: CameraJob | None = None
+        """What is to be watched then; None: nothing."""
         self._context = context
         self._on_wake = on_wake
         self._process: BaseProcess | None = None
         self._inbox: queue.Queue[FromCamera | None] = queue.Queue(self.BACKLOG)
-        self._backoff = Backoff()
-        self._started = 0.0
+        self._crashes = Crashes()
+        self._pulse: Pulse | None = None
+        self._kill_at: float | None = None
+        self._killed_because = ""
         self._restart_at: float | None = None
 
     def start(self) -> None:
@@ -71,7 +89,11 @@ class CameraProcess:
         theirs.close()
         self.connection, self._process = ours, process
         self._inbox = queue.Queue(self.BACKLOG)
-        self._started, self._restart_at = time.monotonic(), None
+        self._restart_at = self._kill_at = None
+        self._killed_because, self.finished = "", False
+        camera = self.job.camera
+        patience = camera.connect_timeout + camera.read_timeout + Pulse.SILENCE_S if camera.live else float("inf")
+        self._pulse = Pulse(time.monotonic(), patience)
         self.starts += 1
         threading.Thread(target=self._read, args=(ours, self._inbox), name=f"pipe-{self.name}", daemon=True).start()
 
@@ -85,7 +107,90 @@ class CameraProcess:
                 return messages, False
             if message is None:
                 return messages, True
+            self._feel(message)
             messages.append(message)
+
+    def send(self, message: ToCamera) -> None:
+        """Send to the camera; a camera that is gone is noticed by `receive`."""
+        if self.connection is not None:
+            with contextlib.suppress(OSError):
+                self.connection.send(message)
+
+    def excuse(self, seconds: float) -> None:
+        """Forgive silence while the hub could hear nothing."""
+        if self._pulse is not None:
+            self._pulse.excuse(seconds)
+
+    def check(self, now: float) -> None:
+        """Kill the process if it hangs, or does not end when told to."""
+        if self.connection is None or self._pulse is None or self._killed_because:
+            return
+        problem = self._pulse.problem(now)
+        if self._kill_at is not None:
+            problem = "does not end" if now >= self._kill_at else None
+        if problem is not None:
+            logger.error("%s: the camera process %s and is killed", self.name, problem)
+            self._killed_because = problem
+            self._kill()
+
+    def ended(self, restart: bool) -> str:
+        """Clean up after the process closed its pipe, and plan its restart; returns what became of it."""
+        code = self._bury()
+        now = time.monotonic()
+        if not restart:
+            return self.failure or "it is not watched"
+        delay = self._crashes.next_start(now)
+        self._restart_at, self.restart_reason = now + delay, "camera_restart"
+        died = f"the camera process {self._killed_because}" if self._killed_because else _died(code)
+        often = f"{Crashes.MANY} times in {Crashes.WINDOW_S / 60:.0f} minutes: " if self._crashes.often else ""
+        fate = f"{died}; {often}it starts again in {delay:.0f} s"
+        logger.error("%s: %s", self.name, fate)
+        return fate
+
+    def start_at(self, at: float) -> None:
+        """Plan the start for `at` (monotonic seconds)."""
+        self._restart_at = at
+
+    def postpone(self) -> None:
+        """Try the start again later."""
+        self.start_at(time.monotonic() + RETRY_S)
+
+    def replace(self, job: CameraJob | None) -> None:
+        """Watch by another job, or (None) no more, as soon as the process has ended."""
+        self.closing, self.successor = True, job
+        self.failure = None
+        if self.connection is not None:
+            self.ask_to_stop()
+
+    def succeed(self) -> bool:
+        """Take up the successor's job; returns False when there is none."""
+        self.closing, successor = False, self.successor
+        if successor is None:
+            return False
+        self.job, self.successor, self.restart_reason = successor, None, "reload"
+        self.start_at(time.monotonic())
+        return True
+
+    def due(self) -> float | None:
+        """Return when (monotonic seconds) the process is to be started again, or None."""
+        return self._restart_at
+
+    def ask_to_stop(self) -> None:
+        """Ask the process to end."""
+        self._restart_at = None
+        self._kill_at = time.monotonic() + STOP_WITHIN_S
+        self.send(Stop())
+
+    def join(self, deadline: float) -> None:
+        """Wait for the end until `deadline` (monotonic seconds), then kill."""
+        process = self._process
+        if process is not None:
+            process.join(max(0.0, deadline - time.monotonic()))
+            if process.is_alive():
+                logger.warning("%s: the camera process does not end and is killed", self.name)
+                self._kill()
+                process.join()
+            self._process = None
 
     def _read(self, connection: Connection, inbox: queue.Queue[FromCamera | None]) -> None:
         try:
@@ -99,58 +204,34 @@ class CameraProcess:
         inbox.put(None)
         self._on_wake()
 
-    def send(self, message: ToCamera) -> None:
-        """Send to the camera; a camera that is gone is noticed by `receive`."""
-        if self.connection is not None:
-            with contextlib.suppress(OSError):
-                self.connection.send(message)
+    def _feel(self, message: FromCamera) -> None:
+        """Keep the pulse."""
+        if self._pulse is not None:
+            if isinstance(message, Heartbeat):
+                self._pulse.beat(time.monotonic(), message.frames)
+            elif isinstance(message, CameraStatus):
+                self._pulse.source(time.monotonic(), message.online)
 
-    def ended(self, restart: bool) -> None:
-        """Clean up after the process closed its pipe, and plan its restart."""
+    def _bury(self) -> int | None:
+        """Take the process that closed its pipe out of the world; returns its exit code."""
         process = self._process
         if process is not None:
             process.join(timeout=2.0)
             if process.is_alive():
-                process.kill()
+                self._kill()
                 process.join()
         if self.connection is not None:
             self.connection.close()
-        code = process.exitcode if process is not None else None
         self.connection = self._process = None
-        if not restart:
-            return
-        if time.monotonic() - self._started > STABLE_S:
-            self._backoff.reset()
-        delay = self._backoff.next()
-        self._restart_at = time.monotonic() + delay
-        logger.error("%s: the camera process ended (%s); it starts again in %.0f s", self.name, _died(code), delay)
+        return process.exitcode if process is not None else None
 
-    def postpone(self) -> None:
-        """Try the restart again after another delay."""
-        self._restart_at = time.monotonic() + self._backoff.next()
-
-    def restart_due(self) -> float | None:
-        """Return when (monotonic seconds) the process is to be started again, or None."""
-        return self._restart_at
-
-    def ask_to_stop(self) -> None:
-        """Ask the process to end."""
-        self._restart_at = None
-        self.send(Stop())
-
-    def join(self, deadline: float) -> None:
-        """Wait for the end until `deadline` (monotonic seconds), then kill."""
-        process = self._process
-        if process is not None:
-            process.join(max(0.0, deadline - time.monotonic()))
-            if process.is_alive():
-                logger.warning("%s: the camera process does not end and is killed", self.name)
-                process.kill()
-                process.join()
-            self._process = None
+    def _kill(self) -> None:
+        # Not `Process.kill`: if the fork server was killed, multiprocessing takes all its children for dead.
+        if self._process is not None and self._process.pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)
 
 
 def _died(code: int | None) -> str:
-    if code is None:
-        return "unknown"
-    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+    how = "unknown" if code is None else f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+    return f"the camera process ended ({how})"

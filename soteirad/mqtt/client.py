@@ -34,6 +34,8 @@ RETRY_MAX_S = 30.0
 STABLE_S = 10.0
 """A connection that lasted this long was a good one: the next retry is quick again."""
 SHORT_LIVES_BEFORE_HINT = 3
+HANG_S = 120.0
+"""A network thread comes round every second, but looking a name up may take a minute where name servers are away."""
 _GRACE_S = 1.0
 _MID_BITS = 16
 
@@ -100,7 +102,16 @@ class _Report:
 
 
 class _Connection(paho.Client):
-    """A paho client for one connection whose thread always reports its own end, whatever ended it."""
+    """A paho client for one connection whose thread always reports its own end, whatever ended it.
+
+    `turned_at` is when (monotonic seconds) the thread last came round.
+    """
+
+    turned_at = 0.0
+
+    def loop_misc(self) -> MQTTErrorCode:
+        self.turned_at = time.monotonic()
+        return super().loop_misc()
 
     def loop_forever(self, timeout: float = 1.0, retry_first_connection: bool = False) -> MQTTErrorCode:
         link: _Link = self.user_data_get()
@@ -167,6 +178,10 @@ class MqttClient:
     def retry_at(self) -> float | None:
         """When `step` will open the next connection, on the clock of `step`; None while there is one."""
         return self._retry_at if self._running and self._connection is None else None
+
+    def hangs(self, now: float) -> bool:
+        """Say whether the network thread has not come round for too long; `now` is monotonic seconds."""
+        return self._connection is not None and now - self._connection.turned_at > HANG_S
 
     def start(self) -> None:
         """Begin to connect, in the background. Never fails: `step` reports what came of it."""
@@ -246,6 +261,7 @@ class MqttClient:
         connection.will_set(self._topics.status(), "offline", qos=1, retain=True)
         connection.connect_async(self._host, self._port, self._keepalive)
         self._connection = connection
+        connection.turned_at = time.monotonic()
         connection.loop_start()
 
     def _take(self, report: _Report, now: float, notices: list[MqttNotice]) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 
 import sdnotify
 
 
 class Notifier:
-    """Sends systemd the daemon's state. `watchdog` is fed by the hub's loop, so a stuck hub is noticed."""
+    """Sends systemd the daemon's state. `watchdog` is fed by the hub's loop, so a hub that hangs is noticed."""
 
     def __init__(self) -> None:
         self._systemd = sdnotify.SystemdNotifier()
@@ -20,6 +21,10 @@ class Notifier:
     def ready(self) -> None:
         """The daemon watches; a broker or camera that is away does not matter."""
         self._systemd.notify("READY=1")
+
+    def reloading(self) -> None:
+        """A new configuration is read; `ready` ends it."""
+        self._systemd.notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
         """The daemon ends."""

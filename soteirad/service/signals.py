@@ -1,4 +1,4 @@
-"""Signals: handlers only set a flag and wake the loop; a second signal ends the process at once."""
+"""Signals: handlers only set a flag and wake the loop; a second one to end does so at once."""
 
 from __future__ import annotations
 
@@ -10,20 +10,25 @@ from types import FrameType
 
 
 class Signals:
-    """SIGTERM and SIGINT ask for the end. `fileno` becomes readable whenever the loop has something to do."""
+    """SIGTERM and SIGINT ask for the end, SIGHUP for the configuration to be read again.
+
+    `fileno` becomes readable whenever the loop has something to do.
+    """
 
     def __init__(self) -> None:
         self.stop = False
+        self.reload = False
         self._reader = -1
         self._writer = -1
 
     def install(self) -> None:
-        """Take over SIGTERM and SIGINT; call it from the main thread."""
+        """Take over the signals; call it from the main thread."""
         self._reader, self._writer = os.pipe()
         for end in (self._reader, self._writer):
             os.set_blocking(end, False)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._handle)
+        signal.signal(signal.SIGHUP, self._ask_to_reload)
 
     def fileno(self) -> int:
         """The file descriptor to wait on."""
@@ -50,4 +55,8 @@ class Signals:
         if self.stop:
             os._exit(128 + number)
         self.stop = True
+        self.wake()
+
+    def _ask_to_reload(self, _number: int, _frame: FrameType | None) -> None:
+        self.reload = True
         self.wake()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import IO, Any
 
 import cv2
 
-from soteirad.assembly import choose_engine, model_card
+from soteirad.assembly import choose_engine, model_card, source_settings
 from soteirad.capture.source import open_source
 from soteirad.config import CameraConfig
 from soteirad.diagnostics import summary
@@ -45,7 +44,7 @@ def replay(name: str, camera: CameraConfig, every_frame: bool = False,
     that the same clip and settings give the same events.
     """
     cv2.setNumThreads(1)
-    source = open_source(camera.source, speed=camera.speed, privacy=camera.privacy_mask, stop=threading.Event())
+    source = open_source(camera.source, source_settings(camera))
     source.open()
     clip = _content_hash(Path(camera.source))
     # Event times are media times, however fast the clip is played.

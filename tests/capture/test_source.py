@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from soteirad.capture.frame import Frame
-from soteirad.capture.source import FileSource, LiveSource, Source, is_live, open_source
+from soteirad.capture.source import FileSource, LiveSource, Source, SourceSettings, open_source
+from soteirad.config.address import is_live
 from soteirad.errors import SourceEnded, SourceError
 from tests.capture.made import FakeClock, write_clip, write_sound
 from tests.shared_data import DEMO
@@ -30,7 +31,7 @@ def read_all(source: Source) -> list[Frame]:
 
 def refusal(url: Path | str) -> str:
     with pytest.raises(SourceError) as caught:
-        read_all(open_source(str(url), speed="max", connect_timeout=2.0, read_timeout=2.0))
+        read_all(open_source(str(url), SourceSettings("max", connect_timeout=2.0, read_timeout=2.0)))
     message = str(caught.value)
     assert "\n" not in message
     return message
@@ -41,14 +42,14 @@ def refusal(url: Path | str) -> str:
 
 @pytest.mark.parametrize(("name", "codec"), [("a.mp4", "libx264"), ("a.mkv", "libx264"), ("a.avi", "mpeg4")])
 def test_a_file_is_read_without_loss_and_in_the_order_of_its_pictures(tmp_path: Path, name: str, codec: str) -> None:
-    frames = read_all(open_source(str(write_clip(tmp_path / name, 20, codec=codec)), speed="max"))
+    frames = read_all(open_source(str(write_clip(tmp_path / name, 20, codec=codec)), SourceSettings("max")))
     assert [f.index for f in frames] == list(range(20))
     levels = [float(f.bgr(64, 48).mean()) for f in frames]
     assert levels == pytest.approx([20 + 10 * i for i in range(20)], abs=4)
 
 
 def test_every_frame_of_the_demo_clip_comes_with_its_own_time() -> None:
-    frames = read_all(open_source(str(DEMO), speed="max"))
+    frames = read_all(open_source(str(DEMO), SourceSettings("max")))
     with av.open(str(DEMO)) as container:
         expected = [f.time for f in container.decode(video=0)]
     assert len(frames) == 655
@@ -56,18 +57,18 @@ def test_every_frame_of_the_demo_clip_comes_with_its_own_time() -> None:
 
 
 def test_media_time_starts_at_zero_even_when_the_files_clock_does_not(tmp_path: Path) -> None:
-    frames = read_all(open_source(str(write_clip(tmp_path / "a.mkv", 10, first_pts=77)), speed="max"))
+    frames = read_all(open_source(str(write_clip(tmp_path / "a.mkv", 10, first_pts=77)), SourceSettings("max")))
     assert [f.time for f in frames] == pytest.approx([i / 10 for i in range(10)], abs=1e-3)
 
 
 def test_the_capture_time_of_a_frame_is_the_opening_plus_its_media_time(tmp_path: Path) -> None:
     clock = FakeClock()
-    frames = read_all(open_source(str(write_clip(tmp_path / "a.mp4")), speed="max", clock=clock))
+    frames = read_all(open_source(str(write_clip(tmp_path / "a.mp4")), SourceSettings("max"), clock=clock))
     assert [f.captured - clock.wall() for f in frames] == pytest.approx([f.time for f in frames])
 
 
 def test_the_same_file_gives_the_same_frames_every_time() -> None:
-    first, second = (read_all(open_source(str(DEMO), speed="max"))[:30] for _ in range(2))
+    first, second = (read_all(open_source(str(DEMO), SourceSettings("max")))[:30] for _ in range(2))
     assert all(np.array_equal(a.grey(90), b.grey(90)) and a.time == b.time for a, b in zip(first, second, strict=True))
 
 
@@ -84,7 +85,7 @@ def test_a_file_is_no_live_source_and_an_address_is() -> None:
 @pytest.mark.parametrize("speed", [1.0, 2.0, 10.0])
 def test_a_paced_file_gives_each_frame_when_it_is_due(tmp_path: Path, speed: float) -> None:
     clock = FakeClock()
-    source = open_source(str(write_clip(tmp_path / "a.mp4", 11)), speed=speed, clock=clock)
+    source = open_source(str(write_clip(tmp_path / "a.mp4", 11)), SourceSettings(speed), clock=clock)
     source.open()
     for i in range(11):
         frame = source.read()
@@ -96,13 +97,13 @@ def test_a_paced_file_gives_each_frame_when_it_is_due(tmp_path: Path, speed: flo
 
 def test_an_unpaced_file_never_waits(tmp_path: Path) -> None:
     clock = FakeClock()
-    read_all(open_source(str(write_clip(tmp_path / "a.mp4")), speed="max", clock=clock))
+    read_all(open_source(str(write_clip(tmp_path / "a.mp4")), SourceSettings("max"), clock=clock))
     assert clock.waits == []
 
 
 def test_a_paced_file_ends_when_the_stop_event_is_set_while_it_waits(tmp_path: Path) -> None:
     clock = FakeClock(stop_after=4)
-    source = open_source(str(write_clip(tmp_path / "a.mp4")), speed=1.0, stop=threading.Event(), clock=clock)
+    source = open_source(str(write_clip(tmp_path / "a.mp4")), SourceSettings(1.0), stop=threading.Event(), clock=clock)
     assert len(read_all(source)) == 3
 
 
@@ -152,7 +153,7 @@ def test_a_recording_that_breaks_off_gives_the_frames_before_and_then_an_error(t
     path = tmp_path / "cut.mp4"
     data = DEMO.read_bytes()
     path.write_bytes(data[: len(data) // 2])
-    source = open_source(str(path), speed="max")
+    source = open_source(str(path), SourceSettings("max"))
     source.open()
     frames = 0
     with pytest.raises(SourceError, match=r"cut\.mp4: "):
@@ -173,12 +174,13 @@ def test_no_password_is_in_the_message_about_an_address_that_cannot_be_played(sc
 
 def test_an_address_that_is_neither_rtsp_nor_http_is_refused_with_those_that_work() -> None:
     assert refusal("rtmp://10.0.0.7/live") == (
-        "rtmp://10.0.0.7/live: give an address with rtsp://, rtsps://, http://, https:// or the path of a file"
+        "rtmp://10.0.0.7/live: give an address with rtsp://, rtsps://, http://, https://, a device such as "
+        "/dev/video0, or the path of a file"
     )
 
 
 def test_closing_twice_and_before_opening_is_allowed() -> None:
-    source = open_source(str(DEMO), speed="max")
+    source = open_source(str(DEMO), SourceSettings("max"))
     source.close()
     source.open()
     source.read()

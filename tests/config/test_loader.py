@@ -68,7 +68,7 @@ def test_every_switched_off_setting_of_the_example_works_and_every_key_is_in_it(
     porch = config.cameras["porch"]
     of_all = (config, config.mqtt, config.storage, config.storage.outbox, config.detector, config.scene)
     for section in (*of_all, config.motion, config.objects, porch, porch.zones["step"]):
-        elsewhere = {"speed", "mask", "server"}
+        elsewhere = {"speed", "mask", "server", "size"}
         assert set(type(section).model_fields) - section.model_fields_set <= elsewhere, type(section)
     smallest = Config.model_validate({"cameras": {"porch": {"source": porch.source}}})
     shown, defaults = config.model_dump(), smallest.model_dump()
@@ -97,7 +97,7 @@ cameras:
         "3:14: motion.threshold: text where a number is needed: "
         "allowed is a number more than 0 and at most 1",
         "5:3: cameras.porch.source: is missing: add it; allowed is the address (rtsp://, rtsps://, http:// "
-        "or https://) or the path of a video file",
+        "or https://), a camera on this machine (/dev/video0, avfoundation:0) or the path of a video file",
         "6:10: cameras.porch.fps: text where a number is needed: allowed is a number from 0 to 120",
         "7:16: cameras.porch.transport: this is not one of the choices, did you mean 'tcp'?: "
         "allowed are tcp, udp",

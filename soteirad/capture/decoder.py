@@ -1,0 +1,200 @@
+"""The decoder: one container, one video stream, decoded on one thread without added delay."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import av
+import av.error
+from av.codec.hwaccel import HWAccel
+from av.container import InputContainer
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
+
+from soteirad.capture.clock import Clock
+from soteirad.capture.hardware import STATEFUL
+from soteirad.capture.reasons import explain
+from soteirad.errors import SourceEnded, SourceError
+
+logger = logging.getLogger(__name__)
+
+COUNTING_FORMATS = ("mpjpeg", "mjpeg", "jpeg_pipe", "png_pipe", "image2")
+
+
+@dataclass
+class StreamCounters:
+    """What came from a source, over all its connections.
+
+    `received` counts packets of the video stream, `decoded` the frames they gave, `corrupt` frames that were damaged
+    or could not be decoded at all.
+    """
+
+    received: int = 0
+    decoded: int = 0
+    corrupt: int = 0
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A frame and what is known of it.
+
+    `stamp` is its presentation time in seconds, `arrival` the monotonic time at which its packet came, `waited` how
+    long the reader waited for that, `ms` what decoding took. `corrupt` says that it, or one that it builds on, was
+    damaged.
+    """
+
+    video: av.VideoFrame
+    stamp: float | None
+    arrival: float
+    waited: float
+    ms: float
+    corrupt: bool
+
+
+class Decoder:
+    """Opens an address and gives its frames.
+
+    `name` is the address as logs may show it, `hwaccel` what `usable_hardware` gave. `patience` is how many seconds a
+    source that sends packets may take for a picture. The counters go on from connection to connection.
+    """
+
+    def __init__(self, name: str, counters: StreamCounters, clock: Clock, hwaccel: str = "none", stream: int = 0,
+                 patience: float = float("inf")) -> None:  # fmt: skip
+        self._name = name
+        self._counters = counters
+        self._clock = clock
+        self._hwaccel = hwaccel
+        self._index = stream
+        self._patience = patience
+        self._url = ""
+        self._container: InputContainer | None = None
+        self._frames: Iterator[Decoded] = iter(())
+        self.rate = 25.0
+        """Frames a second, as the container says."""
+        self.counts_frames = False
+        """Whether time stamps only count frames, as in MJPEG over HTTP, which carries no times."""
+
+    def open(self, url: str, options: dict[str, str], timeout: tuple[float, float] | None,
+             format_: str | None = None) -> None:  # fmt: skip
+        """Open `url`. Raises SourceError."""
+        self._url = url
+        container = self._open_container(url, options, timeout, format_)
+        try:
+            stream = self._choose_stream(container)
+            stream.thread_type = "NONE"
+            self.counts_frames = container.format.name in COUNTING_FORMATS
+            self.rate = float(stream.average_rate or 25)
+            decode = self._hardware_decoder(stream)
+        except BaseException:
+            container.close()
+            raise
+        self._container = container
+        self._frames = self._decode(container, stream, decode)
+
+    def next(self) -> Decoded:
+        """Return the next frame. Raises SourceEnded and SourceError."""
+        try:
+            return next(self._frames)
+        except (StopIteration, av.error.EOFError):
+            raise SourceEnded(f"{self._name}: the stream ended") from None
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise explain(self._name, self._url, error) from None
+
+    def close(self) -> None:
+        """Close the source; closing twice does nothing."""
+        container, self._container = self._container, None
+        self._frames = iter(())
+        if container is not None:
+            container.close()
+
+    def _open_container(self, url: str, options: dict[str, str], timeout: tuple[float, float] | None,
+                        format_: str | None) -> InputContainer:  # fmt: skip
+        # A stream that this hardware cannot decode is decoded in software all the same.
+        plain = self._hwaccel in ("none", STATEFUL)
+        accelerated = None if plain else HWAccel(self._hwaccel, allow_software_fallback=True)
+        try:
+            return av.open(url, format=format_, options=options, timeout=timeout, hwaccel=accelerated)
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise explain(self._name, url, error) from None
+
+    def _choose_stream(self, container: InputContainer) -> VideoStream:
+        # FFmpeg plays text files as video of a terminal.
+        found = [] if container.format.name == "tty" else container.streams.video
+        if not found:
+            raise SourceError(f"{self._name}: this source has no video stream: give a camera's stream or a video file")
+        if self._index >= len(found):
+            raise SourceError(f"{self._name}: this source has no video stream {self._index}: set stream to a number "
+                              f"from 0 to {len(found) - 1}")  # fmt: skip
+        return found[self._index]
+
+    def _hardware_decoder(self, stream: VideoStream) -> VideoCodecContext | None:
+        """Return a decoder of its own for V4L2's stateful decoders, which FFmpeg knows as codecs."""
+        if self._hwaccel != STATEFUL:
+            return None
+        theirs = stream.codec_context
+        try:
+            ours: Any = av.CodecContext.create(f"{theirs.name}_v4l2m2m", "r")
+            ours.extradata, ours.width, ours.height = theirs.extradata, theirs.width, theirs.height
+            ours.open()
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            logger.warning("hwaccel %s cannot be used here, the video is decoded in software: %s", STATEFUL, error)
+            return None
+        decoder: VideoCodecContext = ours
+        return decoder
+
+    MAX_DAMAGED = 100
+    """Packets in a row that cannot be decoded before the source is given up."""
+
+    def _decode(self, container: InputContainer, stream: VideoStream,
+                decoder: VideoCodecContext | None) -> Iterator[Decoded]:  # fmt: skip
+        """Yield the stream's frames; a damaged packet costs its frame and not the connection."""
+        undecoded, damage = 0, _Damage()
+        last = asked = self._clock.monotonic()
+        for packet in container.demux(stream):
+            arrival, began = self._clock.monotonic(), time.perf_counter()
+            if packet.size:  # the empty packet at the end only brings what was held back
+                self._counters.received += 1
+            try:
+                frames = packet.decode() if decoder is None else decoder.decode(packet)
+            except av.error.InvalidDataError:
+                frames = []
+                undecoded += 1
+                self._counters.corrupt += 1
+                damage.lost()
+                if undecoded >= self.MAX_DAMAGED:
+                    raise
+            ms = (time.perf_counter() - began) * 1000
+            if frames and packet.size:
+                undecoded, last = 0, arrival
+            elif arrival - last > self._patience:
+                raise SourceError(f"{self._name}: data comes, but no picture in {self._patience:.0f} s: is it the "
+                                  f"right stream, and does the camera send key frames?")  # fmt: skip
+            for video in frames:
+                corrupt = damage.touches(video, packet)
+                self._counters.decoded += 1
+                self._counters.corrupt += corrupt
+                yield Decoded(video, video.time, arrival, arrival - asked, ms, corrupt)
+            asked = self._clock.monotonic()
+        if undecoded:
+            raise SourceError(f"{self._name}: it ends in data that cannot be decoded: the file is damaged or cut off")
+
+
+class _Damage:
+    """Whether frames are damaged: from a loss up to the next key frame that came whole."""
+
+    def __init__(self) -> None:
+        self._open = False
+
+    def lost(self) -> None:
+        """Note that a packet gave no frame."""
+        self._open = True
+
+    def touches(self, video: av.VideoFrame, packet: av.Packet[Any]) -> bool:
+        """Say whether this frame is damaged."""
+        own = video.is_corrupt or packet.is_corrupt
+        self._open = own or (self._open and not video.key_frame)
+        return self._open

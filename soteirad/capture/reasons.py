@@ -1,0 +1,52 @@
+"""Why a source cannot be opened or read, in words for its owner and without its password."""
+
+from __future__ import annotations
+
+import errno
+
+import av.error
+
+from soteirad.errors import SourceError, SourceRefused
+
+_LIBRARY = {
+    av.error.InvalidDataError: "this is not a video that FFmpeg can read: the file is damaged or no video at all",
+    av.error.DecoderNotFoundError: "the video codec is unknown to this FFmpeg: set the camera to H.264",
+    av.error.FileNotFoundError: "there is no such file or stream: correct the path of this source",
+    av.error.PermissionError: "permission denied: give the daemon's user the right to read it",
+    av.error.HTTPUnauthorizedError: "the camera refused user name or password: correct them in the source",
+    av.error.HTTPForbiddenError: "the camera forbids it to this user: give the user the right to see the stream",
+    av.error.HTTPNotFoundError: "the camera has no stream under this path: correct the path",
+    av.error.HTTPBadRequestError: "the camera does not understand the address: correct the path",
+    av.error.HTTPServerError: "the camera reports a fault of its own: restart it if this lasts",
+    av.error.ConnectionRefusedError: "connection refused: is the camera on, and is the port right?",
+    av.error.ConnectionResetError: "the camera broke the connection off",
+    av.error.TimeoutError: "no answer in time: is the camera on, and is the address right?",
+    av.error.ExitError: "no answer in time: is the camera on, and is the address right?",
+}
+_REFUSALS = (
+    av.error.HTTPUnauthorizedError,
+    av.error.HTTPForbiddenError,
+    av.error.HTTPNotFoundError,
+    av.error.DecoderNotFoundError,
+)
+"""What the same attempt gets again: worth another one only once in a while, and some cameras lock after a few."""
+_SYSTEM = {
+    errno.EIO: "it cannot be reached: check the host name and the network; for a file, the disk",
+    errno.ENODEV: "the camera is not plugged in",
+    errno.ENXIO: "the camera is not plugged in",
+    errno.EBUSY: "another program uses this camera",
+    errno.EHOSTUNREACH: "it cannot be reached: is it on, and in this network?",
+    errno.ENETUNREACH: "it cannot be reached: this machine has no network",
+    errno.EPROTONOSUPPORT: "the camera refuses this transport: set transport to tcp",
+}
+
+
+def explain(name: str, url: str, error: Exception) -> SourceError:
+    """Return the error to raise for FFmpeg's `error` at the source `name` (fit for a log) with the address `url`."""
+    kind = SourceRefused if isinstance(error, _REFUSALS) else SourceError
+    for known, text in _LIBRARY.items():
+        if isinstance(error, known):
+            return kind(f"{name}: {text}")
+    number = getattr(error, "errno", None)
+    text = _SYSTEM.get(number or 0) or getattr(error, "strerror", None) or type(error).__name__
+    return kind(f"{name}: {str(text).replace(url, 'the source')}")

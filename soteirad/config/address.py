@@ -1,0 +1,71 @@
+"""Addresses of sources: which kind one is, and passwords with characters that mean something in an address."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, unquote, urlsplit
+
+LIVE_SCHEMES = ("rtsp", "rtsps", "http", "https")
+V4L2_FOLDER = "/dev/"
+AVFOUNDATION = "avfoundation:"
+
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s/?#@:\[\]]+)(:\d{1,5})?(?=[/?#]|$)")
+_AS_IT_IS = re.compile(r"([A-Za-z0-9._~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})*")
+"""What may stand in user info (RFC 3986, section 3.2.1)."""
+
+
+def scheme_of(source: str) -> str:
+    """Return the scheme in lower case, or an empty text for a path or a device."""
+    scheme, separator, _ = source.partition("://")
+    return scheme.lower() if separator else ""
+
+
+def is_device(source: str) -> bool:
+    """Say whether `source` is a camera on this machine: V4L2 (/dev/video0) or AVFoundation (avfoundation:0)."""
+    return source.startswith((V4L2_FOLDER, AVFOUNDATION))
+
+
+def is_live(source: str) -> bool:
+    """Say whether `source` is a camera, whose frames are lost when nobody takes them, or a file."""
+    return bool(scheme_of(source)) or is_device(source)
+
+
+def encode_user_info(url: str) -> str:
+    """Return `url` with odd characters of user name and password percent-encoded.
+
+    `rtsp://admin:p@ss#1@10.0.0.7/live` is what an owner writes, and the last @ before something that looks like a host
+    ends the password. What is encoded already stays. An @ in a path stays, too.
+    """
+    start = url.find("://") + 3
+    rest = url[start:]
+    end = _end_of_user_info(rest)
+    if end is None:
+        return url
+    user, colon, password = rest[:end].partition(":")
+    return f"{url[:start]}{encode(user)}{colon}{encode(password)}{rest[end:]}"
+
+
+def encode(text: str) -> str:
+    """Percent-encode one part of user info, unless it needs none or has had it already."""
+    return text if _AS_IT_IS.fullmatch(text) else quote(text, safe="")
+
+
+def without_user_info(url: str) -> tuple[str, str, str]:
+    """Return the address without user info, and user name and password, decoded."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=host).geturl(), unquote(parts.username or ""), unquote(parts.password or "")
+
+
+def _end_of_user_info(rest: str) -> int | None:
+    """Return where the @ stands that ends user info, or None without one."""
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    plain = authority.rfind("@")
+    whole = _HOST.fullmatch(authority[plain + 1 :]) is not None
+    # A camera's address has no fragment: a # is part of a password if an @ follows.
+    if whole and not (rest[len(authority) : len(authority) + 1] == "#" and "@" in rest[len(authority) :]):
+        return plain if plain >= 0 else None
+    for at in (found.start() for found in re.finditer("@", rest)):
+        if at > plain and _HOST.match(rest, at + 1):
+            return at
+    return plain if plain >= 0 else None

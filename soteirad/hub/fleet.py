@@ -1,0 +1,104 @@
+"""The fleet: all camera processes, and which of them a new configuration touches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.context import BaseContext
+from pathlib import Path
+
+from soteirad.camera import CameraJob
+from soteirad.config import Config
+from soteirad.hub.engines import Choices
+from soteirad.hub.supervisor import CameraProcess, process_context
+
+
+def camera_jobs(config: Config, choices: Choices, spool: Path, log_level: str) -> dict[str, CameraJob]:
+    """Return what each camera that is watched is told: its own section and engine, and nothing of the others."""
+    return {
+        name: CameraJob(name, camera, choices[camera.detector], spool, config.storage.snapshots, log_level)
+        for name, camera in config.cameras.items()
+        if camera.enabled
+    }
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Names of cameras that a new configuration starts, restarts and stops."""
+
+    started: Sequence[str]
+    restarted: Sequence[str]
+    stopped: Sequence[str]
+
+    def __str__(self) -> str:
+        parts = [(verb, names) for verb, names in vars(self).items() if names]
+        return "; ".join(f"{verb} {', '.join(names)}" for verb, names in parts) or "nothing changes for the cameras"
+
+
+class Fleet:
+    """The camera processes by name. Its hub starts them and takes their messages."""
+
+    QUIET_S = 5.0
+    """A loop that turns more rarely than this hears no heartbeats, and must not judge by them."""
+
+    def __init__(self, on_wake: Callable[[], None]) -> None:
+        self._on_wake = on_wake
+        self._context: BaseContext | None = None
+        self._cameras: dict[str, CameraProcess] = {}
+        self._turned = float("inf")
+
+    def __iter__(self) -> Iterator[CameraProcess]:
+        return iter(tuple(self._cameras.values()))
+
+    def __len__(self) -> int:
+        return len(self._cameras)
+
+    def found(self, jobs: Mapping[str, CameraJob]) -> None:
+        """Take in the cameras of the daemon's start. For the main thread."""
+        self._context = process_context()
+        self._cameras = {name: self._process(job, founding=True) for name, job in jobs.items()}
+
+    def apply(self, jobs: Mapping[str, CameraJob]) -> Changes:
+        """Tell each camera whose job changed to end, and plan its successor; returns what changes.
+
+        A new camera is due at once. The ones that are `stopped` are there until they have ended.
+        """
+        started: list[str] = []
+        restarted: list[str] = []
+        stopped: list[str] = []
+        for name, camera in self._cameras.items():
+            wanted = jobs.get(name)
+            current = camera.successor if camera.closing else camera.job
+            if wanted == current:
+                continue
+            (stopped if wanted is None else started if current is None else restarted).append(name)
+            camera.replace(wanted)
+        for name, job in jobs.items():
+            if name not in self._cameras:
+                self._cameras[name] = camera = self._process(job, founding=False)
+                camera.start_at(time.monotonic())
+                started.append(name)
+        return Changes(started, restarted, stopped)
+
+    def drop(self, camera: CameraProcess) -> None:
+        """Forget a camera that has ended for good."""
+        self._cameras.pop(camera.name, None)
+
+    def check(self, now: float) -> None:
+        """Kill processes that hang, unless it was the hub that did not listen."""
+        silent = now - self._turned
+        self._turned = now
+        for camera in self:
+            if silent > self.QUIET_S:
+                camera.excuse(silent)
+            camera.check(now)
+
+    def due(self) -> list[float]:
+        """Return when (monotonic seconds) processes are to be started."""
+        return [at for at in (camera.due() for camera in self) if at is not None]
+
+    def _process(self, job: CameraJob, founding: bool) -> CameraProcess:
+        if self._context is None:
+            raise RuntimeError("the fleet was not founded")
+        return CameraProcess(job, self._context, self._on_wake, founding)
