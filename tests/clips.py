@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
+from av.bitstream import BitStreamFilterContext
+from av.container import OutputContainer
+from av.video.stream import VideoStream
 
 DATA = Path(__file__).resolve().parent / "data"
 DEMO = DATA / "demo.mp4"
@@ -31,11 +35,14 @@ def truth() -> dict[str, Any]:
     return dict(json.loads((DATA / "demo.json").read_text(encoding="utf-8")))
 
 
-def cut(target: Path, spans: Spans) -> Path:
+X264 = {"crf": "20", "preset": "ultrafast", "g": "20", "bf": "0"}
+
+
+def cut(target: Path, spans: Spans, codec: str = "libx264", options: dict[str, str] = X264) -> Path:
     """Write the frames of the demo clip's `spans` (seconds) to `target` as H.264, back to back from zero."""
     with av.open(str(target), "w") as out:
-        stream = out.add_stream("libx264", rate=FPS, options={"crf": "20", "preset": "ultrafast", "g": "20", "bf": "0"})
-        stream.pix_fmt = "yuv420p"
+        stream = out.add_stream(codec, rate=FPS, options=options)
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         for index, frame in enumerate(_frames(DEMO, spans)):
             if index == 0:
                 stream.width, stream.height = frame.width, frame.height
@@ -43,6 +50,92 @@ def cut(target: Path, spans: Spans) -> Path:
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
     return target
+
+
+def cut_hevc(target: Path, spans: Spans) -> Path:
+    """The same as H.265."""
+    options = {"preset": "ultrafast", "x265-params": "log-level=none:keyint=20:bframes=0:pools=1"}
+    return cut(target, spans, "libx265", options)
+
+
+def cut_mjpeg(target: Path, spans: Spans) -> Path:
+    """The same as MJPEG, with the standard's Huffman tables, the only ones that RTP can carry; `target` as .avi."""
+    return cut(target, spans, "mjpeg", {"huffman": "default", "q": "5", "qmin": "5", "qmax": "5"})
+
+
+def two_sizes(target: Path, spans: Spans, size: tuple[int, int] = (320, 240), after: float = 2.0) -> Path:
+    """Write a stream (.ts) whose pictures have another size from `after` on, as after a change of profile."""
+    return _changing(target, spans, [(0.0, None, FPS), (after, size, FPS)])
+
+
+def two_rates(target: Path, spans: Spans, fps: int = 2, after: float = 2.0) -> Path:
+    """Write a stream (.ts) that has fewer pictures per second from `after` on: the camera does not get enough light."""
+    return _changing(target, spans, [(0.0, None, FPS), (after, None, fps)])
+
+
+def _changing(target: Path, spans: Spans, parts: list[tuple[float, tuple[int, int] | None, int]]) -> Path:
+    """Encode each part (its start, its size, its rate) by itself and join the parts in one stream."""
+    frames = list(_frames(DEMO, spans))
+    ends = [start for start, _, _ in parts[1:]] + [len(frames) / FPS]
+    with av.open(str(target), "w", format="mpegts") as out:
+        stream = out.add_stream("libx264", rate=FPS, options=X264)
+        stream.width, stream.height, stream.pix_fmt = frames[0].width, frames[0].height, "yuv420p"
+        for (start, size, fps), end in zip(parts, ends, strict=True):
+            encoder = av.CodecContext.create("libx264", "w")
+            encoder.width, encoder.height = size or (frames[0].width, frames[0].height)
+            encoder.pix_fmt, encoder.time_base, encoder.options = "yuv420p", Fraction(1, FPS), X264
+            for index in range(round(start * FPS), round(end * FPS), FPS // fps):
+                frame = frames[index].reformat(encoder.width, encoder.height, "yuv420p")
+                frame.pts, frame.time_base, frame.pict_type = index, Fraction(1, FPS), 0
+                _mux(out, stream, encoder.encode(frame))
+            _mux(out, stream, encoder.encode(None))
+    return target
+
+
+def _mux(out: OutputContainer, stream: VideoStream, packets: list[av.Packet]) -> None:
+    for packet in packets:
+        packet.stream, packet.time_base = stream, Fraction(1, FPS)
+        out.mux(packet)
+
+
+def damage(source: Path, target: Path, share: float, seed: int = 1, *, keys: bool = True) -> list[float]:
+    """Copy an H.264 clip to `target` (.ts) with bits turned over in a share of its pictures; say the times of those.
+
+    With `keys` off the key pictures are spared.
+    """
+    chance, times = random.Random(seed), []
+    with av.open(str(source)) as clip, av.open(str(target), "w", format="mpegts") as out:
+        annexb = BitStreamFilterContext("h264_mp4toannexb", clip.streams.video[0])
+        stream = out.add_stream_from_template(clip.streams.video[0])
+        for packet in clip.demux(clip.streams.video[0]):
+            if packet.dts is None or packet.pts is None:
+                continue
+            pts, dts, time_base, key = packet.pts, packet.dts, packet.time_base, packet.is_keyframe
+            data = b"".join(bytes(part) for part in annexb.filter(packet))  # which empties the packet
+            if chance.random() < share and (keys or not key):
+                data = flip(data, chance)
+                times.append(float(pts * time_base))
+            copy = av.Packet(data)
+            copy.pts, copy.dts, copy.time_base, copy.is_keyframe, copy.stream = pts, dts, time_base, key, stream
+            out.mux(copy)
+    return times
+
+
+def flip(data: bytes, chance: random.Random, *, bits: int = 3, spare: int = 24) -> bytes:
+    """Turn over some bits of the largest NAL unit, behind its header: what a bad line or disk does to a picture."""
+    largest = max(nals(data), key=len)
+    start = data.index(largest)
+    damaged = bytearray(data)
+    for _ in range(bits):
+        place = chance.randrange(start + min(spare, len(largest) // 2), start + len(largest))
+        damaged[place] ^= 1 << chance.randrange(8)
+    return bytes(damaged)
+
+
+def nals(data: bytes) -> list[bytes]:
+    """Split Annex B at its start codes."""
+    found = [part.rstrip(b"\0") for part in data.split(b"\0\0\1")]
+    return [part for part in found if part]
 
 
 def jpegs(clip: Path) -> list[bytes]:

@@ -6,8 +6,12 @@ import errno
 
 import av.error
 
+from soteirad.config.address import is_live
 from soteirad.errors import SourceError, SourceRefused
 
+_SILENT = "nothing comes from it any more, or no answer: is the camera on, and is the address right?"
+_NO_STREAM = "it does not answer with a stream that can be read: is it a camera's address, and is the camera well?"
+"""FFmpeg says the same of a camera that is silent, of one that speaks TLS, and of what is no stream at all."""
 _LIBRARY = {
     av.error.InvalidDataError: "this is not a video that FFmpeg can read: the file is damaged or no video at all",
     av.error.DecoderNotFoundError: "the video codec is unknown to this FFmpeg: set the camera to H.264",
@@ -17,11 +21,12 @@ _LIBRARY = {
     av.error.HTTPForbiddenError: "the camera forbids it to this user: give the user the right to see the stream",
     av.error.HTTPNotFoundError: "the camera has no stream under this path: correct the path",
     av.error.HTTPBadRequestError: "the camera does not understand the address: correct the path",
+    av.error.HTTPOtherClientError: "the camera refuses the request: is there video under this path?",
     av.error.HTTPServerError: "the camera reports a fault of its own: restart it if this lasts",
     av.error.ConnectionRefusedError: "connection refused: is the camera on, and is the port right?",
     av.error.ConnectionResetError: "the camera broke the connection off",
-    av.error.TimeoutError: "no answer in time: is the camera on, and is the address right?",
-    av.error.ExitError: "no answer in time: is the camera on, and is the address right?",
+    av.error.TimeoutError: _SILENT,
+    av.error.ExitError: _SILENT,  # what FFmpeg's own time limits end with
 }
 _REFUSALS = (
     av.error.HTTPUnauthorizedError,
@@ -44,6 +49,8 @@ _SYSTEM = {
 def explain(name: str, url: str, error: Exception) -> SourceError:
     """Return the error to raise for FFmpeg's `error` at the source `name` (fit for a log) with the address `url`."""
     kind = SourceRefused if isinstance(error, _REFUSALS) else SourceError
+    if is_live(url) and isinstance(error, av.error.InvalidDataError):
+        return kind(f"{name}: {_NO_STREAM}")
     for known, text in _LIBRARY.items():
         if isinstance(error, known):
             return kind(f"{name}: {text}")
