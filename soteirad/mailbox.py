@@ -65,6 +65,7 @@ class Mailbox:
         """Add a message; messages come before frames. A lost source takes the frame that waits with it."""
         with self._changed:
             if isinstance(mail, SourceOffline):
+                self.dropped += self._frame is not None
                 self._frame = None
             self._others.append(mail)
             self._changed.notify()

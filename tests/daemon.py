@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,8 @@ def write_config(folder: Path, port: int, cameras: Mapping[str, Mapping[str, Any
 class Daemon:
     """One run of `soteirad run`."""
 
-    def __init__(self, config: Path, *options: str) -> None:
+    def __init__(self, config: Path, *options: str, environment: Mapping[str, str] | None = None) -> None:
+        self._environment = {**os.environ, **(environment or {})}
         self._command = [sys.executable, "-m", "soteirad", "run", "-c", str(config), *options]
         self._log = config.parent / "daemon.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -60,8 +62,9 @@ class Daemon:
         with self._log.open("ab") as log:
             self._skip = log.tell()
             self._process = subprocess.Popen(
-                self._command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
+                self._command, cwd=ROOT, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
         return self
 
     @property
@@ -149,6 +152,11 @@ def events(messages: Iterable[Received], camera: str = "porch") -> list[dict[str
 def kinds(found: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return `type label` of each event, and why for a `left` of which nobody saw that it was one."""
     return [" ".join(filter(None, (e["event_type"], e.get("label"), _unseen(e)))) for e in found]
+
+
+def epoch(text: str) -> float:
+    """Return the seconds since the epoch of an event's time."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 def payloads(messages: Iterable[Received], topic: str) -> list[str]:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Literal, Self
+from typing import Literal
 from urllib.parse import quote
 from urllib.request import parse_http_list, parse_keqv_list
 
@@ -71,7 +71,7 @@ class HttpCamera:
         account = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user else ""
         return f"http://{account}127.0.0.1:{self._server.server_address[1]}{path}"
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> HttpCamera:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -16,7 +16,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
 
 from tests.clips import flip, nals
 from tests.rtsp_server import read_packets
@@ -114,7 +113,7 @@ class ScriptedRtsp:
     def url(self) -> str:
         return f"rtsp://127.0.0.1:{self._port}/clip"
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> ScriptedRtsp:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -56,12 +56,10 @@ class Reader:
             delay = 0.0
             try:
                 self.run_once()
-            except SourceError as error:
-                if self._stop.is_set():
-                    return
-                self._on_offline(str(error))
-                if isinstance(error, SourceRefused):
-                    delay = self.REFUSED_S * self._rng.uniform(1.0, 1.25)
+            except SourceRefused:
+                delay = self.REFUSED_S * self._rng.uniform(1.0, 1.25)
+            except SourceError:
+                pass
             self._clock.wait(self._stop, delay or self._backoff.next())
 
     def run_once(self) -> None:
@@ -81,9 +79,14 @@ class Reader:
                     self._backoff.reset()
                 self._watch_lag(frame)
                 self._on_frame(frame)
+        except SourceError as error:
+            # Before the source is closed: saying good-bye to a camera that hangs takes the read timeout once more.
+            if not self._stop.is_set():
+                self._on_offline(str(error))
+            raise
         finally:
-            self._busy_since = None
             source.close()
+            self._busy_since = None
 
     def busy_for(self) -> float:
         """Return how many seconds the reader has been connecting, or waiting for one frame; for any thread."""

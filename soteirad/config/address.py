@@ -10,6 +10,8 @@ V4L2_FOLDER = "/dev/"
 AVFOUNDATION = "avfoundation:"
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s/?#@:\[\]]+)(:\d{1,5})?(?=[/?#]|$)")
+_CERTAIN_HOST = re.compile(r"localhost|\[.*|[^/?#]*[.:][^/?#]*")
+"""What no piece of a password happens to look like: an address, a name with a dot, a port."""
 _AS_IT_IS = re.compile(r"([A-Za-z0-9._~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})*")
 """What may stand in user info (RFC 3986, section 3.2.1)."""
 
@@ -61,11 +63,13 @@ def _end_of_user_info(rest: str) -> int | None:
     """Return where the @ stands that ends user info, or None without one."""
     authority = re.split("[/?#]", rest, maxsplit=1)[0]
     plain = authority.rfind("@")
-    whole = _HOST.fullmatch(authority[plain + 1 :]) is not None
-    # A camera's address has no fragment: a # is part of a password if an @ follows.
-    if whole and not (rest[len(authority) : len(authority) + 1] == "#" and "@" in rest[len(authority) :]):
-        return plain if plain >= 0 else None
-    for at in (found.start() for found in re.finditer("@", rest)):
-        if at > plain and _HOST.match(rest, at + 1):
-            return at
+    host = authority[plain + 1 :]
+    # What is a host by the letter may be a piece of a password (p@ss/word): then another @ and a real host follow.
+    later = [at for at in (m.start() for m in re.finditer("@", rest)) if at > plain and _HOST.match(rest, at + 1)]
+    if _HOST.fullmatch(host) and (plain < 0 or _CERTAIN_HOST.fullmatch(host) or rest[len(authority) :][:1] == ""):
+        later = []
+    elif _HOST.fullmatch(host):
+        later = [at for at in later if _CERTAIN_HOST.match(rest, at + 1)]
+    if later:
+        return later[0]
     return plain if plain >= 0 else None
