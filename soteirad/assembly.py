@@ -96,6 +96,7 @@ def pipeline_settings(camera: CameraConfig, card: ModelCard, every_frame: bool =
         filters={card.class_index(label): _label_filter(camera, label) for label in objects.track},
         fps=camera.fps,
         motion_threshold=motion.threshold,
+        motion_ceiling=motion.ceiling,
         motion_history=motion.history,
         motion_var_threshold=motion.var_threshold,
         motion_lines=motion.lines,

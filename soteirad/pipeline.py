@@ -19,7 +19,8 @@ from soteirad.gates.geometry import Polygon
 from soteirad.gates.motion import Motion, MotionGate, MotionMap
 from soteirad.gates.objects import LabelFilter, ObjectFilter
 from soteirad.gates.scene import Scene, SceneGate
-from soteirad.gates.view import View, ViewWatch
+from soteirad.gates.structure import Seen
+from soteirad.gates.view import Change, View, ViewWatch
 from soteirad.track.tracker import Tracker, TrackerSettings, Visit
 
 SCENE_SIZE = (320, 180)
@@ -33,6 +34,7 @@ class PipelineSettings:
     filters: dict[int, LabelFilter]
     fps: float = 10.0
     motion_threshold: float = 0.02
+    motion_ceiling: float = 0.8
     motion_history: int = 300
     motion_var_threshold: float = 16.0
     motion_lines: int = 180
@@ -64,7 +66,8 @@ class Analysis:
     """What gates 1 and 2 and the cadence said of one frame; `look` is the reason for a look or None.
 
     `scene` is gate 2's last result, which may be of an earlier frame; `ms` holds each stage's own time; `closed` are
-    the visits that a gap in the stream ended before this frame.
+    the visits that ended before this frame, with a gap in the stream or another view; `change` is set on the one frame
+    on which it is sure that the view is another one.
     """
 
     frame: Frame
@@ -75,6 +78,7 @@ class Analysis:
     ms: dict[str, float]
     closed: tuple[Visit, ...] = ()
     generation: int = 0
+    change: Change | None = None
 
     def why(self) -> dict[str, Any]:
         """Return the evidence for an event's `why`."""
@@ -84,6 +88,7 @@ class Analysis:
             "motion_blob": round(self.motion.blob, 4),
             "scene_distance": round(self.scene.distance, 3),
             "ssim": round(self.scene.ssim, 3),
+            **(_seen(self.change) if self.change else {}),
         }
 
 
@@ -95,6 +100,11 @@ class Pipeline:
     GAP_S = 3.0
     GAP_FRAMES = 5.0
     """A gap in media time of that many seconds and frame intervals is a new start: what happened is unknown."""
+
+    MUCH = 0.3
+    """When this share of the picture changes, the view watch sees every frame: the camera may be turning."""
+    LONG_DOUBT_S = 1.0
+    """After so long a doubt about the view, what moved in it is no evidence."""
 
     def __init__(self, settings: PipelineSettings) -> None:
         self.settings = settings
@@ -109,6 +119,8 @@ class Pipeline:
         self.tracker = Tracker(settings.tracker)
         self._last_scene = Scene(0.0, 1.0, False)
         self._last_view = View.SAME
+        self._doubt_since = float("-inf")
+        self._flooding = False
         self._started: float | None = None
         self._generation = 0
         self._looking = False
@@ -136,28 +148,37 @@ class Pipeline:
         if self._gap:
             self._gap = False
             closed = self.restart("gap")
-        if self._started is None or self._last_view is View.DOUBTFUL:
-            # While the view is in doubt nobody looks, so the first looks are still to come.
-            self._started = frame.time if self._settling(frame.time) else self._started
         began = _time.perf_counter()
         motion = self._motion.step(frame.grey(self.settings.motion_lines))
-        self._map.step(motion, frame.time)
+        calm, self._flooding = self._flooding and not motion.flood, motion.flood
+        if not self._blind:  # what a moving or covered camera sees change is no evidence
+            self._map.step(motion, frame.time)
         self.moving = motion.open
         self.counters.motion += motion.open
         ms = {"motion": _ms_since(began)}
         began = _time.perf_counter()
-        ran = self._cadence.scene_due(frame.time, motion.open)
+        # The first calm frame after a flood is gate 2's new reference: the look that follows serves for both.
+        often = motion.open or motion.flood or self._view.unsure
+        ran = calm or self._cadence.scene_due(frame.time, often)
         if ran:
-            self._run_scene(frame)
+            self._run_scene(frame, motion.flood)
+        if ran or motion.ratio >= self.MUCH:
+            closed += self._watch_view(frame)
             ms["scene"] = _ms_since(began)
+        if self._started is None or self._blind:
+            # While the view is in doubt nobody looks, so the first looks are still to come.
+            self._started = frame.time if self._settling(frame.time) else self._started
         needs = self.tracker.needs(self._map.share)
         if self._looking:  # the look that runs is the one that confirms
             needs = replace(needs, confirm=False)
-        look = self._cadence.step(frame.time, motion.open, motion.ratio, ran and self._last_scene.open, needs)
-        if self._last_view is View.DOUBTFUL and not self.settings.every_frame:
+        opened = ran and self._last_scene.open
+        look = self._cadence.step(frame.time, motion.open, motion.ratio, opened, needs, motion.flood)
+        changed = self._last_view is View.CHANGED
+        if changed or (self._blind and not self.settings.every_frame):
             look = None
+        change = self._view.change if changed else None
         return Analysis(frame, motion, self._last_scene, self._last_view, look, ms,
-                        tuple(closed), self._generation)  # fmt: skip
+                        tuple(closed), self._generation, change)  # fmt: skip
 
     def begin_look(self, analysis: Analysis) -> None:
         """Note that the detector starts on this frame."""
@@ -177,7 +198,7 @@ class Pipeline:
         """Take a look's detections; returns the visits that begin or end. A look from before a restart is void."""
         if analysis.generation != self._generation:
             return []
-        if self._last_view is View.DOUBTFUL:
+        if self._blind:
             self._looking = False
             return []
         kept, strong = self._filter.step(found)
@@ -190,6 +211,11 @@ class Pipeline:
         self._triggers = {i: self._triggers.get(i, reason) for i in known}
         return visits
 
+    @property
+    def view_seen(self) -> Seen | None:
+        """What became of the camera's view; None while it is the normal one."""
+        return self._view.change.seen if self._view.change else None
+
     def trigger(self, visit: Visit) -> str | None:
         """Return why the look that first saw the visit's object was made."""
         return self._triggers.get(visit.track_id)
@@ -197,12 +223,12 @@ class Pipeline:
     def restart(self, reason: str) -> list[Visit]:
         """Begin anew with the next frame: what its looks find is `present`. Returns the visits that this closes.
 
-        For a gap, a source that was lost, and a view that is another one (`View.CHANGED`).
+        For a gap, a source that was lost, and a view that is another one.
         """
         closed = self.tracker.close(reason)
-        self._motion = self._new_motion()
-        self._map = MotionMap()
-        self._last_view = View.SAME
+        self._forget_motion()
+        self._view.restart()
+        self._last_view = View.SAME if self._view.change is None else View.OTHER
         self._looking = False
         self._started = None
         self.moving = False
@@ -217,21 +243,53 @@ class Pipeline:
     def _new_motion(self) -> MotionGate:
         s = self.settings
         return MotionGate(s.motion_threshold, self._filter.smallest_area / 2, s.motion_history,
-                          s.motion_var_threshold, s.motion_masks)  # fmt: skip
+                          s.motion_var_threshold, s.motion_masks, s.motion_ceiling)  # fmt: skip
 
-    def _run_scene(self, frame: Frame) -> None:
-        grey = frame.grey(self.settings.motion_lines)
-        self._last_scene = self._scene.step(grey, frame.bgr(*SCENE_SIZE), frame.time, self._cadence.last_motion)
-        self._last_view = self._view.step(grey, frame.time)
+    def _forget_motion(self) -> None:
+        """Start the background and the evidence over."""
+        self._motion, self._map, self._flooding = self._new_motion(), MotionMap(), False
+
+    @property
+    def _blind(self) -> bool:
+        """Whether nothing can be learned of objects: the view is in doubt, or the lens is covered."""
+        return self._last_view is View.DOUBTFUL or self.view_seen is Seen.COVERED
+
+    def _run_scene(self, frame: Frame, flood: bool) -> None:
+        """Run gate 2. In a flood it waits: it would take one of its pictures for the reference."""
+        if flood:
+            self._last_scene = replace(self._last_scene, open=False)
+        else:
+            grey = frame.grey(self.settings.motion_lines)
+            self._last_scene = self._scene.step(grey, frame.bgr(*SCENE_SIZE), frame.time, self._cadence.last_motion)
         self.counters.scene_runs += 1
         self.counters.scene += self._last_scene.open
         self._cadence.scene_ran(frame.time, self._last_scene.open)
+
+    def _watch_view(self, frame: Frame) -> list[Visit]:
+        """Run the view watch; returns the visits that end with a view that is back, or has come to rest."""
+        time = frame.time
+        view = self._view.step(frame.grey(self.settings.motion_lines), time)
+        before, self._last_view = self._last_view, view
+        if view is View.DOUBTFUL:
+            self._doubt_since = time if before is not View.DOUBTFUL else self._doubt_since
+        elif view is View.SETTLED:
+            closed = self.restart("scene_changed")
+            self._last_view = view
+            return closed
+        elif before is View.DOUBTFUL and view is not View.CHANGED and time - self._doubt_since >= self.LONG_DOUBT_S:
+            self._forget_motion()  # the camera turned away and back: what changed is not what came or went
+        return []
 
 
 def label_counts(tracker: Tracker, labels: Sequence[str], names: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Return `{label: {"present": bool, "count": int}}` of the open tracks for each label an owner tracks."""
     found = [names[t.class_index] for t in tracker.open_tracks]
     return {label: {"present": label in found, "count": found.count(label)} for label in labels}
+
+
+def _seen(change: Change) -> dict[str, Any]:
+    shift = {} if change.shift is None else {"shift": [round(v, 3) for v in change.shift]}
+    return {"seen": change.seen.value, "lost": round(change.lost, 3), "changed": round(change.changed, 3), **shift}
 
 
 def _ms_since(began: float) -> float:

@@ -56,15 +56,21 @@ class Reporter:
             snapshot=snapshot_path(self._camera, captured, event_id) if snapshot else None,
         )
 
-    def camera_event(self, kind: EventType, captured: float, media_time: float, why: dict[str, Any]) -> Event:
-        """Return an event about the camera itself: `scene_changed`, `source_lost`, `source_restored`."""
+    def camera_event(self, kind: EventType, captured: float, media_time: float, why: dict[str, Any],
+                     snapshot: bool = False) -> Event:  # fmt: skip
+        """Return an event about the camera itself: `scene_changed`, `source_lost`, `source_restored`.
+
+        `snapshot` names a picture for it.
+        """
+        event_id = self._make_id(captured, media_time, kind)
         return Event(
-            id=self._make_id(captured, media_time, kind),
+            id=event_id,
             event_type=kind,
             camera=self._camera,
             time=iso_time(captured),
             media_time=round(media_time, 3) if self._show_media_time else None,
             why=why,
+            snapshot=snapshot_path(self._camera, captured, event_id) if snapshot else None,
         )
 
 

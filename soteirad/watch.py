@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from soteirad.assembly import detector_facts, make_detector, model_card, pipeline_settings, zones
@@ -95,9 +95,8 @@ class CameraWatch:
         if analysis.view is View.CHANGED:
             closed = self.pipeline.restart("scene_changed")
             why = {**analysis.why(), "closed_tracks": [v.track_id for v in closed]}
-            event = self._reporter.camera_event("scene_changed", frame.captured, frame.time, why)
+            event = self._reporter.camera_event("scene_changed", frame.captured, frame.time, why, self._snapshots)
             outcomes.append(self._outcome(event, frame))
-            analysis = replace(analysis, look=None)
         return analysis, outcomes
 
     def detect(self, analysis: Analysis) -> LookResult:
@@ -141,9 +140,10 @@ class CameraWatch:
 
     def state(self) -> dict[str, Any]:
         """Return the `<camera>/state` payload."""
-        camera, labels = self._camera, self._camera.objects.track
+        camera, labels, seen = self._camera, self._camera.objects.track, self.pipeline.view_seen
         return {
             "motion": self.pipeline.moving,
+            "view": {"changed": seen is not None, "seen": seen.value if seen else None},
             "objects": label_counts(self.pipeline.tracker, labels, self._names),
             "enabled": True,
             "motion_threshold": camera.motion.threshold,

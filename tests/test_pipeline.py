@@ -27,9 +27,9 @@ class Player:
         self.visits: list[Visit] = []
         self.looks: list[Look] = []
 
-    def play(self, times: np.ndarray, found: Detections) -> None:
+    def play(self, times: np.ndarray, found: Detections, scene: np.ndarray = SCENE) -> None:
         for time in times:
-            frame = frame_of(SCENE, time=float(time))
+            frame = frame_of(scene, time=float(time))
             if not self.pipeline.wants(frame):
                 continue
             analysis = self.pipeline.analyse(frame)
@@ -114,3 +114,42 @@ def test_frames_over_the_cap_are_counted_and_not_analysed() -> None:
     counters = player.pipeline.counters
     assert counters.frames == 200
     assert counters.analysed in (50, 51)
+
+
+DIM = (SCENE * 0.4).astype(np.uint8)
+AT_THE_DOOR = DIM.copy()
+AT_THE_DOOR[36:162, 128:192] = 255 - AT_THE_DOOR[36:162, 128:192]
+
+
+def test_who_is_found_when_the_light_came_on_and_did_not_move_is_present_after_one_look() -> None:
+    player = Player()
+    player.play(seconds(0, 10), NOBODY, DIM)
+    before = len(player.looks)
+    player.play(seconds(10, 20), PERSON)
+    assert player.kinds() == ["present"]
+    assert player.looks[before:] == [Look.SCENE_CHANGE, Look.CONFIRM]
+
+
+def test_who_walks_in_a_second_after_the_light_changed_has_entered() -> None:
+    player = Player()
+    player.play(seconds(0, 10), NOBODY)
+    player.play(seconds(10, 11), NOBODY, DIM)
+    player.play(seconds(11, 14), PERSON, AT_THE_DOOR)
+    assert player.kinds() == ["entered"]
+
+
+def test_who_is_there_stays_through_a_change_of_light() -> None:
+    player = Player()
+    player.play(seconds(0, 10), PERSON)
+    player.play(seconds(10, 30), PERSON, DIM)
+    assert player.kinds() == ["present"]
+
+
+def test_a_light_that_flickers_is_not_looked_at_again_and_again() -> None:
+    player = Player()
+    player.play(seconds(0, 5), NOBODY)
+    before = len(player.looks)
+    for start in range(5, 13):
+        player.play(seconds(start, start + 0.5), NOBODY, DIM)
+        player.play(seconds(start + 0.5, start + 1), NOBODY)
+    assert player.looks[before:] == [Look.SCENE_CHANGE]

@@ -94,4 +94,10 @@ def test_an_event_about_the_camera_has_neither_label_nor_box() -> None:
     event = reporter(show_media_time=True).camera_event("scene_changed", CAPTURED, 20.0, {"closed_tracks": [1]})
     assert (event.event_type, event.label, event.box, event.media_time) == ("scene_changed", None, None, 20.0)
     assert event.why == {"closed_tracks": [1]}
+    assert event.snapshot is None
+
+
+def test_an_event_about_the_camera_may_have_a_picture() -> None:
+    event = reporter().camera_event("scene_changed", CAPTURED, 20.0, {}, snapshot=True)
+    assert event.snapshot == snapshot_path("porch", CAPTURED, event.id)
     assert epoch_time(event.time) == CAPTURED

@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 
 from soteirad.capture.clock import Clock
 from soteirad.capture.hardware import STATEFUL
-from soteirad.capture.reasons import explain
+from soteirad.capture.reasons import SILENT, explain
 from soteirad.errors import SourceEnded, SourceError, SourceRefused
 
 logger = logging.getLogger(__name__)
@@ -60,13 +60,15 @@ class Decoded:
 class Decoder:
     """Opens an address and gives its frames.
 
-    `name` is the address as logs may show it, `hwaccel` what `usable_hardware` gave. `patience` is how many seconds a
-    source that sends packets may take for a picture. `lossy` says that packets may be lost on their way (RTP over UDP).
-    The counters go on from connection to connection.
+    `name` is the address as logs may show it, `hwaccel` what `usable_hardware` gave. `silence` is how many seconds a
+    source may take for a packet, `patience` how many one that sends packets may take for a picture. `lossy` says that
+    packets may be lost on their way (RTP over UDP). The counters go on from connection to connection.
     """
 
     def __init__(self, name: str, counters: StreamCounters, clock: Clock, hwaccel: str = "none", stream: int = 0,
-                 patience: float = float("inf"), lossy: bool = False) -> None:  # fmt: skip
+                 patience: float = float("inf"), silence: float = float("inf"),
+                 lossy: bool = False) -> None:  # fmt: skip
+        self._silence = silence
         self._lossy = lossy
         self._name = name
         self._counters = counters
@@ -163,6 +165,9 @@ class Decoder:
         last = asked = self._clock.monotonic()
         for packet in container.demux(stream):
             arrival, began = self._clock.monotonic(), time.perf_counter()
+            if arrival - asked >= self._silence:
+                # FFmpeg's time limit has passed, but its parser gives what it held back before it says so.
+                raise SourceError(f"{self._name}: {SILENT}")
             if packet.size:  # the empty packet at the end only brings what was held back
                 self._counters.received += 1
             try:

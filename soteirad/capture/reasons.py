@@ -9,7 +9,7 @@ import av.error
 from soteirad.config.address import is_live
 from soteirad.errors import SourceError, SourceRefused
 
-_SILENT = "nothing comes from it any more, or no answer: is the camera on, and is the address right?"
+SILENT = "nothing comes from it any more, or no answer: is the camera on, and is the address right?"
 _NO_STREAM = "it does not answer with a stream that can be read: is it a camera's address, and is the camera well?"
 """FFmpeg says the same of a camera that is silent, of one that speaks TLS, and of what is no stream at all."""
 _LIBRARY = {
@@ -25,8 +25,8 @@ _LIBRARY = {
     av.error.HTTPServerError: "the camera reports a fault of its own: restart it if this lasts",
     av.error.ConnectionRefusedError: "connection refused: is the camera on, and is the port right?",
     av.error.ConnectionResetError: "the camera broke the connection off",
-    av.error.TimeoutError: _SILENT,
-    av.error.ExitError: _SILENT,  # what FFmpeg's own time limits end with
+    av.error.TimeoutError: SILENT,
+    av.error.ExitError: SILENT,  # what FFmpeg's own time limits end with
 }
 _REFUSALS = (
     av.error.HTTPUnauthorizedError,

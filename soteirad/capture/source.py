@@ -89,7 +89,7 @@ class LiveSource:
         self._capture = memory.clock
         patience = settings.connect_timeout + settings.read_timeout
         self._decoder = Decoder(redact_url(url), memory.counters, clock, settings.hwaccel, settings.stream, patience,
-                                lossy=settings.transport == "udp")  # fmt: skip
+                                silence=settings.read_timeout, lossy=settings.transport == "udp")  # fmt: skip
         self._index = 0
 
     def open(self) -> None:

@@ -178,6 +178,9 @@ class MotionConfig(Section):
     threshold: Share = Field(
         default=0.02, description="Changed share of the picture that counts as motion, 0 to 1 (S)."
     )
+    ceiling: Share = Field(
+        default=0.8, description="Changed share from which it is the light that changed, and no object; over threshold."
+    )
     history: Count = Field(default=300, description="Frames that the background model remembers (S).")
     var_threshold: Float = Field(
         default=16.0, gt=0, le=10_000, description="Squared distance, in variances, of a changed pixel (S)."
@@ -186,6 +189,16 @@ class MotionConfig(Section):
         default=180, ge=90, le=720, description="Height in pixels of the picture that is analysed for motion."
     )
     mask: Polygons = Field(default=(), description="Polygons in which motion is ignored.")
+
+    @classmethod
+    def contradictions(cls, data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
+        """Nothing would ever count as motion under a ceiling that is not over the threshold."""
+        defaults = cls.model_fields
+        low = data.get("threshold", defaults["threshold"].default)
+        high = data.get("ceiling", defaults["ceiling"].default)
+        if is_number(low) and is_number(high) and low >= high:
+            key = "ceiling" if "ceiling" in data else "threshold"
+            yield detail((key,), "motion.ceiling must be larger than motion.threshold")
 
 
 class SceneConfig(Section):

@@ -75,6 +75,42 @@ class CadenceSettings:
     """How many frames at such a beginning, and after start, are looked at one by one."""
     settling_looks: int = 3
     """How many consecutive frames at the end of motion may be looked at before looks slow to `lost_interval`."""
+    episode: float = 2.0
+    """Floods less than this apart are one episode, which is worth one look."""
+    flicker: int = 3
+    """From this many floods on an episode is a flicker: motion in it is looked at every `still_interval` only."""
+
+
+class FloodEpisode:
+    """Floods less than `gap` seconds of media time apart are one episode; one look is owed to it."""
+
+    def __init__(self, gap: float) -> None:
+        self._gap = gap
+        self._last = float("-inf")
+        self._flooding = False
+        self._paid = False
+        self.began = float("-inf")
+        self.count = 0
+        """How many floods the episode that lasts has had; 0 between episodes."""
+
+    def step(self, time: float, flood: bool) -> None:
+        """Take one analysed frame."""
+        if not flood and time - self._last >= self._gap:
+            self.count, self._paid = 0, False
+        if flood:
+            self.began = self.began if self.count else time
+            self.count += not self._flooding
+            self._last = time
+        self._flooding = flood
+
+    @property
+    def owed(self) -> bool:
+        """Whether a flood is over whose episode was not looked at yet."""
+        return self.count > 0 and not self._paid
+
+    def looked(self) -> None:
+        """Note a look: it serves for the episode."""
+        self._paid = self._paid or self.count > 0
 
 
 class Cadence:
@@ -82,7 +118,8 @@ class Cadence:
 
     States: moving (gate 1 open, or closed for less than `motion_hold`), settling (motion has ended and open tracks
     are verified on consecutive frames) and idle. A look that is due stays due until `looked` says that it began, so
-    a busy detector delays a look and never cancels it.
+    a busy detector delays a look and never cancels it. In a flood (see `MotionGate`) no frame is worth a look; the
+    first calm one after it is.
     """
 
     SCENE_GROWTH = 1.5
@@ -94,6 +131,7 @@ class Cadence:
         self.settings = settings
         self._threshold = motion_threshold
         self._every_frame = every_frame
+        self._floods = FloodEpisode(settings.episode)
         self._ratios: deque[tuple[float, float]] = deque()
         self._opening = settings.opening_looks
         self._opening_reason = Look.START
@@ -130,12 +168,21 @@ class Cadence:
         grown = min(self._scene_interval * self.SCENE_GROWTH, self.settings.scene_slowest)
         self._scene_interval = self.settings.scene_fastest if opened else grown
 
-    def step(self, time: float, motion_open: bool, ratio: float, scene_opened: bool, needs: TrackNeeds) -> Look | None:
+    def step(self, time: float, motion_open: bool, ratio: float, scene_opened: bool, needs: TrackNeeds,
+             flood: bool = False) -> Look | None:  # fmt: skip
         """Take one analysed frame's gate results; returns why to look at it, or None."""
         self._frames_since_look += 1
-        spike = self._spike(time, motion_open, ratio)
+        self._floods.step(time, flood)
+        if flood:
+            self._ratios.clear()
+            self._was_spike = False
+            spike = scene_opened = False
+        else:
+            spike = self._spike(time, motion_open, ratio)
         self._follow_motion(time, motion_open, needs)
         reason = self._reason(time, spike, scene_opened, needs)
+        if flood and not self._every_frame and not self._overdue(time):
+            return None
         if reason is not None and self._due is None:
             self._due = reason
         return self._due
@@ -149,6 +196,7 @@ class Cadence:
         self._due = None
         self._last_look = time
         self._frames_since_look = 0
+        self._floods.looked()
 
     def observed(self, needs: TrackNeeds) -> None:
         """Note what the tracker made of a look."""
@@ -184,19 +232,29 @@ class Cadence:
             return Look.EVERY_FRAME
         if self._opening > 0 and self._opening_reason is Look.START:
             return Look.START
-        if spike:
+        if self._floods.owed or self._overdue(time):
+            return Look.SCENE_CHANGE
+        flicker = self._floods.count >= self.settings.flicker
+        if spike and not flicker:
             return Look.MOTION_SPIKE
-        if scene_opened:
+        if scene_opened and not self._floods.count:
             return Look.SCENE_CHANGE
         if needs.confirm:
             return Look.CONFIRM
         if self._moving:
+            if flicker:
+                return None
             if self._opening > 0:
                 return Look.AFTER_STILLNESS
             due = self._last_open == time and self._frames_since_look >= self._stride()
             return Look.MOTION if due else None
         self._opening = 0
         return self._reason_without_motion(time, needs)
+
+    def _overdue(self, time: float) -> bool:
+        """Say whether floods have kept the detector from looking for so long that it looks in spite of them."""
+        since = max(self._last_look, self._floods.began)
+        return self._floods.count > 0 and time - since + self.ROUNDING_S >= self.settings.still_interval
 
     def _stride(self) -> int:
         if self._promising:

@@ -21,13 +21,15 @@ class Motion:
 
     `ratio` is the share of the picture that changed, 0-1, motion masks left out; `blob` is the share of the largest
     connected region (0 where it was not needed); `changed` is the uint8 mask (height, width), 255 where the picture
-    changed, motion masks not applied; `open` says whether the gate opened.
+    changed, motion masks not applied; `open` says whether the gate opened. In a `flood` nearly the whole picture
+    changed at once: the light did, and no object; the gate stays shut and the mask is empty.
     """
 
     ratio: float
     blob: float
     open: bool
     changed: Mask
+    flood: bool = False
 
 
 class MotionGate:
@@ -36,14 +38,23 @@ class MotionGate:
     Opens when `ratio` reaches `threshold` (0.02) or when one blob is larger than `min_blob`, a share of the picture:
     a lone person of one or two per cent cannot reach the ratio. History 300 and variance threshold 16 without shadow
     detection are the published pipeline's values.
+
+    A ratio of `ceiling` or more is a flood: the background starts over from that frame, so that the new light is the
+    background at once. Exposure goes on settling after it, so for a while less is enough to start over again. A flood
+    lasts until a frame that is calm by the new background.
     """
 
     WARM_UP_FRAMES = 3
     """MOG2 calls everything foreground until it has seen a few frames."""
+    AFTERMATH_FRAMES = 10
+    """So many frames after the last real flood, a ratio of ..."""
+    AFTERMATH_SHARE = 0.25
+    """... this share of the ceiling belongs to it."""
 
     def __init__(self, threshold: float = 0.02, min_blob: float = 0.005, history: int = 300,
-                 var_threshold: float = 16.0, masks: Sequence[Polygon] = ()) -> None:  # fmt: skip
+                 var_threshold: float = 16.0, masks: Sequence[Polygon] = (), ceiling: float = 0.8) -> None:  # fmt: skip
         self.threshold = threshold
+        self.ceiling = ceiling
         self.min_blob = min_blob
         self._model = cv2.createBackgroundSubtractorMOG2(history, var_threshold, detectShadows=False)
         self._small = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
@@ -52,6 +63,8 @@ class MotionGate:
         self._ignored: Mask | None = None
         self._area = 0
         self._frames = 0
+        self._flooding = False
+        self._aftermath = 0
         self._shape: tuple[int, ...] = ()
 
     def step(self, grey: Mask) -> Motion:
@@ -60,17 +73,32 @@ class MotionGate:
             self._resize(grey.shape)
         changed = _mask(self._model.apply(grey, learningRate=1.0 if self._frames == 0 else -1.0))
         self._frames += 1
+        self._aftermath = max(0, self._aftermath - 1)
         if self._frames <= self.WARM_UP_FRAMES:
-            return Motion(0.0, 0.0, False, np.zeros_like(changed))
+            return Motion(0.0, 0.0, False, np.zeros_like(changed), self._flooding)
         changed = _mask(cv2.dilate(cv2.erode(changed, self._small), self._large))
         counted = changed if self._ignored is None else _mask(cv2.bitwise_and(changed, self._ignored))
         ratio = cv2.countNonZero(counted) / self._area
+        if self._is_flood(ratio):
+            self._model.apply(grey, learningRate=1.0)
+            self._frames = 1
+            return Motion(ratio, 0.0, False, np.zeros_like(changed), True)
         blob = largest_blob(counted) / self._area if self.min_blob < ratio < self.threshold else 0.0
         return Motion(ratio, blob, ratio >= self.threshold or blob > self.min_blob, changed)
+
+    def _is_flood(self, ratio: float) -> bool:
+        if ratio >= self.ceiling:
+            self._aftermath = self.AFTERMATH_FRAMES
+            self._flooding = True
+        else:
+            hunting = self._aftermath > 0 and ratio >= self.AFTERMATH_SHARE * self.ceiling
+            self._flooding = self._flooding and hunting
+        return self._flooding
 
     def _resize(self, shape: tuple[int, ...]) -> None:
         self._shape = shape
         self._frames = 0
+        self._flooding = False
         height, width = shape
         self._ignored = None
         if self._masks:
@@ -92,16 +120,32 @@ def _mask(array: Any) -> Mask:
 class MotionMap:
     """When each pixel of the analysed picture last changed: the evidence that something came or went.
 
-    Times are media seconds. Nothing enters or leaves a place without changing the picture there.
+    Times are media seconds. Nothing enters or leaves a place without changing the picture there. A flood is no such
+    evidence, and neither is the rise to it: a light that fades in, or a frame that it caught half exposed.
     """
+
+    RISE = 0.3
+    """A ratio from which a frame may be the rise to a flood ..."""
+    RISE_S = 0.5
+    """... that comes within this time."""
 
     def __init__(self) -> None:
         self._last: NDArray[np.float64] = np.full((1, 1), -np.inf)
+        self._before: tuple[NDArray[np.float64], float] | None = None
 
     def step(self, motion: Motion, time: float) -> None:
         """Remember that the pixels of `motion.changed` changed at `time`."""
         if self._last.shape != motion.changed.shape:
             self._last = np.full(motion.changed.shape, -np.inf)
+            self._before = None
+        if motion.flood:
+            if self._before is not None and time - self._before[1] <= self.RISE_S:
+                self._last = self._before[0]
+            self._before = None
+        elif motion.ratio < self.RISE:
+            self._before = None
+        elif self._before is None:
+            self._before = self._last.copy(), time
         if motion.changed.any():  # the ratio leaves masks out
             self._last[motion.changed > 0] = time
 

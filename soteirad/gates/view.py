@@ -1,4 +1,4 @@
-"""The view watch: is the camera still looking at the same place?
+"""The view watch: is the camera still looking at the same place, and if not, what happened to it?
 
 Gate 2 opening asks for a look; this asks something else: whether the fixed structure of the picture is gone or
 displaced (camera moved, covered, defocused). Brightness alone does not change structure, so a lamp does not count.
@@ -9,112 +9,214 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
-Grey = NDArray[np.uint8]
-Edges = NDArray[np.float32]
+from soteirad.gates.structure import Grey, Seen, Shift, Structure, compare, shift_between, what_became_of
 
 
 class View(Enum):
     """What the view watch says of a picture."""
 
     SAME = "same"
+    """The normal view."""
     DOUBTFUL = "doubtful"
+    """Not the view that was there, and not yet sure what it is instead."""
     CHANGED = "changed"
-
-
-class ViewWatch:
-    """Compares a small picture, tile by tile, with a reference.
-
-    A tile with texture has lost its structure when the normalised correlation of its edges with the reference's falls
-    under `MIN_CORRELATION`; a tile that is flat in both has changed when its brightness did; a tile that correlates but
-    has lost its fine detail is blurred, and where most textured tiles are, the lens is out of focus. The view is
-    doubtful while that is so, or while `LOST_SHARE` of the reference's textured tiles have lost their structure and
-    `CHANGED_SHARE` of all tiles changed one way or the other, and changed when that lasted `HOLD_S`. The reference is
-    renewed every `RENEW_S` while most of it still holds, so that daylight moving shadows never adds up to a change.
-    """
-
-    WIDTH, HEIGHT, TILE = 160, 96, 16
-    MIN_CORRELATION = 0.35
-    MIN_SHARPNESS = 0.5
-    """Share of the reference's sharpness that a textured tile must keep; brightness and noise hardly touch it."""
-    BLURRED_SHARE = 0.25
-    """Out of focus: this share of the textured tiles is blurred, and `LOST_SHARE` blurred or lost."""
-    LOST_SHARE = 0.75
-    CHANGED_SHARE = 0.5
-    RENEW_SHARE = 0.3
-    HOLD_S = 2.0
-    RENEW_S = 30.0
-    MIN_TEXTURE = 16.0
-    """Mean edge strength (Sobel, grey levels) from which a tile can be recognised."""
-    MIN_TILES = 4
-    """A reference with fewer textured tiles (night without light) cannot say that the view changed."""
-    FLAT_CHANGE = 20.0
-    """Grey levels by which a flat tile's mean must differ."""
-
-    def __init__(self) -> None:
-        self._reference: _Tiles | None = None
-        self._since = 0.0
-        self._doubt_since: float | None = None
-
-    def step(self, grey: Grey, time: float) -> View:
-        """Judge a luma picture at media time `time` (seconds); after CHANGED it is the new reference."""
-        small = cv2.resize(grey, (self.WIDTH, self.HEIGHT), interpolation=cv2.INTER_AREA)
-        seen = _Tiles.of(np.asarray(small, np.uint8), self.TILE)
-        if self._reference is None:
-            return self._renew(seen, time)
-        lost, changed = self._compare(self._reference, seen)
-        if lost < self.LOST_SHARE or changed < self.CHANGED_SHARE:
-            self._doubt_since = None
-            if lost <= self.RENEW_SHARE and time - self._since >= self.RENEW_S:
-                self._renew(seen, time)
-            return View.SAME
-        if self._doubt_since is None:
-            self._doubt_since = time
-        if time - self._doubt_since < self.HOLD_S:
-            return View.DOUBTFUL
-        self._renew(seen, time)
-        return View.CHANGED
-
-    def _renew(self, seen: _Tiles, time: float) -> View:
-        self._reference, self._since, self._doubt_since = seen, time, None
-        return View.SAME
-
-    def _compare(self, reference: _Tiles, seen: _Tiles) -> tuple[float, float]:
-        """Return the share of textured tiles that lost their structure and the share of all tiles that changed."""
-        textured, now_textured = reference.texture >= self.MIN_TEXTURE, seen.texture >= self.MIN_TEXTURE
-        if np.count_nonzero(textured) < self.MIN_TILES:
-            return 0.0, 0.0
-        norms = np.linalg.norm(reference.edges, axis=1) * np.linalg.norm(seen.edges, axis=1)
-        correlation = np.einsum("ij,ij->i", reference.edges, seen.edges) / np.maximum(norms, 1e-6)
-        lost = (textured | now_textured) & (correlation < self.MIN_CORRELATION)
-        flat = ~textured & ~now_textured & (np.abs(reference.mean - seen.mean) >= self.FLAT_CHANGE)
-        blurred = textured & ~lost & (seen.sharpness < self.MIN_SHARPNESS * reference.sharpness)
-        if np.mean((lost | blurred)[textured]) >= self.LOST_SHARE and np.mean(blurred[textured]) >= self.BLURRED_SHARE:
-            return 1.0, 1.0
-        return float(np.mean(lost[textured])), float(np.mean(lost | flat))
+    """Now it is sure: said once for each change."""
+    OTHER = "other"
+    """Still the view that a change led to."""
+    SETTLED = "settled"
+    """A view that is known is back, or a reported turn has come to rest: said once."""
 
 
 @dataclass(frozen=True)
-class _Tiles:
-    """A picture cut into tiles: edges (tiles, 2 * tile * tile), and for each tile its mean edge strength, mean grey and
-    sharpness: fine detail (Laplacian) for each unit of edge, which a change of gain leaves alone."""
+class Change:
+    """What happened to the view: shares of its structure that are lost, of the picture that changed (0-1), and how far
+    the picture was displaced, if it was displaced as a whole."""
 
-    edges: Edges
-    texture: Edges
-    mean: Edges
-    sharpness: Edges
+    seen: Seen
+    lost: float
+    changed: float
+    shift: Shift | None
 
-    @classmethod
-    def of(cls, grey: Grey, tile: int) -> _Tiles:
-        smooth = cv2.GaussianBlur(grey.astype(np.float32), (5, 5), 0)
-        fine = np.abs(cv2.Laplacian(smooth, cv2.CV_32F))
-        planes = np.stack([cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1), smooth, fine])
-        _, height, width = planes.shape
-        cut = planes.reshape(4, height // tile, tile, width // tile, tile).transpose(1, 3, 0, 2, 4)
-        rows = cut.reshape(-1, 4, tile * tile)
-        edges = rows[:, :2].reshape(len(rows), -1)
-        texture, mean = np.abs(edges).mean(axis=1), rows[:, 2].mean(axis=1)
-        return cls(edges, texture, mean, rows[:, 3].mean(axis=1) / (texture + 1.0))
+
+@dataclass(eq=False)
+class _Held:
+    """A view that the camera held: `change` led to it, None is the normal view; times are media seconds."""
+
+    structure: Structure
+    change: Change | None
+    since: float
+    renewed: float
+
+    @property
+    def seen(self) -> Seen | None:
+        return self.change.seen if self.change else None
+
+
+class ViewWatch:
+    """Compares pictures with the view that the camera holds; see `structure.compare` for when it is gone.
+
+    The view is doubtful while it is gone, and changed when that lasted `HOLD_S` and the new one has held still for
+    `STILL_S`, or for want of stillness after `PATIENCE_S`: a camera that turns is reported once, when it has arrived.
+    Views held earlier are known and come back without another report. A view that the camera was moved to is the
+    normal one after `NORMAL_S`, and a known view is renewed every `RENEW_S` while most of it still holds, so that
+    daylight moving shadows never adds up to a change.
+    """
+
+    HOLD_S = 2.0
+    STILL_S = 1.0
+    PATIENCE_S = 10.0
+    BACK_S = 1.0
+    """A known view is back when it was seen for this long."""
+    RESTLESS_S = 60.0
+    """A camera that has not come to rest this long after its report is used as it is."""
+    NORMAL_S = 60.0
+    RENEW_S = 30.0
+    RENEW_SHARE = 0.3
+    BACK_SHARE = 0.6
+    """A known view is back when less than this is lost: a margin to what counts as gone."""
+    STILL_SHIFT = 0.01
+    """A picture that moved by this share in `STILL_S` does not hold still."""
+    MOST_KNOWN = 8
+
+    def __init__(self) -> None:
+        self._known: list[_Held] = []
+        self._current: _Held | None = None
+        self._doubt_since: float | None = None
+        self._candidate: tuple[Structure, float] | None = None
+        self._back: tuple[_Held, float] | None = None
+        self._turning_since: float | None = None
+
+    @property
+    def change(self) -> Change | None:
+        """What was last reported of the view that the camera holds; None in the normal view."""
+        return self._current.change if self._current else None
+
+    @property
+    def unsure(self) -> bool:
+        """Whether it should see pictures often now."""
+        return self._doubt_since is not None or self._turning_since is not None or self._back is not None
+
+    def restart(self) -> None:
+        """Forget a doubt: the pictures before are no longer those just before the next one."""
+        self._doubt_since = self._candidate = self._back = None
+
+    def step(self, grey: Grey, time: float) -> View:
+        """Judge a luma picture at media time `time` (seconds)."""
+        seen = Structure.of(grey)
+        if self._current is None:
+            self._current = _Held(seen, None, time, time)
+            self._known = [self._current]
+            return View.SAME
+        gone, lost = self._gone(self._current, seen)
+        back = self._recognised(seen, gone, lost)
+        if back is not None:
+            if self._back is None or self._back[0] is not back:
+                self._back = back, time
+            if time - self._back[1] >= self.BACK_S:
+                return self._take(back)
+            return View.DOUBTFUL
+        self._back = None
+        if self._turning_since is not None:
+            return self._follow_turn(self._current, seen, time, time - self._turning_since)
+        if gone:
+            return self._doubt(self._current, seen, time)
+        self._doubt_since = self._candidate = None
+        return self._keep(self._current, seen, lost, time)
+
+    @staticmethod
+    def _gone(held: _Held, seen: Structure) -> tuple[bool, float]:
+        """Say whether a held view is gone, and what share of it is."""
+        if held.change is not None and held.structure.bare:
+            return (False, 0.0) if seen.bare else (True, 1.0)
+        difference = compare(held.structure, seen)
+        return difference.gone, difference.unfit
+
+    def _recognised(self, seen: Structure, gone: bool, lost: float) -> _Held | None:
+        """Return the known view that fits clearly, and better than the current one if that is a view of its own.
+
+        A blurred picture fits a sharp one well.
+        """
+        if seen.bare or self._current is None:
+            return None
+        gone = gone or self._current.seen in (Seen.COVERED, Seen.DEFOCUSED)
+        for held in self._known:
+            if held is self._current or held.structure.bare:
+                continue
+            other = compare(held.structure, seen)
+            if not other.gone and other.unfit < self.BACK_SHARE and (gone or other.unfit < lost):
+                return held
+        return None
+
+    def _keep(self, current: _Held, seen: Structure, lost: float, time: float) -> View:
+        """The view holds: keep its picture fresh, and let one that lasts become the normal one."""
+        if lost <= self.RENEW_SHARE and time - current.renewed >= self.RENEW_S:
+            current.structure, current.renewed = seen, time
+        if current.seen is Seen.MOVED and time - current.since >= self.NORMAL_S:
+            current.change = None
+            self._known = [current]
+        return View.SAME if current.change is None else View.OTHER
+
+    def _doubt(self, current: _Held, seen: Structure, time: float) -> View:
+        if self._doubt_since is None:
+            self._doubt_since = time
+        still = self._holds_still(seen, time)
+        lasted = time - self._doubt_since
+        if lasted < self.HOLD_S or not (still or lasted >= self.PATIENCE_S):
+            return View.DOUBTFUL
+        for held in self._known:
+            if held is not current and not seen.bare and not compare(held.structure, seen).gone:
+                return self._take(held)
+        return self._conclude(current, seen, time, still)
+
+    def _conclude(self, current: _Held, seen: Structure, time: float, still: bool) -> View:
+        """Take the picture for the new view, and report it unless it is a cover or blur like the one before it."""
+        before = current.seen
+        # A cover or blur says nothing of where the camera looks: what it hid is what the new view is compared with.
+        base = self._known[0] if before in (Seen.COVERED, Seen.DEFOCUSED) else current
+        what = what_became_of(base.structure, seen)
+        if not still and not seen.bare:
+            what = Seen.MOVED  # a picture in motion is blurred too
+        difference = compare(base.structure, seen, shift_from=0.0)
+        shift = difference.shift if what is Seen.MOVED and still else None
+        change = Change(what, difference.unfit, difference.changed, shift)
+        self._turning_since = None if still else time
+        self._adopt(_Held(seen, change, time, time))
+        return View.OTHER if what is before and what is not Seen.MOVED else View.CHANGED
+
+    def _follow_turn(self, current: _Held, seen: Structure, time: float, lasted: float) -> View:
+        """A turn that was reported before it ended: wait for its end, and tell nobody."""
+        if not self._holds_still(seen, time):
+            return View.DOUBTFUL if lasted < self.RESTLESS_S else View.OTHER
+        self._turning_since = None
+        self._known = [held for held in self._known if held is not current]
+        base = self._known[0].structure
+        difference = compare(base, seen, shift_from=0.0)
+        what = what_became_of(base, seen)
+        self._adopt(_Held(seen, Change(what, difference.unfit, difference.changed, difference.shift), time, time))
+        return View.SETTLED
+
+    def _take(self, held: _Held) -> View:
+        """Go on with a view that is known."""
+        self._turning_since = None
+        self._adopt(held)
+        return View.SETTLED
+
+    def _adopt(self, held: _Held) -> None:
+        self._current = held
+        self.restart()
+        if held.seen is Seen.MOVED and held not in self._known:
+            self._known = [*self._known[: self.MOST_KNOWN - 1], held]
+
+    def _holds_still(self, seen: Structure, time: float) -> bool:
+        """Say whether the picture has been like itself for `STILL_S`."""
+        if self._candidate is None or not self._alike(self._candidate[0], seen):
+            self._candidate = seen, time
+        return time - self._candidate[1] >= self.STILL_S
+
+    def _alike(self, before: Structure, seen: Structure) -> bool:
+        if before.bare or seen.bare:
+            return before.bare and seen.bare
+        if compare(before, seen).lost > self.RENEW_SHARE:
+            return False
+        shift = shift_between(before, seen)
+        return shift is None or max(abs(shift[0]), abs(shift[1])) < self.STILL_SHIFT

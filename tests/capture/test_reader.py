@@ -73,16 +73,16 @@ def test_each_connection_is_online_with_its_first_frame_and_offline_with_the_rea
     played = Played(2, None, 1)
     played.reader.run()
     assert played.log == [
-        "open", "online", "frame", "frame", "close", "offline: it hung up",
-        "open", "close", "offline: no answer",
-        "open", "online", "frame", "close", "offline: it hung up",
+        "open", "online", "frame", "frame", "offline: it hung up", "close",
+        "open", "offline: no answer", "close",
+        "open", "online", "frame", "offline: it hung up", "close",
     ]  # fmt: skip
 
 
 def test_a_connection_without_a_frame_was_never_online() -> None:
     played = Played(0)
     played.reader.run()
-    assert played.log == ["open", "close", "offline: it hung up"]
+    assert played.log == ["open", "offline: it hung up", "close"]
 
 
 def test_the_delay_doubles_until_frames_came_for_ten_seconds() -> None:

@@ -45,7 +45,7 @@ def test_a_camera_needs_only_a_source_and_has_the_documented_defaults() -> None:
         "model": "nanodet-g-416", "backend": "auto", "precision": "auto", "device": "auto", "threads": 1, "server": None
     }  # fmt: skip
     assert porch.motion.model_dump() == {
-        "threshold": 0.02, "history": 300, "var_threshold": 16.0, "lines": 180, "mask": (),
+        "threshold": 0.02, "ceiling": 0.8, "history": 300, "var_threshold": 16.0, "lines": 180, "mask": (),
     }
     assert porch.scene.model_dump() == {"distance": 0.20, "ssim": 0.80, "interval": 2.0}
     assert porch.objects.model_dump() == {
@@ -197,6 +197,12 @@ def test_a_brace_without_quotes_is_recognized() -> None:
 def test_a_live_camera_has_no_speed_but_a_file_may_run_at_full_speed() -> None:
     assert camera_problem(speed=2).startswith("a live camera has no speed:")
     assert config({"source": "clip.mp4", "speed": "max"}).cameras["porch"].speed == "max"
+
+
+@pytest.mark.parametrize(("motion", "key"), [({"ceiling": 0.01}, "ceiling"), ({"threshold": 0.9}, "threshold")])
+def test_a_motion_ceiling_that_is_not_over_the_threshold_is_a_problem(motion: dict[str, float], key: str) -> None:
+    found = problems({"motion": motion})
+    assert found[("cameras", "porch", "motion", key)] == "motion.ceiling must be larger than motion.threshold"
 
 
 def test_contradictions_are_found_next_to_other_mistakes_in_the_same_section() -> None:

@@ -26,6 +26,7 @@ class Step:
     ratio: float = 0.0
     scene: bool = False
     needs: TrackNeeds = NO_NEEDS
+    flood: bool = False
 
 
 @dataclass
@@ -38,7 +39,7 @@ class Player:
     def step(self, step: Step) -> Look | None:
         """Step without looking: the detector is busy."""
         self.time += step.dt
-        return self.cadence.step(self.time, step.moving, step.ratio, step.scene, step.needs)
+        return self.cadence.step(self.time, step.moving, step.ratio, step.scene, step.needs, step.flood)
 
     def play(self, steps: Iterable[Step]) -> list[Look | None]:
         looks = []
@@ -337,3 +338,60 @@ def test_the_last_motion_is_the_last_time_that_gate_one_was_open() -> None:
     last = player.time
     player.play(still(10))
     assert player.cadence.last_motion == last
+
+
+# Floods
+
+
+def flood(frames: int, needs: TrackNeeds = NO_NEEDS) -> list[Step]:
+    return [Step(ratio=0.95, flood=True, needs=needs)] * frames
+
+
+@given(st.integers(1, 90))
+def test_a_flood_is_looked_at_once_on_the_first_calm_frame(frames: int) -> None:
+    player = Player().started()
+    assert player.play(flood(frames)) == [None] * frames
+    assert player.play(still(30)) == [Look.SCENE_CHANGE] + [None] * 29
+
+
+def test_gate_two_that_opens_while_the_light_settles_does_not_ask_for_another_look() -> None:
+    player = Player().started()
+    player.play([*flood(3), *still(1)])
+    assert player.play([Step(scene=True)] * 15) == [None] * 15
+
+
+def test_floods_less_than_two_seconds_apart_are_worth_one_look() -> None:
+    player = Player().started()
+    looks = player.play([*flood(3), *still(10)] * 6)
+    assert [look for look in looks if look] == [Look.SCENE_CHANGE]
+
+
+def test_floods_further_apart_are_worth_a_look_each() -> None:
+    player = Player().started()
+    looks = player.play([*flood(3), *still(25)] * 3)
+    assert [look for look in looks if look] == [Look.SCENE_CHANGE] * 3
+
+
+def test_motion_after_a_flood_is_looked_at_as_ever() -> None:
+    player = Player().started()
+    player.play([*flood(3), *still(8)])
+    assert [look for look in player.play(moving(12)) if look] == [Look.AFTER_STILLNESS, Look.MOTION, Look.MOTION]
+
+
+def test_a_flicker_with_motion_between_is_looked_at_every_ten_seconds_and_not_continuously() -> None:
+    player = Player().started()
+    looks = player.play([*flood(3), *moving(5, ratio=0.1)] * 40)
+    assert [i for i, look in enumerate(looks) if look and i > 16] == [115, 215, 315]
+
+
+def test_a_flood_without_end_does_not_blind_the_camera_for_good() -> None:
+    player = Player().started()
+    looks = player.play(flood(350))
+    assert [i for i, look in enumerate(looks) if look] == pytest.approx([100, 200, 300], abs=3)
+
+
+def test_a_look_that_waited_for_the_detector_when_the_light_changed_is_made_afterwards() -> None:
+    player = Player().started()
+    assert player.step(Step(scene=True)) is Look.SCENE_CHANGE
+    assert player.play(flood(5)) == [None] * 5
+    assert player.play(still(10)) == [Look.SCENE_CHANGE] + [None] * 9

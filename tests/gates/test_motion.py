@@ -116,6 +116,52 @@ def test_the_first_frames_never_open_the_gate_however_much_they_differ() -> None
         assert (motion.ratio, motion.open, motion.changed.any()) == (0.0, False, False)
 
 
+def brighter(picture: Grey, levels: float = 60.0) -> Grey:
+    return np.clip(picture + levels, 0, 255).astype(np.uint8)
+
+
+def test_a_light_that_comes_on_is_a_flood_and_then_the_background() -> None:
+    camera = room()
+    gate = settled(MotionGate(0.02, HALF_OF_MIN_AREA), camera)
+    floods = [gate.step(brighter(camera())) for _ in range(20)]
+    assert floods[0].ratio > 0.9
+    assert [m.flood for m in floods] == [True] * 3 + [False] * 17
+    assert not any(m.open or m.changed[m.changed > 0].size for m in floods)
+
+
+def test_exposure_that_goes_on_settling_belongs_to_the_flood() -> None:
+    camera = room()
+    gate = settled(MotionGate(0.02, HALF_OF_MIN_AREA), camera)
+    motions = [gate.step(brighter(camera(), 60.0 - 5 * min(i, 8))) for i in range(30)]
+    assert not any(m.open for m in motions)
+    assert not any(m.flood for m in motions[15:])
+
+
+def test_somebody_who_walks_in_a_second_after_the_light_came_on_opens_the_gate() -> None:
+    camera = room()
+    gate = settled(MotionGate(0.02, HALF_OF_MIN_AREA), camera)
+    settled(gate, lambda: brighter(camera()), 10)
+    motion = gate.step(with_object(brighter(camera()), 0, 40, 40, 120))
+    assert motion.open
+    assert not motion.flood
+
+
+def test_motion_in_four_fifths_of_the_part_that_is_not_masked_is_a_flood() -> None:
+    camera = room()
+    gate = settled(MotionGate(0.02, HALF_OF_MIN_AREA, masks=(RIGHT_HALF,)), camera)
+    lit = camera()
+    lit[:, : WIDTH // 2] = brighter(lit[:, : WIDTH // 2])
+    assert gate.step(lit).flood
+
+
+def test_an_object_over_most_of_the_picture_is_no_flood_below_the_ceiling() -> None:
+    camera = room()
+    gate = settled(MotionGate(0.02, HALF_OF_MIN_AREA), camera)
+    motion = gate.step(with_object(camera(), 0, 0, round(0.7 * WIDTH), HEIGHT))
+    assert motion.open
+    assert not motion.flood
+
+
 def test_a_picture_of_another_size_starts_a_new_background() -> None:
     small, large = room(), room(400, 300)
     gate = settled(MotionGate(), small)
@@ -170,6 +216,27 @@ def test_the_map_remembers_when_the_picture_last_changed_and_since_is_not_includ
     assert changes.share(whole, since=4.9) == 1.0
     assert changes.share(whole, since=5.0) == 0.25
     assert changes.share(whole, since=8.0) == 0.0
+
+
+FLOOD = Motion(0.95, 0.0, False, np.zeros((HEIGHT, WIDTH), np.uint8), flood=True)
+
+
+def test_a_flood_and_the_rise_to_it_are_no_evidence_and_leave_what_was_there_before() -> None:
+    changes, walker = MotionMap(), np.zeros((HEIGHT, WIDTH), np.uint8)
+    walker[60:120, 40:60] = 255
+    changes.step(motion_of(walker), 1.0)
+    changes.step(motion_of(np.full((HEIGHT, WIDTH), 255, np.uint8)), 1.9)
+    changes.step(FLOOD, 2.0)
+    assert changes.share(box(0, 0, 1, 1), 1.5) == 0.0
+    assert 0 < changes.share(box(0, 0, 1, 1), 0.5) < 0.1
+
+
+def test_a_large_object_long_before_a_flood_stays_evidence() -> None:
+    changes = MotionMap()
+    for i in range(10):
+        changes.step(motion_of(np.full((HEIGHT, WIDTH), 255, np.uint8)), 1.0 + i / 10)
+    changes.step(FLOOD, 2.0)
+    assert changes.share(box(0, 0, 1, 1), 1.0) == 1.0
 
 
 def test_a_map_that_has_seen_nothing_has_no_evidence() -> None:

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from skimage import data
 
+from soteirad.gates.structure import Seen, Structure, shift_between
 from soteirad.gates.view import View, ViewWatch
 from tests.shared_data import DEMO, shared, vtest
 
@@ -85,10 +86,129 @@ def test_another_view_is_doubtful_for_two_seconds_and_then_changed(view: Grey, c
     assert verdicts[20] is View.CHANGED
 
 
-def test_a_changed_view_is_the_new_reference(view: Grey) -> None:
+def test_a_changed_view_is_reported_once(view: Grey) -> None:
     after, watching = shifted(view), watch(view)
     judge(watching, lambda _: after, 2.1)
-    assert set(judge(watching, lambda _: after, 10.0, start=2.1)) == {View.SAME}
+    assert set(judge(watching, lambda _: after, 10.0, start=2.1)) == {View.OTHER}
+
+
+KINDS = [(shifted, Seen.MOVED), (turned_and_zoomed, Seen.MOVED), (covered, Seen.COVERED),
+         (covered_with_noise, Seen.COVERED), (defocused, Seen.DEFOCUSED),
+         (strongly_defocused, Seen.DEFOCUSED)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "seen"), KINDS)
+def test_a_change_says_what_was_seen(view: Grey, change: Callable[[Grey], Grey], seen: Seen) -> None:
+    after, watching = change(view), watch(view)
+    judge(watching, lambda _: after, 2.1)
+    assert watching.change is not None
+    assert watching.change.seen is seen
+
+
+def wide(view: Grey) -> Grey:
+    return cv2.resize(view, (960, 540), interpolation=cv2.INTER_AREA)
+
+
+def turned(view: Grey, x: float, y: float = 90.0) -> Grey:
+    """Return what a camera sees that is turned `x` pixels to the right and `y` down in a wide view."""
+    return cv2.warpAffine(wide(view), np.array([[1, 0, -x], [0, 1, -y]]), SIZE)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.2])
+def test_a_camera_that_was_knocked_aside_says_how_far_the_picture_moved(view: Grey, share: float) -> None:
+    after, watching = turned(view, share * SIZE[0]), watch(turned(view, 0))
+    assert View.CHANGED in judge(watching, lambda _: after, 2.5)
+    assert watching.change is not None and watching.change.shift is not None
+    assert watching.change.shift == pytest.approx((-share, 0.0), abs=0.01)
+
+
+def test_two_unrelated_views_are_no_displacement_of_each_other() -> None:
+    structures = [Structure.of(cv2.resize(picture(), SIZE)) for picture in PICTURES.values()]
+    assert {shift_between(a, b) for a in structures for b in structures if a is not b} == {None}
+
+
+@pytest.mark.parametrize("seconds", [1.0, 5.0, 9.0])
+def test_a_turn_is_reported_once_when_it_has_come_to_rest(view: Grey, seconds: float) -> None:
+    verdicts = judge(watch(turned(view, 0)), lambda i: turned(view, 300 * min(1.0, i * STEP_S / seconds)), 20.0)
+    assert verdicts.count(View.CHANGED) == 1
+    assert max(2.0, seconds) <= verdicts.index(View.CHANGED) * STEP_S <= max(2.0, seconds) + 1.5
+
+
+def test_a_turn_that_lasts_longer_than_ten_seconds_is_reported_once_and_used_again_when_it_rests(view: Grey) -> None:
+    watching = watch(turned(view, 0))
+    verdicts = judge(watching, lambda i: turned(view, 150 + 150 * np.sin(min(i, 250) * 0.25), 130), 40.0)
+    reported, rested = verdicts.index(View.CHANGED), verdicts.index(View.SETTLED)
+    assert verdicts.count(View.CHANGED) == verdicts.count(View.SETTLED) == 1
+    assert reported < 110
+    assert 255 <= rested <= 265
+    assert set(verdicts[reported + 1 : rested]) == {View.DOUBTFUL}
+    assert set(verdicts[rested + 1 :]) == {View.OTHER}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_old_view_that_comes_back_is_no_second_change(view: Grey, change: Callable[[Grey], Grey]) -> None:
+    after, watching = change(view), watch(view)
+    judge(watching, lambda _: after, 30.0)
+    verdicts = judge(watching, lambda _: view, 10.0, start=30.0)
+    assert verdicts[:10] == [View.DOUBTFUL] * 10
+    assert verdicts[10:] == [View.SETTLED, *[View.SAME] * (len(verdicts) - 11)]
+    assert watching.change is None
+
+
+@pytest.mark.parametrize("change", [covered, covered_with_noise, defocused])
+def test_a_cover_or_blur_that_lasts_never_becomes_the_normal_view(view: Grey, change: Callable[[Grey], Grey]) -> None:
+    after, watching = change(view), watch(view)
+    assert judge(watching, lambda _: after, 200.0).count(View.CHANGED) == 1
+    assert watching.change is not None
+    assert View.SETTLED in judge(watching, lambda _: view, 3.0, start=200.0)
+
+
+def test_a_view_that_lasts_a_minute_is_the_normal_one_and_the_way_back_another_change(view: Grey) -> None:
+    after, watching = shifted(view), watch(view)
+    verdicts = judge(watching, lambda _: after, 70.0)
+    assert verdicts[-1] is View.SAME
+    assert watching.change is None
+    assert judge(watching, lambda _: view, 5.0, start=70.0).count(View.CHANGED) == 1
+
+
+def test_a_third_view_is_a_second_change_and_both_earlier_ones_come_back_silently(view: Grey) -> None:
+    second, third, watching = shifted(view), turned_and_zoomed(view), watch(view)
+    judge(watching, lambda _: second, 10.0)
+    assert judge(watching, lambda _: third, 10.0, start=10.0).count(View.CHANGED) == 1
+    for start, known in ((20.0, second), (30.0, view), (40.0, third)):
+        verdicts = judge(watching, lambda _, known=known: known, 10.0, start=start)  # type: ignore[misc]
+        assert View.CHANGED not in verdicts
+        assert verdicts.count(View.SETTLED) == 1
+
+
+def test_a_camera_turned_under_its_cover_is_a_second_change(view: Grey) -> None:
+    dark, after, watching = covered(view), shifted(view), watch(view)
+    judge(watching, lambda _: dark, 10.0)
+    assert judge(watching, lambda _: after, 10.0, start=10.0).count(View.CHANGED) == 1
+    assert watching.change is not None
+    assert watching.change.seen is Seen.MOVED
+
+
+def test_a_cover_in_another_light_is_the_same_cover(view: Grey) -> None:
+    watching = watch(view)
+    levels = (25, 200, 90)
+    verdicts = judge(watching, lambda i: np.full_like(view, levels[i // 100 % 3]), 60.0)
+    assert verdicts.count(View.CHANGED) == 1
+
+
+def test_infrared_light_does_not_change_the_view(view: Grey) -> None:
+    """The lamp in the camera is bright in the middle, the exposure comes down from white, and there is more noise."""
+    height, width = view.shape
+    lamp = cv2.getGaussianKernel(height, height / 2) @ cv2.getGaussianKernel(width, width / 2.5).T
+    lamp = 0.4 + 1.2 * lamp / lamp.max()
+    rng = np.random.default_rng(3)
+
+    def night(i: int) -> Grey:
+        exposure = max(1.0, 1.8 - i * 0.1)
+        lit = (view * 0.6 + 10) * lamp * exposure + rng.normal(0, 5, view.shape)
+        return np.clip(lit, 0, 255).astype(np.uint8)
+
+    assert View.CHANGED not in judge(watch(view), night, 10.0)
 
 
 def test_a_cover_taken_away_within_two_seconds_was_nothing(view: Grey) -> None:

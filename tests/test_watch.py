@@ -1,0 +1,148 @@
+"""The watch on real pictures, with the real detector: what is told of a camera that is covered, turned or blurred.
+
+The pictures are the demo clip's, enlarged, so that a camera can turn in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import av
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from soteirad.config.schema import camera_from
+from soteirad.detect.choice import Choice
+from soteirad.detect.detector import REFERENCE
+from soteirad.event import Event, replay_id
+from soteirad.watch import CameraWatch
+from tests.capture.made import frame_of
+from tests.shared_data import DEMO
+
+Picture = NDArray[np.uint8]
+Change = Callable[[int, Picture], Picture]
+"""(frame number, wide picture of 960x540) -> what the camera sees, 640x360."""
+
+pytestmark = pytest.mark.slow
+SIZE = (640, 360)
+STANDS = 150
+"""The frame of the clip from which on a person stands still, for 14 s."""
+START, END, FRAMES = 40, 120, 200
+"""The frames at which something happens to the camera and is undone again."""
+
+
+@cache
+def wide_pictures() -> list[Picture]:
+    """Return ten seconds of the clip, in which somebody stands still."""
+    with av.open(str(DEMO)) as container:
+        frames = [f.to_ndarray(format="bgr24") for i, f in enumerate(container.decode(video=0)) if i < STANDS + 100]
+    return [cv2.resize(f, (960, 540), interpolation=cv2.INTER_AREA) for f in frames[STANDS:]]
+
+
+def seen_from(picture: Picture, x: float = 100.0, y: float = 100.0) -> Picture:
+    return cv2.warpAffine(picture, np.array([[1, 0, -x], [0, 1, -y]]), SIZE)
+
+
+def share(i: int, frames: int) -> float:
+    """Return how far something is that takes `frames` from START on and as many from END on to be undone, 0-1."""
+    return float(np.clip((i - START) / frames, 0, 1) * (1 - np.clip((i - END) / frames, 0, 1)))
+
+
+def turned(i: int, picture: Picture) -> Picture:
+    return seen_from(picture, 0 + 300 * share(i, 30))
+
+
+def knocked(i: int, picture: Picture) -> Picture:
+    return seen_from(picture, 100 + 64 * share(i, 1))
+
+
+def covered(i: int, picture: Picture) -> Picture:
+    """A dark cloth, much too near to be sharp, is drawn over the lens."""
+    cloth = np.zeros(SIZE[::-1], np.float32)
+    cloth[:, : int(1.3 * SIZE[0] * share(i, 6))] = 1
+    cloth = cv2.GaussianBlur(cloth, (0, 0), 30)[..., None]
+    dim = np.random.default_rng(i).normal(0, 2, (*SIZE[::-1], 3)) + np.array([30, 35, 60])
+    return np.clip(seen_from(picture) * (1 - cloth) + dim * cloth, 0, 255).astype(np.uint8)
+
+
+def defocused(i: int, picture: Picture) -> Picture:
+    sigma = 15 * share(i, 20)
+    return cv2.GaussianBlur(seen_from(picture), (0, 0), sigma) if sigma > 0.3 else seen_from(picture)
+
+
+def lit_by_infrared(i: int, picture: Picture) -> Picture:
+    if not START <= i < END:
+        return seen_from(picture)
+    grey = cv2.cvtColor(seen_from(picture), cv2.COLOR_BGR2GRAY).astype(np.float32)
+    exposure = max(1.0, 1.8 - (i - START) * 0.1)
+    noisy = (grey * 0.7 + 10) * exposure + np.random.default_rng(i).normal(0, 4, grey.shape)
+    return cv2.merge([np.clip(noisy, 0, 255).astype(np.uint8)] * 3)
+
+
+def run(change: Change, frames: int = FRAMES) -> tuple[list[Event], list[dict[str, object]], CameraWatch]:
+    """Return the events, the different view states in order, and the watch."""
+    camera = camera_from({"source": str(DEMO), "speed": "max", "detector": {"backend": "onnx"}})
+    watch = CameraWatch("porch", camera, lambda _, media, what: replay_id("clip", media, what),
+                        Choice(REFERENCE, 0.0, None, ()))  # fmt: skip
+    watch.load()
+    events: list[Event] = []
+    states: list[dict[str, object]] = []
+    pictures = wide_pictures()
+    for i in range(frames):
+        frame = frame_of(change(i, pictures[i % len(pictures)]), time=i / 10, captured=1_800_000_000.0 + i / 10)
+        events += [o.event for o in watch.step(frame)]
+        view = watch.state()["view"]
+        states += [view] if not states or states[-1] != view else []
+    return events, states, watch
+
+
+UNDONE = [(covered, "covered"), (defocused, "defocused"), (turned, "moved"), (knocked, "moved")]
+
+
+@pytest.mark.parametrize(("change", "seen"), UNDONE)
+def test_what_happens_to_a_camera_is_told_once_and_nobody_comes_or_goes(change: Change, seen: str) -> None:
+    events, states, _ = run(change)
+    told = [e for e in events if e.event_type == "scene_changed"]
+    assert [e.why["seen"] for e in told] == [seen]
+    assert "entered" not in [e.event_type for e in events]
+    assert {e.why["reason"] for e in events if e.event_type == "left"} <= {"scene_changed"}
+    normal: dict[str, object] = {"changed": False, "seen": None}
+    assert states == [normal, {"changed": True, "seen": seen}, normal]
+
+
+@pytest.mark.parametrize(("change", "seen"), UNDONE)
+def test_who_was_there_is_present_again_when_the_old_view_is_back(change: Change, seen: str) -> None:
+    events, _, _ = run(change)
+    kinds = [e.event_type for e in events]
+    assert kinds[0] == "present"
+    after = [e for e in events if e.media_time is not None and e.media_time >= END / 10]
+    assert [e.event_type for e in after if e.event_type != "left"] == ["present"]
+
+
+def test_a_changed_view_has_a_picture_and_ends_the_visits() -> None:
+    events, _, _ = run(covered, END)
+    present, told = events
+    assert told.why["closed_tracks"] == [present.track_id]
+    assert told.why["lost"] > 0.7
+    assert told.snapshot == f"porch/{told.time[:10]}/{told.id}.jpg"
+
+
+def test_a_knocked_camera_says_how_far() -> None:
+    told = next(e for e in run(knocked, END)[0] if e.event_type == "scene_changed")
+    assert told.why["shift"] == pytest.approx([-0.1, 0.0], abs=0.01)
+
+
+def test_a_covered_camera_does_not_run_its_detector() -> None:
+    def looks(frames: int) -> int:
+        return run(covered, frames)[2].pipeline.counters.detector_runs
+
+    assert looks(START + 20) == looks(END)
+
+
+def test_infrared_light_is_no_changed_view() -> None:
+    events, states, _ = run(lit_by_infrared)
+    assert [e.event_type for e in events] == ["present"]
+    assert len(states) == 1
