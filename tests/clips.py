@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 from av.bitstream import BitStreamFilterContext
 from av.container import OutputContainer
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 DATA = Path(__file__).resolve().parent / "data"
 DEMO = DATA / "demo.mp4"
 FPS = 10
 
+Picture = NDArray[np.uint8]
 Spans = Sequence[tuple[float, float]]
 
 VISIT = ((1.0, 12.0), (27.5, 34.5))
@@ -61,6 +64,22 @@ def cut_hevc(target: Path, spans: Spans) -> Path:
 def cut_mjpeg(target: Path, spans: Spans) -> Path:
     """The same as MJPEG, with the standard's Huffman tables, the only ones that RTP can carry; `target` as .avi."""
     return cut(target, spans, "mjpeg", {"huffman": "default", "q": "5", "qmin": "5", "qmax": "5"})
+
+
+def altered(target: Path, spans: Spans, change: Callable[[Picture, float], Picture]) -> Path:
+    """Write the frames of `spans`, each picture (BGR) as `change` makes it at its time in the new clip (seconds)."""
+    with av.open(str(target), "w") as out:
+        stream = out.add_stream("libx264", rate=FPS, options=X264)
+        stream.pix_fmt = "yuv420p"
+        for index, frame in enumerate(_frames(DEMO, spans)):
+            if index == 0:
+                stream.width, stream.height = frame.width, frame.height
+            picture = change(np.asarray(frame.to_ndarray(format="bgr24"), np.uint8), index / FPS)
+            made = av.VideoFrame.from_ndarray(picture, format="bgr24")
+            made.pts, made.time_base = index, Fraction(1, FPS)
+            out.mux(stream.encode(made))
+        out.mux(stream.encode(None))
+    return target
 
 
 def two_sizes(target: Path, spans: Spans, size: tuple[int, int] = (320, 240), after: float = 2.0) -> Path:

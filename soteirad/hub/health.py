@@ -32,8 +32,10 @@ class Pulse:
             self._frames, self._progress = frames, now
 
     def source(self, now: float, online: bool) -> None:
-        """Note whether frames are to be expected."""
-        self._online, self._progress = online, now
+        """Take the news that the source came or went: a sign of life, and whether frames are to be expected."""
+        self._limit = self.SILENCE_S
+        self._beat = self._progress = now
+        self._online = online
 
     def excuse(self, seconds: float) -> None:
         """Forgive silence while the hub itself did not run and could hear nothing."""
