@@ -168,8 +168,9 @@ def read_packets(clip: Path) -> tuple[str, list[Packet]]:
             if packet.pts is None or packet.dts is None:
                 continue
             pts, dts = (int(stamp * packet.time_base * 10**9) for stamp in (packet.pts, packet.dts))
+            key = packet.is_keyframe  # the filter empties the packet
             for ready in annexb.filter(packet) if annexb else [packet]:
-                found.append((pts, dts, packet.is_keyframe, bytes(ready)))
+                found.append((pts, dts, key, bytes(ready)))
     start = min(dts for _, dts, _, _ in found)
     return codec, [(pts - start, dts - start, key, data) for pts, dts, key, data in found]
 

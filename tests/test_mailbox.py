@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soteirad.capture.frame import Frame
-from soteirad.mailbox import Mailbox, SourceOffline, SourceOnline
+from soteirad.event import Event
+from soteirad.mailbox import DetailPicture, Mailbox, SourceOffline, SourceOnline
 from tests.capture.made import frame_of
 
 PICTURE = np.zeros((48, 64, 3), np.uint8)
@@ -89,3 +90,14 @@ def test_every_frame_is_either_taken_dropped_or_waiting(acts: list[str]) -> None
         taken += isinstance(mail, Frame)
     assert mailbox.received == acts.count("frame")
     assert taken + mailbox.dropped == mailbox.received
+
+
+def test_a_detail_picture_comes_in_its_turn_and_outlives_its_source() -> None:
+    mailbox = Mailbox()
+    detail = DetailPicture(Event("1", "entered", "porch", "2027-01-15T08:00:00.000Z"), b"jpeg", 7.0)
+    mailbox.put(SourceOnline())
+    mailbox.put(detail)
+    mailbox.put_frame(frame(0))
+    mailbox.put(SourceOffline("gone"))
+    assert [mailbox.take(0) for _ in range(4)] == [SourceOnline(), detail, SourceOffline("gone"), None]
+    assert (mailbox.received, mailbox.dropped) == (1, 0)

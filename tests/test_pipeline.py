@@ -116,6 +116,7 @@ def test_frames_over_the_cap_are_counted_and_not_analysed() -> None:
     assert counters.analysed in (50, 51)
 
 
+<<<<<<< ours
 DIM = (SCENE * 0.4).astype(np.uint8)
 AT_THE_DOOR = DIM.copy()
 AT_THE_DOOR[36:162, 128:192] = 255 - AT_THE_DOOR[36:162, 128:192]
@@ -153,3 +154,50 @@ def test_a_light_that_flickers_is_not_looked_at_again_and_again() -> None:
         player.play(seconds(start, start + 0.5), NOBODY, DIM)
         player.play(seconds(start + 0.5, start + 1), NOBODY)
     assert player.looks[before:] == [Look.SCENE_CHANGE]
+=======
+def wanted(pipeline: Pipeline, times: np.ndarray, corrupt: bool = False) -> int:
+    """Return how many frames are analysed, without doing it."""
+    return sum(pipeline.wants(frame_of(SCENE, time=float(time), corrupt=corrupt)) for time in times)
+
+
+def test_damaged_frames_are_counted_and_never_analysed() -> None:
+    player = Player()
+    assert wanted(player.pipeline, seconds(0, 3), corrupt=True) == 0
+    assert (player.pipeline.counters.frames, player.pipeline.counters.analysed) == (30, 0)
+    assert wanted(player.pipeline, seconds(3, 4)) == 10, "and they take no whole frame's place"
+
+
+def test_a_damaged_frame_does_not_use_up_the_turn_of_the_whole_one_after_it() -> None:
+    pipeline = Player(fps=1.0).pipeline
+    assert pipeline.wants(frame_of(SCENE, time=0.0))
+    assert not pipeline.wants(frame_of(SCENE, time=1.0, corrupt=True))
+    assert pipeline.wants(frame_of(SCENE, time=1.1))
+
+
+def test_a_stretch_of_damaged_frames_is_no_gap() -> None:
+    player = Player()
+    player.play(seconds(0, 3), PERSON)
+    assert wanted(player.pipeline, seconds(3, 20), corrupt=True) == 0
+    player.play(seconds(20, 23), PERSON)
+    assert player.kinds() == ["present"]
+
+
+@pytest.mark.parametrize("step", [3.5, 4.0, 10.0])
+def test_a_source_that_becomes_slow_is_not_all_gaps_for_ever(step: float) -> None:
+    player = Player()
+    player.play(seconds(0, 3), PERSON)
+    player.play(seconds(3 + step, 3 + 10 * step, step), PERSON)
+    gaps = [visit.reason for visit in player.visits].count("gap")
+    before = len(player.visits)
+    player.play(seconds(3 + 10 * step, 3 + 40 * step, step), PERSON)
+    assert gaps >= 1, "the first long silence is one"
+    assert player.visits[before:] == [], "then it is how this source is"
+
+
+def test_a_source_that_becomes_quick_again_has_gaps_again() -> None:
+    player = Player()
+    player.play(seconds(0, 120, 4.0), PERSON)
+    player.play(seconds(120, 140), PERSON)
+    player.play(seconds(150, 153), PERSON)
+    assert [visit.reason for visit in player.visits].count("gap") == 1
+>>>>>>> theirs

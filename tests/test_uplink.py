@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import multiprocessing
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
+from soteirad.errors import StorageError
 from soteirad.event import Event
 from soteirad.messages import CameraStatus, Committed, Confirmed, Picture, Stop
 from soteirad.spool import Spool
 from soteirad.uplink import MAX_PICTURES, Uplink
-
-PATIENCE_S = 20.0
+from tests.waiting import PATIENCE_S, wait_until
 
 
 def event(number: int) -> Event:
@@ -55,15 +55,6 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     rig = Rig(tmp_path)
     yield rig
     rig.end()
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    never = threading.Event()
-    for _ in range(round(PATIENCE_S / 0.02)):
-        if true():
-            return
-        never.wait(0.02)
-    pytest.fail("it did not happen")
 
 
 def commit(hub: Connection, *numbers: int) -> None:
@@ -137,6 +128,62 @@ def test_a_stalled_hub_costs_pictures_beyond_twenty_but_no_event(rig: Rig) -> No
     assert [m.event for m in received if isinstance(m, Confirmed)] == [event(n) for n in range(30)]
     rig.uplink.picture(Picture("again", "path", b""))
     assert rig.receive(1) == [Picture("again", "path", b"")]
+
+
+def test_when_the_hub_is_gone_that_is_told_once_and_after_all_is_in_the_spool(tmp_path: Path) -> None:
+    found: list[list[str]] = []
+    spool = Spool(tmp_path / "spool")
+    spool.create()
+    hub, camera = multiprocessing.Pipe()
+    stop = threading.Event()
+    uplink = Uplink(camera, stop, spool, lambda: found.append([e.id for e in spool.read()]))
+    uplink.start()
+    for number in (1, 2):
+        uplink.confirm(event(number))
+    for _ in range(2):
+        assert hub.poll(PATIENCE_S)
+        hub.recv()
+    hub.close()
+    wait_until(lambda: found)
+    assert stop.is_set()
+    uplink.close(PATIENCE_S)
+    assert found == [["0001", "0002"]]
+    camera.close()
+
+
+def test_a_hub_that_only_says_stop_is_not_gone(tmp_path: Path) -> None:
+    gone = threading.Event()
+    spool = Spool(tmp_path / "spool")
+    spool.create()
+    hub, camera = multiprocessing.Pipe()
+    stop = threading.Event()
+    uplink = Uplink(camera, stop, spool, gone.set)
+    uplink.start()
+    hub.send(Stop())
+    assert stop.wait(PATIENCE_S)
+    uplink.close(PATIENCE_S)
+    assert not gone.is_set()
+    hub.close()
+    camera.close()
+
+
+def test_a_hub_that_is_gone_is_told_even_if_nothing_can_be_spooled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_event: Event) -> None:
+        raise StorageError("the disk is full")
+
+    gone = threading.Event()
+    spool = Spool(tmp_path / "spool")
+    spool.create()
+    monkeypatch.setattr(spool, "write", fail)
+    hub, camera = multiprocessing.Pipe()
+    uplink = Uplink(camera, threading.Event(), spool, gone.set)
+    uplink.start()
+    uplink.confirm(event(1))
+    hub.close()
+    assert gone.wait(PATIENCE_S)
+    camera.close()
 
 
 # The spool

@@ -68,7 +68,9 @@ def write_sound(path: Path) -> Path:
 
 
 def frame_of(bgr: NDArray[np.uint8], pixel_format: str = "yuv420p", index: int = 0, time: float = 0.0,
-             captured: float = 0.0, privacy: tuple[tuple[float, ...], ...] = ()) -> Frame:  # fmt: skip
+             captured: float = 0.0, privacy: tuple[tuple[float, ...], ...] = (), rotate: int = 0,
+             corrupt: bool = False) -> Frame:  # fmt: skip
     """Return a frame that holds a BGR picture in some pixel format."""
     video = av.VideoFrame.from_ndarray(np.ascontiguousarray(bgr), format="bgr24")
-    return Frame(index, time, captured, 0.0, 0.0, video.reformat(format=pixel_format), privacy)
+    picture = video.reformat(format=pixel_format)
+    return Frame(index, time, captured, 0.0, 0.0, picture, privacy, rotate=rotate, corrupt=corrupt)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from skimage import data
 
+from soteirad.capture.frame import Frame, Picture
 from tests.capture.made import frame_of
 from tests.shared_data import DEMO
 
@@ -99,3 +100,74 @@ def test_drawing_into_a_colour_picture_does_not_change_the_frame(pixel_format: s
 def test_width_and_height_are_the_videos() -> None:
     frame = frame_of(COFFEE)
     assert (frame.width, frame.height) == (600, 400)
+
+
+# Rotation
+
+TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+UPPER_LEFT = (0.0, 0.0, 0.3, 0.0, 0.3, 0.3, 0.0, 0.3)
+
+
+def turned(picture: Picture, rotate: int) -> Picture:
+    return picture if not rotate else np.asarray(cv2.rotate(picture, TURNS[rotate]), np.uint8)
+
+
+@pytest.mark.parametrize("rotate", [0, 90, 180, 270])
+def test_width_and_height_are_those_of_the_turned_picture(rotate: int) -> None:
+    frame = frame_of(COFFEE, rotate=rotate)
+    assert (frame.width, frame.height) == ((400, 600) if rotate in (90, 270) else (600, 400))
+
+
+@pytest.mark.parametrize("rotate", [90, 180, 270])
+@pytest.mark.parametrize("pixel_format", [*PLANAR, *OTHERS])
+def test_turned_grey_is_the_grey_picture_turned_clockwise(pixel_format: str, rotate: int) -> None:
+    straight = frame_of(COFFEE, pixel_format)
+    frame = Frame(0, 0.0, 0.0, 0.0, 0.0, straight.video, rotate=rotate)
+    whole = turned(straight.grey(400), rotate)
+    assert np.array_equal(frame.grey(600), whole)
+    small = cv2.resize(whole, {90: (120, 180), 180: (270, 180), 270: (120, 180)}[rotate], interpolation=cv2.INTER_AREA)
+    assert frame.grey(180).shape == small.shape
+    assert np.abs(frame.grey(180).astype(int) - small).max() <= 1
+
+
+@pytest.mark.parametrize("rotate", [90, 180, 270])
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "nv12", "bgr24", "gray"])
+def test_turned_colour_pictures_are_the_straight_ones_turned_clockwise(pixel_format: str, rotate: int) -> None:
+    straight = frame_of(COFFEE, pixel_format)
+    frame = Frame(0, 0.0, 0.0, 0.0, 0.0, straight.video, rotate=rotate)
+    for width, height in ((600, 400), (320, 180), (900, 600)):
+        size = (height, width) if rotate in (90, 270) else (width, height)
+        picture = frame.bgr(*size)
+        assert picture.shape == (size[1], size[0], 3)
+        assert np.array_equal(picture, turned(straight.bgr(width, height), rotate))
+
+
+@pytest.mark.parametrize("rotate", [90, 180, 270])
+def test_a_turned_frame_may_be_squeezed_into_any_size(rotate: int) -> None:
+    picture = frame_of(COFFEE, rotate=rotate).bgr(320, 180)
+    expected = cv2.resize(turned(COFFEE, rotate), (320, 180), interpolation=cv2.INTER_AREA)
+    assert picture.shape == (180, 320, 3)
+    assert np.abs(picture.astype(int) - expected).mean() < 6
+
+
+@pytest.mark.parametrize("rotate", [90, 180, 270])
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "bgr24"])
+def test_privacy_masks_lie_on_the_turned_picture(pixel_format: str, rotate: int) -> None:
+    bare = frame_of(COFFEE, pixel_format, rotate=rotate)
+    masked = frame_of(COFFEE, pixel_format, rotate=rotate, privacy=(UPPER_LEFT,))
+    width, height = bare.width, bare.height
+    picture, whole = masked.bgr(width, height), bare.bgr(width, height)
+    across, down = round(0.3 * width), round(0.3 * height)
+    assert not picture[: down - 1, : across - 1].any() and whole[: down - 1, : across - 1].any()
+    assert np.array_equal(picture[down + 2 :], whole[down + 2 :])
+    assert np.array_equal(picture[:, across + 2 :], whole[:, across + 2 :])
+
+
+@pytest.mark.parametrize("rotate", [90, 180, 270])
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "bgr24", "gray"])
+def test_drawing_into_a_turned_picture_does_not_change_the_frame(pixel_format: str, rotate: int) -> None:
+    frame = frame_of(COFFEE, pixel_format, rotate=rotate)
+    before = frame.bgr(frame.width, frame.height).copy()
+    frame.bgr(frame.width, frame.height)[:] = 0
+    assert np.array_equal(frame.bgr(frame.width, frame.height), before)
+    assert before.flags.c_contiguous and frame.grey(100).flags.c_contiguous

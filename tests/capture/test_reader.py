@@ -13,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soteirad.backoff import Backoff
+from soteirad.capture.age import LATE_S
 from soteirad.capture.frame import Frame
 from soteirad.capture.reader import Reader
-from soteirad.errors import SourceEnded, SourceError
+from soteirad.capture.source import StreamMemory
+from soteirad.errors import SourceEnded, SourceError, SourceRefused
 from tests.capture.made import FakeClock, frame_of
 
 FRAME = frame_of(np.zeros((48, 64, 3), np.uint8))
@@ -145,3 +147,165 @@ def test_delays_stay_between_the_first_and_the_last_with_a_quarter_of_jitter(
 def test_two_cameras_that_fail_together_do_not_return_together() -> None:
     delays = {round(Backoff(rng=random.Random(seed)).next(), 6) for seed in range(20)}
     assert len(delays) == 20
+
+
+# Refusals, lag and hangs
+
+
+class Script:
+    """Runs a reader over sources that a function makes, until `waits` delays are over; keeps what it said."""
+
+    def __init__(self, make: Callable[[FakeClock, StreamMemory], object], waits: int) -> None:
+        self.stop, self.clock, self.memory = threading.Event(), FakeClock(stop_after=waits), StreamMemory()
+        self.reasons: list[str] = []
+        self.online = 0
+        self.frames: list[Frame] = []
+        self.reader = Reader(lambda: make(self.clock, self.memory), self.frames.append, self._on_online,  # type: ignore[arg-type,return-value]
+                             self.reasons.append, self.stop, self.clock, self.memory)  # fmt: skip
+
+    def _on_online(self) -> None:
+        self.online += 1
+
+
+class Refusing:
+    live = True
+
+    def open(self) -> None:
+        raise SourceRefused("the camera refused user name or password")
+
+    def read(self) -> Frame:
+        raise AssertionError("it was never open")
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_camera_that_refuses_is_left_alone_for_a_minute_each_time() -> None:
+    script = Script(lambda *_: Refusing(), 8)
+    script.reader.run()
+    assert len(script.clock.waits) == 8
+    assert all(Reader.REFUSED_S <= wait <= 1.25 * Reader.REFUSED_S for wait in script.clock.waits)
+    assert len(set(script.clock.waits)) > 1, "all cameras of a house would ask at the same moment"
+    assert script.reasons == ["the camera refused user name or password"] * 8
+
+
+def test_a_refusal_does_not_lengthen_the_delays_of_other_failures() -> None:
+    made = iter([Refusing(), Refusing(), Refusing(), FakeSource(None, []), FakeSource(None, [])])
+    script = Script(lambda *_: next(made), 5)
+    script.reader.run()
+    assert [wait < 2.6 for wait in script.clock.waits] == [False, False, False, True, True]
+
+
+class Stamped:
+    """A camera whose frames come `step` seconds apart; each says that it was captured `later` seconds after the last.
+
+    The reader waits for them, or (`waits` off) finds them in a buffer. It hangs up after `most`.
+    """
+
+    live = True
+
+    def __init__(self, clock: FakeClock, memory: StreamMemory, step: float = 0.2, later: float = 0.04,
+                 waits: bool = True, most: int = 10_000) -> None:  # fmt: skip
+        self._clock, self._memory = clock, memory
+        self._step, self._later, self._waits, self._left = step, later, waits, most
+        self._stamp = 50.0
+
+    def open(self) -> None:
+        self._memory.clock.restart()
+
+    def read(self) -> Frame:
+        if not self._left:
+            raise SourceEnded("it hung up")
+        self._left -= 1
+        self._clock.now += self._step
+        self._stamp += self._later
+        captured = self._memory.clock.captured(self._stamp, self._clock.now, self._step if self._waits else 0.0)
+        return replace(FRAME, time=captured)
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_connection_that_only_brings_old_frames_is_given_up_after_ten_seconds() -> None:
+    script = Script(lambda clock, memory: Stamped(clock, memory, waits=False), 1)
+    began = script.clock.now
+    script.reader.run()
+    (reason,) = script.reasons
+    assert "s late, this machine or its network is too slow for them: give the camera's smaller stream" in reason
+    late = next(n for n in range(1000) if n * 0.16 > LATE_S) * 0.2
+    assert script.clock.now - began == pytest.approx(late + Reader.LAG_S, abs=1.0)
+
+
+def test_lag_that_ends_in_time_is_no_reason_to_connect_again() -> None:
+    """Late for nine seconds, and again, and again."""
+
+    class Recovering(Stamped):
+        def read(self) -> Frame:
+            frame = super().read()
+            late = (self._clock.now - 1000.0) % 10.0 < 9.0
+            return replace(frame, time=self._clock.now - (5.0 if late else 0.0))
+
+    script = Script(lambda clock, memory: Recovering(clock, memory, most=500), 1)
+    script.reader.run()
+    assert script.reasons == ["it hung up"] and len(script.frames) == 500
+
+
+def test_stamps_that_make_no_sense_are_distrusted_after_the_second_lag_and_that_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    script = Script(lambda clock, memory: Stamped(clock, memory, most=300), 4)
+    script.reader.run()
+    assert [reason.startswith("its pictures come") for reason in script.reasons] == [True, True, False, False]
+    assert script.reasons[2:] == ["it hung up"] * 2, "now the frames count as captured when they came"
+    assert not script.memory.clock.trusted
+    assert [r.getMessage() for r in caplog.records if "make no sense" in r.getMessage()] == [
+        "the camera's time stamps make no sense: from now on a frame counts as captured on arrival"
+    ]
+
+
+def test_stamps_are_still_trusted_when_it_is_the_machine_that_is_slow(caplog: pytest.LogCaptureFixture) -> None:
+    script = Script(lambda clock, memory: Stamped(clock, memory, waits=False), 5)
+    script.reader.run()
+    assert len(script.reasons) == 5 and all("too slow for them" in reason for reason in script.reasons)
+    assert script.memory.clock.trusted
+    assert not [r for r in caplog.records if "make no sense" in r.getMessage()]
+
+
+def test_two_lags_that_lie_far_apart_are_no_proof_against_the_stamps() -> None:
+    def make(clock: FakeClock, memory: StreamMemory) -> Stamped:
+        if len(script.reasons) % 2:  # a good connection for longer than the second lag would count
+            return Stamped(clock, memory, later=0.2, most=round(Reader.LAG_AGAIN_S / 0.2) + 10)
+        return Stamped(clock, memory)
+
+    script = Script(make, 6)
+    script.reader.run()
+    assert ["hung" in reason for reason in script.reasons] == [False, True, False, True, False, True]
+    assert script.memory.clock.trusted
+
+
+def test_how_long_the_reader_is_busy_is_known_while_it_connects_and_while_it_waits_for_a_frame() -> None:
+    seen: list[float] = []
+
+    class Slow(Stamped):
+        def open(self) -> None:
+            super().open()
+            self._clock.now += 30.0
+            seen.append(script.reader.busy_for())
+
+        def read(self) -> Frame:
+            frame = super().read()
+            seen.append(script.reader.busy_for())
+            return frame
+
+    script = Script(lambda clock, memory: Slow(clock, memory, step=7.0, later=7.0, most=3), 1)
+    assert script.reader.busy_for() == 0.0
+    script.reader.run()
+    assert seen == [30.0, 7.0, 7.0, 7.0]
+    assert script.reader.busy_for() == 0.0, "between two connections it hangs nowhere"
+
+
+def test_a_reader_whose_source_fails_while_it_is_made_or_opened_is_busy_no_longer() -> None:
+    script = Script(lambda *_: Refusing(), 1)
+    script.reader.run()
+    script.clock.now += 1000.0
+    assert script.reader.busy_for() == 0.0

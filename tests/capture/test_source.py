@@ -9,11 +9,23 @@ import av
 import numpy as np
 import pytest
 
+from soteirad.capture.age import CaptureClock
 from soteirad.capture.frame import Frame
-from soteirad.capture.source import FileSource, LiveSource, Source, SourceSettings, open_source
+from soteirad.capture.source import (
+    FileSource,
+    LiveSource,
+    Source,
+    SourceSettings,
+    StreamMemory,
+    ffmpeg_address,
+    open_source,
+)
 from soteirad.config.address import is_live
 from soteirad.errors import SourceEnded, SourceError
+from tests import clips, scripted_rtsp
 from tests.capture.made import FakeClock, write_clip, write_sound
+from tests.http_camera import HttpCamera
+from tests.scripted_rtsp import ScriptedRtsp
 from tests.shared_data import DEMO
 
 
@@ -188,3 +200,117 @@ def test_closing_twice_and_before_opening_is_allowed() -> None:
     source.close()
     with pytest.raises(SourceError):
         source.read()
+
+
+# Live sources
+
+
+def test_a_v4l2_camera_is_opened_as_a_device_with_the_size_that_was_asked_for() -> None:
+    assert ffmpeg_address("/dev/video0", SourceSettings()) == ("/dev/video0", {}, "v4l2")
+    assert ffmpeg_address("/dev/v4l/by-id/a", SourceSettings(size="1280x720")) == (
+        "/dev/v4l/by-id/a", {"video_size": "1280x720"}, "v4l2"
+    )  # fmt: skip
+
+
+def test_an_avfoundation_camera_is_opened_by_what_stands_behind_the_colon() -> None:
+    usual = {"framerate": "30", "pixel_format": "nv12"}
+    assert ffmpeg_address("avfoundation:0", SourceSettings()) == ("0", usual, "avfoundation")
+    assert ffmpeg_address("avfoundation:My: Cam", SourceSettings(size="640x480")) == (
+        "My: Cam", {**usual, "video_size": "640x480"}, "avfoundation"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("transport", "asked"), [("tcp", "tcp"), ("udp", "udp+tcp")])
+@pytest.mark.parametrize("url", ["rtsp://h/s", "rtsps://u:p@h/s", "RTSP://h/s"])
+def test_rtsp_is_asked_for_by_the_transport_with_tcp_behind_udp_and_without_sound(
+    url: str, transport: str, asked: str
+) -> None:
+    opened, options, format_ = ffmpeg_address(url, SourceSettings(transport=transport))
+    assert (opened, format_) == (url, None)
+    assert (options["rtsp_transport"], options["allowed_media_types"]) == (asked, "video")
+    assert options["flags"] == "low_delay" and "video_size" not in options
+
+
+def test_http_knows_no_transport() -> None:
+    opened, options, format_ = ffmpeg_address("http://h/video", SourceSettings(transport="udp"))
+    assert (opened, format_) == ("http://h/video", None)
+    assert not {"rtsp_transport", "allowed_media_types"} & set(options)
+
+
+class Noting(CaptureClock):
+    """A capture clock that remembers what it was told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stamps: list[float | None] = []
+        self.restarts = 0
+
+    def restart(self) -> None:
+        self.restarts += 1
+        super().restart()
+
+    def captured(self, stamp: float | None, arrival: float, waited: float) -> float:
+        self.stamps.append(stamp)
+        return super().captured(stamp, arrival, waited)
+
+
+def live_frames(url: str, count: int, memory: StreamMemory | None = None, **settings: object) -> list[Frame]:
+    source = open_source(url, SourceSettings(connect_timeout=5, read_timeout=5, **settings), memory=memory)  # type: ignore[arg-type]
+    assert isinstance(source, LiveSource)
+    source.open()
+    try:
+        return [source.read() for _ in range(count)]
+    finally:
+        source.close()
+
+
+def test_mjpeg_over_http_has_no_times_and_a_frame_counts_as_captured_when_it_came(tmp_path: Path) -> None:
+    """FFmpeg counts 25 frames a second, whatever comes."""
+    clock = Noting()
+    with HttpCamera(clips.jpegs(write_clip(tmp_path / "a.mp4", 5)), fps=50) as camera:
+        frames = live_frames(camera.url, 20, StreamMemory(clock=clock))
+    assert clock.stamps == [None] * 20
+    assert all(frame.time <= frame.received for frame in frames)
+    assert [f.time for f in frames] == sorted(f.time for f in frames)
+
+
+def test_rtsp_has_times_and_frames_are_captured_as_far_apart_as_they_say(tmp_path: Path) -> None:
+    pictures = scripted_rtsp.jump(scripted_rtsp.units(clips.cut(tmp_path / "a.mp4", ((1.0, 3.0),))), 0.0, 100.0)
+    clock = Noting()
+    with ScriptedRtsp(pictures) as camera:
+        frames = live_frames(camera.url, 12, StreamMemory(clock=clock))
+    stamps = clock.stamps[1:]  # FFmpeg gives the first one none
+    assert stamps == pytest.approx([index / 10 for index in range(1, 12)], abs=1e-3)
+    assert not any(frame.corrupt for frame in frames)
+    assert all(abs((f.captured - frames[0].captured) - (f.time - frames[0].time)) < 0.05 for f in frames)
+
+
+def test_counters_and_capture_clock_go_on_from_connection_to_connection(tmp_path: Path) -> None:
+    clock = Noting()
+    memory = StreamMemory(clock=clock)
+    with HttpCamera(clips.jpegs(write_clip(tmp_path / "a.mp4", 5)), fps=50) as camera:
+        first, second = (live_frames(camera.url, 5, memory) for _ in range(2))
+    assert clock.restarts == 2 and memory.counters.decoded == 10
+    assert second[0].time >= first[-1].time
+    assert [frame.index for frame in second] == list(range(5))
+
+
+@pytest.mark.parametrize(("rotate", "size"), [(0, (64, 48)), (90, (48, 64)), (180, (64, 48)), (270, (48, 64))])
+def test_live_frames_and_those_of_a_file_are_turned_and_masked(
+    tmp_path: Path, rotate: int, size: tuple[int, int]
+) -> None:
+    clip = write_clip(tmp_path / "a.mp4", 3)
+    upper_half = ((0.0, 0.0, 1.0, 0.0, 1.0, 0.5, 0.0, 0.5),)
+    with HttpCamera(clips.jpegs(clip)) as camera:
+        (live,) = live_frames(camera.url, 1, rotate=rotate, privacy=upper_half)
+    file = read_all(open_source(str(clip), SourceSettings("max", rotate=rotate, privacy=upper_half)))[0]
+    for frame in (live, file):
+        picture = frame.bgr(frame.width, frame.height)
+        assert (frame.width, frame.height) == size and picture.shape == (size[1], size[0], 3)
+        assert not picture[: size[1] // 2 - 1].any() and picture[size[1] // 2 + 2 :].all()
+
+
+def test_a_device_that_is_not_there_is_a_source_that_cannot_be_opened() -> None:
+    assert refusal("/dev/video98") == (
+        "/dev/video98: there is no such file or stream: correct the path of this source"
+    )

@@ -39,6 +39,7 @@ def test_a_camera_needs_only_a_source_and_has_the_documented_defaults() -> None:
     }
     assert (loaded.storage.path, loaded.storage.snapshots) == (Path("/var/lib/soteira"), True)
     assert (loaded.storage.outbox.days, loaded.storage.outbox.events) == (7, 100_000)
+    assert (porch.detail, porch.stream, porch.rotate, porch.hwaccel, porch.size) == (None, 0, 0, "auto", None)
     assert (porch.fps, porch.speed, porch.transport, porch.enabled) == (10, 1, "tcp", True)
     assert (porch.connect_timeout, porch.read_timeout, porch.privacy_mask, porch.zones) == (10, 10, (), {})
     assert porch.detector.model_dump() == {
@@ -187,6 +188,75 @@ def test_an_unusable_source_is_refused_without_repeating_it(source: Any, text: s
     message = camera_problem(source=source)
     assert message.startswith(text + ":")
     assert "hunter2" not in message
+
+
+@pytest.mark.parametrize("source", ["/dev/video0", "/dev/v4l/by-id/usb-cam", "avfoundation:0", "avfoundation:My Cam"])
+def test_a_camera_on_this_machine_is_live_and_may_be_asked_for_a_size(source: str) -> None:
+    porch = config({"source": source, "size": "1280x720"}).cameras["porch"]
+    assert (porch.live, porch.source, porch.size) == (True, source, "1280x720")
+    assert camera_problem(source=source, speed=2).startswith("a live camera has no speed:")
+
+
+@pytest.mark.parametrize("source", ["rtsp://h/s", "http://h/s", "clip.mp4"])
+def test_a_size_is_for_cameras_on_this_machine(source: str) -> None:
+    assert camera_problem(source=source, size="1280x720").startswith("only a camera on this machine (/dev/video0)")
+
+
+@pytest.mark.parametrize("size", ["1280", "1280x", "x720", "0x720", "1280X720", "1280 x 720", "1280x720\n", "-1x720",
+                                  "1280x720x3", "123456x720", ""])  # fmt: skip
+def test_a_size_is_width_x_height(size: str) -> None:
+    assert camera_problem(source="/dev/video0", size=size).startswith("this is no picture size: write width x height")
+
+
+@pytest.mark.parametrize("source", ["rtsp://h/s", "/dev/video0"])
+@pytest.mark.parametrize("detail", ["rtsp://h/main", "http://h/snapshot.jpg", "https://u:p@h:81/snap?x=1"])
+def test_a_camera_may_have_a_larger_stream_or_a_snapshot_address(source: str, detail: str) -> None:
+    assert config({"source": source, "detail": detail}).cameras["porch"].detail == detail
+
+
+@pytest.mark.parametrize("detail", ["/dev/video1", "avfoundation:1", "picture.jpg", ""])
+def test_the_larger_stream_is_an_address(detail: str) -> None:
+    assert camera_problem(detail=detail).startswith("this is no camera's address:")
+
+
+def test_a_video_file_has_no_second_stream() -> None:
+    assert camera_problem(source="clip.mp4", detail="rtsp://h/main").startswith("a video file has no second stream:")
+    assert config({"source": "clip.mp4", "detail": None}).cameras["porch"].detail is None
+
+
+def test_odd_passwords_of_both_addresses_are_encoded_and_shown_nowhere() -> None:
+    odd = "p@ss#/hunter2"
+    porch = config({"source": f"rtsp://admin:{odd[:5]}@h/s", "detail": "http://admin:a/b?hunter2@h/x"}).cameras["porch"]
+    assert (porch.source, porch.detail) == ("rtsp://admin:p%40ss%23@h/s", "http://admin:a%2Fb%3Fhunter2@h/x")
+    assert "hunter2" not in repr(porch)
+    message = camera_problem(detail="rtmp://admin:hunter2@h/s")
+    assert message.startswith("this kind of address is not supported") and "hunter2" not in message
+
+
+@pytest.mark.parametrize(
+    ("keys", "text"),
+    [
+        ({"stream": -1}, OUT + "a whole number from 0 to 31"),
+        ({"stream": 32}, OUT + "a whole number from 0 to 31"),
+        ({"stream": 1.0}, "a fraction where a whole number is needed"),
+        ({"stream": "1"}, "text where a whole number is needed"),
+        ({"rotate": 45}, "this is not one of the choices"),
+        ({"rotate": True}, "this is not one of the choices"),
+        ({"rotate": -90}, "this is not one of the choices"),
+        ({"hwaccel": "gpu"}, "this is not one of the choices"),
+        ({"hwaccel": True}, "this is not one of the choices"),
+    ],
+)
+def test_stream_rotation_and_hardware_are_choices(keys: dict[str, Any], text: str) -> None:
+    message = camera_problem(**keys)
+    assert message.startswith(text), message
+
+
+@pytest.mark.parametrize("rotate", [0, 90, 180, 270])
+@pytest.mark.parametrize("hwaccel", ["auto", "none", "vaapi", "v4l2m2m", "videotoolbox"])
+def test_every_rotation_goes_with_every_hardware(rotate: int, hwaccel: str) -> None:
+    porch = config({"rotate": rotate, "hwaccel": hwaccel, "stream": 31}).cameras["porch"]
+    assert (porch.rotate, porch.hwaccel, porch.stream) == (rotate, hwaccel, 31)
 
 
 def test_a_brace_without_quotes_is_recognized() -> None:

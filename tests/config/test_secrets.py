@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from soteirad.config import Config, known_secrets, redact, redact_url
+from soteirad.config import Config, known_secrets, redact, redact_url, take_secrets
+from soteirad.config.address import encode_user_info
 from soteirad.config.secrets import MissingSecretsError, substitute
 
 
@@ -97,3 +99,54 @@ def test_known_secrets_of_a_config_are_its_passwords_as_written_and_decoded() ->
         "cameras": {"a": {"source": camera}, "b": {"source": "clip.mp4"}},
     })
     assert known_secrets(config) == {"broker", "p%40ss", "p@ss", "abcdef"}
+
+def read_password(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return unquote(parts.username or ""), unquote(parts.password or "")
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])), st.text(st.characters(exclude_categories=["Cs"])))
+def test_secrets_in_user_info_are_encoded_once_whatever_is_in_them(user: str, password: str) -> None:
+    """What may be encoded already stays as it is, and no user name has a colon."""
+    assume("%" not in user + password and ":" not in user)
+    environ = {"SOTEIRA_USER": user, "SOTEIRA_PASSWORD": password}
+    url = substitute("rtsp://{SOTEIRA_USER}:{SOTEIRA_PASSWORD}@10.0.0.7/live", environ)
+    assert read_password(url) == (user, password)
+    assert urlsplit(url).hostname == "10.0.0.7"
+    assert encode_user_info(url) == url
+
+
+@pytest.mark.parametrize(
+    ("secret", "text", "expected"),
+    [
+        ("p%41@ss", "rtsp://admin:{SOTEIRA_A}@h/s", "rtsp://admin:p%2541%40ss@h/s"),
+        ("p%40ss", "rtsp://admin:{SOTEIRA_A}@h/s", "rtsp://admin:p%40ss@h/s"),
+        ("100%", "rtsp://admin:{SOTEIRA_A}@h/s", "rtsp://admin:100%25@h/s"),
+        ("w@rd", "rtsp://admin:pass{SOTEIRA_A}@h/s", "rtsp://admin:passw%40rd@h/s"),
+        ("me:p@ss:w/rd", "rtsp://{SOTEIRA_A}@h/s", "rtsp://me:p%40ss%3Aw%2Frd@h/s"),
+        ("me", "rtsp://{SOTEIRA_A}@h/s", "rtsp://me@h/s"),
+        ("me:", "rtsp://{SOTEIRA_A}@h/s", "rtsp://me:@h/s"),
+        ("a b@c", "rtsp://u:p@h/{SOTEIRA_A}", "rtsp://u:p@h/a b@c"),
+        ("a b@c", "rtsp://h/s?token={SOTEIRA_A}", "rtsp://h/s?token=a b@c"),
+        ("10.0.0.7", "rtsp://u:p@{SOTEIRA_A}/s", "rtsp://u:p@10.0.0.7/s"),
+        ("a b@c", "{SOTEIRA_A}", "a b@c"),
+    ],
+)
+def test_secrets_are_encoded_in_user_info_only(secret: str, text: str, expected: str) -> None:
+    """One variable that is all of the user info may hold user:password."""
+    assert substitute(text, {"SOTEIRA_A": secret}) == expected
+
+
+def test_taking_the_secrets_leaves_none_to_child_processes_and_returns_all() -> None:
+    before = {"SOTEIRA_A": "geheim", "SOTEIRA_2_B": "", "CREDENTIALS_DIRECTORY": "/run/c", "PATH": "/bin",
+              "soteira_a": "kept", "MY_SOTEIRA_A": "kept"}  # fmt: skip
+    environ = dict(before)
+    assert take_secrets(environ) == before
+    assert environ == {"PATH": "/bin", "soteira_a": "kept", "MY_SOTEIRA_A": "kept"}
+    assert take_secrets(environ) == environ
+
+
+def test_taken_secrets_still_fill_a_configuration(tmp_path: Path) -> None:
+    (tmp_path / "SOTEIRA_FILE").write_text("from a file\n", encoding="utf-8")
+    taken = take_secrets({"CREDENTIALS_DIRECTORY": str(tmp_path), "SOTEIRA_A": "x"})
+    assert substitute("{SOTEIRA_A} {SOTEIRA_FILE}", taken) == "x from a file"

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 import soteirad
-from soteirad.mqtt.client import Acknowledged, Connected, Disconnected, MqttClient, MqttNotice
+from soteirad.mqtt.client import HANG_S, Acknowledged, Connected, Disconnected, MqttClient, MqttNotice
 from soteirad.mqtt.topics import Topics
 from tests.brokers import Mosquitto, Subscriber, free_port
 
@@ -439,3 +439,42 @@ def test_it_works_with_amqtt_which_speaks_only_mqtt_3_1_1() -> None:
     driver.client.stop(5.0)
     down.set()
     thread.join(20.0)
+
+
+def test_a_network_thread_that_comes_round_does_not_hang_however_long_it_is_connected(driver: Driver) -> None:
+    assert driver.client._connection is not None
+    turned = driver.client._connection.turned_at
+    assert not driver.client.hangs(turned + HANG_S)
+    assert driver.client.hangs(turned + HANG_S + 0.1), "if it never came round again"
+    driver.until(lambda: driver.client._connection is not None and driver.client._connection.turned_at > turned)
+    assert not driver.client.hangs(turned + HANG_S + 0.1)
+
+
+def test_a_frozen_broker_is_no_hanging_thread(broker: Mosquitto, driver: Driver) -> None:
+    broker.freeze()
+    assert driver.client._connection is not None
+    turned = driver.client._connection.turned_at
+    driver.until(lambda: driver.client._connection is not None and driver.client._connection.turned_at > turned)
+    assert not driver.client.hangs(time.monotonic())
+    broker.thaw()
+
+
+def test_a_name_look_up_that_never_ends_is_a_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, may = threading.Event(), threading.Event()
+
+    def look_up(*_: object, **__: object) -> list[object]:
+        asked.set()
+        may.wait(60.0)
+        raise socket.gaierror(socket.EAI_AGAIN, "no name server")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    driver = Driver("broker.home", 1883)
+    assert not driver.client.hangs(time.monotonic() + 2 * HANG_S), "nothing was started yet"
+    driver.client.start()
+    assert asked.wait(30.0)
+    now = time.monotonic()
+    assert not driver.client.hangs(now) and driver.client.hangs(now + HANG_S)
+    may.set()
+    driver.until(lambda: driver.client.retry_at is not None)
+    assert not driver.client.hangs(now + 2 * HANG_S), "an attempt that has failed hangs no more"
+    driver.client.stop(1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,3 +65,15 @@ def test_without_systemd_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> Non
     notifier = Notifier()
     notifier.ready()
     notifier.status("fine")
+
+
+def test_a_reload_is_told_with_the_time_that_systemd_wants_and_ends_with_readiness(systemd: socket.socket) -> None:
+    notifier = Notifier()
+    before = time.monotonic_ns() // 1000
+    notifier.reloading()
+    after = time.monotonic_ns() // 1000
+    notifier.ready()
+    reloading, ready = received(systemd)
+    state, _, stamp = reloading.partition("\nMONOTONIC_USEC=")
+    assert (state, ready) == ("RELOADING=1", "READY=1")
+    assert before <= int(stamp) <= after

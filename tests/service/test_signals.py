@@ -15,7 +15,9 @@ print("ready", flush=True)
 while True:
     select.select([signals.fileno()], [], [])
     signals.drain()
-    print("stop" if signals.stop else "woken", flush=True)
+    word = "stop" if signals.stop else "reload" if signals.reload else "woken"
+    signals.reload = False
+    print(word, flush=True)
 """
 
 
@@ -55,3 +57,20 @@ print(bool(readable), bool(empty), signals.stop)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "True False False\n"
+
+
+def test_a_hang_up_asks_each_time_for_the_configuration_to_be_read_again_and_ends_nothing() -> None:
+    process = start()
+    assert process.stdout is not None
+    for _ in range(3):
+        process.send_signal(signal.SIGHUP)
+        assert process.stdout.readline() == "reload\n"
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout.readline() == "stop\n"
+    process.send_signal(signal.SIGHUP)
+    assert process.stdout.readline() == "stop\n", "a reload after the end was asked for does not hasten it"
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=10) == 128 + signal.SIGTERM
+    process.stdout.close()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from soteirad.tools.check import replay_camera
 from tests.daemon import ROOT, soteirad
 
 CARD, MODEL = "nanodet-g-416.yaml", "nanodet-g-416-fp16.onnx"
@@ -85,3 +86,18 @@ def test_check_makes_no_state_folder_and_opens_no_source(tmp_path: Path) -> None
     result = soteirad("check", "-c", config)
     assert (result.returncode, result.stderr) == (0, "")
     assert "porch" in result.stdout and not state.exists()
+
+
+def test_a_clip_is_replayed_with_the_settings_of_a_camera_that_has_a_detail_stream_or_a_size(tmp_path: Path) -> None:
+    config = tmp_path / "soteira.yaml"
+    config.write_text(
+        "cameras:\n"
+        "  porch: {source: rtsp://h/s, detail: rtsp://h/main, rotate: 90, fps: 5}\n"
+        "  desk: {source: /dev/video0, size: 640x480, hwaccel: none, detail: http://h/snap.jpg}\n",
+        encoding="utf-8",
+    )
+    name, porch = replay_camera(tmp_path / "a.mp4", config, None, "max", {})
+    assert (name, porch.source, porch.speed, porch.live) == ("porch", str(tmp_path / "a.mp4"), "max", False)
+    assert (porch.detail, porch.rotate, porch.fps) == (None, 90, 5)
+    name, desk = replay_camera(tmp_path / "a.mp4", config, "desk", "2", {"fps": 3})
+    assert (name, desk.size, desk.detail, desk.hwaccel, desk.speed, desk.fps) == ("desk", None, None, "none", 2, 3)
