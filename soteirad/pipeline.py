@@ -134,11 +134,12 @@ class Pipeline:
         """Count a frame of the source and say whether it is analysed; a damaged one never is."""
         self.counters.frames += 1
         step, self._last_frame = frame.time - self._last_frame, frame.time
-        if self._interval and step > max(self.GAP_S, self.GAP_FRAMES * self._interval):
+        longest = max(self.GAP_S, self.GAP_FRAMES * self._interval)
+        if self._interval and step > longest:
             self._gap = True
-        # A source that became slow must not be all gaps for ever.
+        # A source that became slow must not be all gaps for ever, nor one long gap hide the next.
         if 0 < step < float("inf"):
-            self._interval = step if not self._interval else 0.9 * self._interval + 0.1 * step
+            self._interval = 0.9 * self._interval + 0.1 * min(step, longest) if self._interval else step
         return not frame.corrupt and self._sampler.wants(frame.time)
 
     def analyse(self, frame: Frame) -> Analysis:

@@ -9,6 +9,13 @@ import os
 
 from hypothesis import settings
 
+from tests.fault_report import (
+    measured,
+    pytest_addoption,
+    pytest_configure,
+    pytest_runtest_makereport,
+    pytest_sessionfinish,
+)
 from tests.house import (
     broker,
     entry_clip,
@@ -27,8 +34,13 @@ __all__ = [
     "entry_clip",
     "leaving_clip",
     "listener",
+    "measured",
     "misfit_card",
     "model_folder",
+    "pytest_addoption",
+    "pytest_configure",
+    "pytest_runtest_makereport",
+    "pytest_sessionfinish",
     "standing_clip",
     "start_daemon",
     "visit_clip",

@@ -68,6 +68,14 @@ def test_a_slow_source_is_not_one_long_row_of_gaps(step: float) -> None:
     assert player.kinds() == ["present"]
 
 
+def test_a_second_gap_soon_after_a_long_one_is_a_gap() -> None:
+    player = Player()
+    player.play(seconds(0, 3), PERSON)
+    player.play(seconds(3603, 3606), PERSON)
+    player.play(seconds(3630, 3633), PERSON)
+    assert [v.reason for v in player.visits].count("gap") == 2
+
+
 def test_a_low_fps_setting_is_not_one_long_row_of_gaps() -> None:
     player = Player(fps=0.2)
     player.play(seconds(0, 60), PERSON)
@@ -116,7 +124,6 @@ def test_frames_over_the_cap_are_counted_and_not_analysed() -> None:
     assert counters.analysed in (50, 51)
 
 
-<<<<<<< ours
 DIM = (SCENE * 0.4).astype(np.uint8)
 AT_THE_DOOR = DIM.copy()
 AT_THE_DOOR[36:162, 128:192] = 255 - AT_THE_DOOR[36:162, 128:192]
@@ -154,7 +161,8 @@ def test_a_light_that_flickers_is_not_looked_at_again_and_again() -> None:
         player.play(seconds(start, start + 0.5), NOBODY, DIM)
         player.play(seconds(start + 0.5, start + 1), NOBODY)
     assert player.looks[before:] == [Look.SCENE_CHANGE]
-=======
+
+
 def wanted(pipeline: Pipeline, times: np.ndarray, corrupt: bool = False) -> int:
     """Return how many frames are analysed, without doing it."""
     return sum(pipeline.wants(frame_of(SCENE, time=float(time), corrupt=corrupt)) for time in times)
@@ -200,4 +208,3 @@ def test_a_source_that_becomes_quick_again_has_gaps_again() -> None:
     player.play(seconds(120, 140), PERSON)
     player.play(seconds(150, 153), PERSON)
     assert [visit.reason for visit in player.visits].count("gap") == 1
->>>>>>> theirs

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import statistics
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -186,7 +185,7 @@ class Decoder:
                 raise SourceError(f"{self._name}: data comes, but no picture in {self._patience:.0f} s: is it the "
                                   f"right stream, and does the camera send key frames?")  # fmt: skip
             for video in frames:
-                corrupt = damage.touches(video, arrival)
+                corrupt = damage.touches(video)
                 self._counters.decoded += 1
                 self._counters.corrupt += corrupt
                 yield Decoded(video, video.time, arrival, arrival - asked, ms, corrupt)
@@ -198,43 +197,49 @@ class Decoder:
 class _Damage:
     """Whether frames are damaged: from a loss up to the next key frame that came whole.
 
-    FFmpeg marks the frames that were damaged themselves, and neither those that build on them nor a frame that was lost
-    whole; of that only a gap between time stamps tells. With 5 % of the packets lost this let no visibly damaged
-    frame out and held no whole one back (measured, H.264).
+    FFmpeg marks most frames that were damaged themselves, and neither those that build on them nor a frame that was
+    lost whole; of that only a gap between time stamps tells. With 5 % of the packets lost this let no visibly damaged
+    frame out and held no whole one back; of single lost packets (1128 tried, H.264) 2.7 % went unnoticed.
     """
 
     GAP = 1.5
-    """Usual steps between two stamps that say that a frame is missing."""
+    """So many times as long as nine in ten steps between two stamps: a frame is missing."""
+    ENOUGH = 5
+    """So many steps must have been seen to know what is usual."""
     HEAL_S = 20.0
     """Cameras without key frames renew the picture piece by piece, within this time."""
 
     def __init__(self, lossy: bool) -> None:
         self._lossy = lossy
+        self._open = False
         self._since: float | None = None
         self._lost = False
         self._stamp: float | None = None
-        self._steps: deque[float] = deque(maxlen=15)
+        self._steps: deque[float] = deque(maxlen=30)
 
     def lost(self) -> None:
         """Note that a packet gave no frame."""
         self._lost = True
 
-    def touches(self, video: av.VideoFrame, now: float) -> bool:
-        """Say whether this frame is damaged; `now` is monotonic seconds."""
+    def touches(self, video: av.VideoFrame) -> bool:
+        """Say whether this frame is damaged."""
         broken = video.is_corrupt or (not video.key_frame and (self._lost or self._missing(video)))
         self._step(video)
         self._lost = False
         if broken:
-            self._since = now
-        elif self._since is not None and (video.key_frame or now - self._since > self.HEAL_S):
-            self._since = None
-        return self._since is not None
+            self._open, self._since = True, video.time
+        elif self._open:
+            self._since = video.time if self._since is None else self._since
+            healed = video.time is not None and self._since is not None and video.time - self._since > self.HEAL_S
+            self._open = not (video.key_frame or healed)
+        return self._open
 
     def _missing(self, video: av.VideoFrame) -> bool:
         """Say whether the time stamps leave room for a frame between the last one and this."""
-        if not self._lossy or video.time is None or self._stamp is None or not self._steps:
+        if not self._lossy or video.time is None or self._stamp is None or len(self._steps) < self.ENOUGH:
             return False
-        return video.time - self._stamp > self.GAP * statistics.median(self._steps)
+        usual = sorted(self._steps)[int(0.9 * (len(self._steps) - 1))]
+        return video.time - self._stamp > self.GAP * usual
 
     def _step(self, video: av.VideoFrame) -> None:
         if video.time is not None:

@@ -131,6 +131,8 @@ def ffmpeg_address(source: str, settings: SourceSettings) -> tuple[str, dict[str
     if scheme_of(source).startswith("rtsp"):
         # FFmpeg asks for the next one when a camera refuses the first, or sends nothing through it.
         options["rtsp_transport"] = "udp+tcp" if settings.transport == "udp" else "tcp"
+        if settings.transport == "udp":
+            options["err_detect"] = "aggressive"  # marks a few more of the frames that lost a packet
         # Sound that goes on while the picture has stopped would keep the read timeout from noticing.
         options["allowed_media_types"] = "video"
     return source, options, None

@@ -9,7 +9,7 @@ LIVE_SCHEMES = ("rtsp", "rtsps", "http", "https")
 V4L2_FOLDER = "/dev/"
 AVFOUNDATION = "avfoundation:"
 
-_HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s/?#@:\[\]]+)(:\d{1,5})?(?=[/?#]|$)")
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%[^\]]*)?\]|[^\s/?#@:\[\]]+)(:\d{1,5})?(?=[/?]|$)")
 _CERTAIN_HOST = re.compile(r"localhost|\[.*|[^/?#]*[.:][^/?#]*")
 """What no piece of a password happens to look like: an address, a name with a dot, a port."""
 _AS_IT_IS = re.compile(r"([A-Za-z0-9._~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})*")
@@ -24,7 +24,7 @@ def scheme_of(source: str) -> str:
 
 def is_device(source: str) -> bool:
     """Say whether `source` is a camera on this machine: V4L2 (/dev/video0) or AVFoundation (avfoundation:0)."""
-    return source.startswith((V4L2_FOLDER, AVFOUNDATION))
+    return source.startswith((V4L2_FOLDER, AVFOUNDATION)) and not source.startswith("/dev/shm/")  # noqa: S108
 
 
 def is_live(source: str) -> bool:
@@ -66,9 +66,10 @@ def _end_of_user_info(rest: str) -> int | None:
     host = authority[plain + 1 :]
     # What is a host by the letter may be a piece of a password (p@ss/word): then another @ and a real host follow.
     later = [at for at in (m.start() for m in re.finditer("@", rest)) if at > plain and _HOST.match(rest, at + 1)]
-    if _HOST.fullmatch(host) and (plain < 0 or _CERTAIN_HOST.fullmatch(host) or rest[len(authority) :][:1] == ""):
-        later = []
-    elif _HOST.fullmatch(host):
+    # A camera's address has no fragment: a # before an @ is part of a password.
+    if _HOST.fullmatch(host) and rest[len(authority) : len(authority) + 1] != "#":
+        if plain < 0 or _CERTAIN_HOST.fullmatch(host):
+            later = []
         later = [at for at in later if _CERTAIN_HOST.match(rest, at + 1)]
     if later:
         return later[0]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 VARIABLE = re.compile(r"\{(SOTEIRA_[A-Z0-9_]+)\}")
 HIDDEN = "***"
 
-_USER_INFO = re.compile(r"[A-Za-z]+://([^/@]*)@")
+_USER_INFO = re.compile(r"[A-Za-z]+://([^/]*)@")
 _PASSWORD_WORDS = re.compile(r"pas|pwd|pw$|secret|token|key|auth|cred|sig|sess", re.IGNORECASE)
 _USER_WORDS = re.compile(r"user|usr|login", re.IGNORECASE)
 _KEY_STARTS = re.compile(r"[?;#/]")
@@ -64,7 +64,10 @@ def lookup(name: str, environ: Mapping[str, str]) -> str:
     Raises `MissingSecretsError` when it is in neither, or its file cannot be read as UTF-8 text.
     """
     if name in environ:
-        return environ[name]
+        found = environ[name]
+        if any("\ud800" <= char <= "\udfff" for char in found):  # how Python keeps bytes that are no text
+            raise MissingSecretsError([f"the environment variable {name} is not UTF-8 text: set it to text"])
+        return found
     places = f"set {name} in the daemon's environment or put it in the file $CREDENTIALS_DIRECTORY/{name}"
     directory = environ.get("CREDENTIALS_DIRECTORY")
     if not directory:
@@ -126,8 +129,8 @@ def known_secrets(config: Config) -> frozenset[str]:
     if config.mqtt.password is not None:
         values.add(config.mqtt.password.get_secret_value())
     for camera in config.cameras.values():
-        if camera.live:
-            parts = urlsplit(camera.source)
+        for source in (camera.source, camera.detail or ""):
+            parts = urlsplit(source)
             values.add(parts.password or "")
             pairs = (pair.partition("=") for pair in re.split("[&;]", parts.query))
             # A flag such as auth=1 is no secret, and hiding each "1" would spoil the logs.

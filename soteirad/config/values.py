@@ -17,7 +17,7 @@ from soteirad.config.messages import NAME_PATTERN, detail, found, show_key, valu
 
 DEFAULT_LABELS = ("person",)
 MOST_LABELS = 1000
-SIZE = re.compile(r"[1-9]\d{1,4}x[1-9]\d{1,4}")
+SIZE = re.compile(r"[1-9][0-9]{1,4}x[1-9][0-9]{1,4}")
 CAMERA_EXAMPLE = 'give at least one, such as cameras: {porch: {source: "rtsp://10.0.0.7/stream2"}}'
 
 

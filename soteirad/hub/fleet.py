@@ -91,7 +91,7 @@ class Fleet:
         self._turned = now
         for camera in self:
             if silent > self.QUIET_S:
-                camera.excuse(silent)
+                camera.excuse(now, silent)
             camera.check(now)
 
     def due(self) -> list[float]:

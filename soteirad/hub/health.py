@@ -37,10 +37,10 @@ class Pulse:
         self._beat = self._progress = now
         self._online = online
 
-    def excuse(self, seconds: float) -> None:
+    def excuse(self, now: float, seconds: float) -> None:
         """Forgive silence while the hub itself did not run and could hear nothing."""
-        self._beat += seconds
-        self._progress += seconds
+        self._beat = min(now, self._beat + seconds)
+        self._progress = min(now, self._progress + seconds)
 
     def problem(self, now: float) -> str | None:
         """Return what is wrong with the process, or None."""

@@ -205,6 +205,7 @@ class Hub:
             new = new.model_copy(update={"storage": new.storage.model_copy(update={"path": old.storage.path})})
         self._config, self._choices = new, loaded.choices
         if new.mqtt != old.mqtt:
+            self._retained.take_back()
             self._handle_notices(self._client.stop(MQTT_STOP_S))
             self._pump()
             self._connect(new.mqtt)

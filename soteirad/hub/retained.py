@@ -34,10 +34,14 @@ class Retained:
         self._set(camera, "snapshot", jpeg, 0)
 
     def forget(self, camera: str) -> None:
-        """Take back all that is retained of a camera that is no more."""
+        """Take back all that is retained of a camera that is no more, now or when the broker is there again."""
         for known, kind in [key for key in self._known if key[0] == camera]:
-            del self._known[known, kind]
-            self._client.publish(self._topic(known, kind), b"", qos=1, retain=True)
+            self._set(known, kind, b"", 1)
+
+    def take_back(self) -> None:
+        """Take everything back from the broker, which will not be used any more, but remember it."""
+        for camera, kind in self._known:
+            self._client.publish(self._topic(camera, kind), b"", qos=1, retain=True)
 
     def publish_all(self) -> None:
         """Publish everything again: the broker is new, or was restarted and may have forgotten."""

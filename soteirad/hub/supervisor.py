@@ -116,10 +116,10 @@ class CameraProcess:
             with contextlib.suppress(OSError):
                 self.connection.send(message)
 
-    def excuse(self, seconds: float) -> None:
+    def excuse(self, now: float, seconds: float) -> None:
         """Forgive silence while the hub could hear nothing."""
         if self._pulse is not None:
-            self._pulse.excuse(seconds)
+            self._pulse.excuse(now, seconds)
 
     def check(self, now: float) -> None:
         """Kill the process if it hangs, or does not end when told to."""

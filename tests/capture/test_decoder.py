@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from soteirad.capture import decoder
 from soteirad.capture.clock import Clock, SystemClock
 from soteirad.capture.decoder import Decoded, Decoder, StreamCounters
 from soteirad.errors import SourceEnded, SourceError
@@ -50,16 +51,16 @@ class Run:
 def decode(url: str | Path, *, lossy: bool = False, clock: Clock | None = None, stream: int = 0,
            patience: float = float("inf"), counters: StreamCounters | None = None) -> Run:  # fmt: skip
     counters, frames = counters or StreamCounters(), []
-    decoder = Decoder("it", counters, clock or SystemClock(), stream=stream, patience=patience, lossy=lossy)
+    source = Decoder("it", counters, clock or SystemClock(), stream=stream, patience=patience, lossy=lossy)
     live = str(url).startswith("rtsp")
-    decoder.open(str(url), RTSP if live else {}, (5.0, 5.0) if live else None)
+    source.open(str(url), RTSP if live else {}, (5.0, 5.0) if live else None)
     try:
         while True:
-            frames.append(decoder.next())
+            frames.append(source.next())
     except SourceError as error:
         return Run(frames, counters, error)
     finally:
-        decoder.close()
+        source.close()
 
 
 def play(pictures: list[Unit], lossy: bool = False) -> Run:
@@ -215,17 +216,31 @@ class TickingClock(FakeClock):
         return self.now
 
 
-@pytest.mark.parametrize(("tick", "healed"), [(0.1, False), (1.0, True)])
+@pytest.mark.parametrize(("seconds", "healed"), [(1.0, True), (20.0, False)])
 def test_a_camera_without_key_frames_is_believed_again_after_a_time(
-    tmp_path: Path, tick: float, healed: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, healed: bool
 ) -> None:
-    """Two looks at the clock for each packet: 60 packets are 12 or 120 seconds."""
+    """Six seconds of a clip that has one key frame."""
+    monkeypatch.setattr(decoder._Damage, "HEAL_S", seconds)
     clip = clips.cut(tmp_path / "endless.mp4", SPAN, options={**clips.X264, "g": "1000"})
     hits = [round(time * clips.FPS) for time in clips.damage(clip, tmp_path / "damaged.ts", 0.1, 3, keys=False)]
-    run = decode(tmp_path / "damaged.ts", clock=TickingClock(tick))
-    marked = run.marked()
+    marked = decode(tmp_path / "damaged.ts").marked()
     assert len(hits) > 1 and not any(marked[: hits[0]]) and all(marked[hits[-1] : hits[-1] + 5])
     assert any(not mark for mark in marked[hits[0] :]) == healed
+
+
+def test_a_camera_over_udp_with_uneven_steps_is_not_damaged(tmp_path: Path) -> None:
+    """20 frames a second from a sensor with 30: steps of 33 and 67 ms."""
+    target = tmp_path / "uneven.mkv"
+    with av.open(str(target), "w") as out:
+        stream = out.add_stream("libx264", rate=30, options={**clips.X264, "g": "40"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for index in range(120):
+            frame = av.VideoFrame.from_ndarray(picture(0), format="rgb24")
+            frame.pts, frame.time_base = index * 3 // 2, Fraction(1, 30)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    assert sum(decode(target, lossy=True).marked()) == 0
 
 
 # Streams
@@ -338,11 +353,11 @@ def test_a_picture_now_and_then_is_enough_for_the_patience(tmp_path: Path) -> No
 
 def test_how_long_the_reader_waited_does_not_count_what_was_done_with_the_frame(tmp_path: Path) -> None:
     clock = FakeClock()
-    decoder = Decoder("it", StreamCounters(), clock)
-    decoder.open(str(write_clip(tmp_path / "a.mkv", 5, codec="mpeg4")), {}, None)
+    source = Decoder("it", StreamCounters(), clock)
+    source.open(str(write_clip(tmp_path / "a.mkv", 5, codec="mpeg4")), {}, None)
     found = []
     for _ in range(5):
-        found.append(decoder.next())
+        found.append(source.next())
         clock.now += 7.0
     decoder.close()
     assert [frame.waited for frame in found] == [0.0] * 5
@@ -352,29 +367,29 @@ def test_how_long_the_reader_waited_does_not_count_what_was_done_with_the_frame(
 @pytest.mark.parametrize("path", ["url", "snapshot_url"])
 def test_pictures_over_http_only_count_frames(tmp_path: Path, path: str) -> None:
     with HttpCamera(clips.jpegs(write_clip(tmp_path / "a.mp4", 3))) as camera:
-        decoder = Decoder("it", StreamCounters(), SystemClock())
-        decoder.open(getattr(camera, path), {}, (5.0, 5.0))
-        counts, width = decoder.counts_frames, decoder.next().video.width
-        decoder.close()
+        source = Decoder("it", StreamCounters(), SystemClock())
+        source.open(getattr(camera, path), {}, (5.0, 5.0))
+        counts, width = source.counts_frames, source.next().video.width
+        source.close()
     assert (counts, width) == (True, 64)
 
 
 def test_a_file_and_rtsp_tell_real_times(clip: Path) -> None:
-    decoder = Decoder("it", StreamCounters(), SystemClock())
-    decoder.open(str(clip), {}, None)
-    assert not decoder.counts_frames
+    source = Decoder("it", StreamCounters(), SystemClock())
+    source.open(str(clip), {}, None)
+    assert not source.counts_frames
     decoder.close()
     with ScriptedRtsp(scripted(clip)) as camera:
-        decoder.open(camera.url, RTSP, (5.0, 5.0))
-        assert not decoder.counts_frames
-        decoder.close()
+        source.open(camera.url, RTSP, (5.0, 5.0))
+        assert not source.counts_frames
+        source.close()
 
 
 def test_a_closed_decoder_has_no_frames(clip: Path) -> None:
-    decoder = Decoder("it", StreamCounters(), SystemClock())
-    decoder.open(str(clip), {}, None)
-    decoder.next()
+    source = Decoder("it", StreamCounters(), SystemClock())
+    source.open(str(clip), {}, None)
+    source.next()
     decoder.close()
     decoder.close()
     with pytest.raises(SourceEnded):
-        decoder.next()
+        source.next()

@@ -120,3 +120,18 @@ def test_user_info_is_taken_off_an_address_and_decoded(url: str, expected: tuple
 )
 def test_a_source_is_an_address_a_device_or_a_file(source: str, scheme: str, device: bool, live: bool) -> None:
     assert (scheme_of(source), is_device(source), is_live(source)) == (scheme, device, live)
+
+
+def test_the_last_at_sign_behind_a_hash_ends_the_password() -> None:
+    assert encode_user_info("rtsp://admin:ab#cd@ef#gh@10.0.0.7/live") == (
+        "rtsp://admin:ab%23cd%40ef%23gh@10.0.0.7/live"
+    )
+
+
+def test_a_scoped_address_with_an_at_sign_in_the_path_keeps_its_host() -> None:
+    url = "rtsp://u:p@[fe80::1%25eth0]/cam@home"
+    assert encode_user_info(url) == url
+
+
+def test_a_file_in_a_folder_of_memory_is_a_file() -> None:
+    assert not is_device("/dev/shm/clip.mp4")

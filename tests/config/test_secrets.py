@@ -150,3 +150,18 @@ def test_taken_secrets_still_fill_a_configuration(tmp_path: Path) -> None:
     (tmp_path / "SOTEIRA_FILE").write_text("from a file\n", encoding="utf-8")
     taken = take_secrets({"CREDENTIALS_DIRECTORY": str(tmp_path), "SOTEIRA_A": "x"})
     assert substitute("{SOTEIRA_A} {SOTEIRA_FILE}", taken) == "x from a file"
+
+
+def test_a_secret_behind_a_user_name_with_an_at_sign_is_encoded() -> None:
+    assert substitute("rtsp://me@home.org:{SOTEIRA_P}@h/s", {"SOTEIRA_P": "1/2"}).endswith(":1%2F2@h/s")
+
+
+@pytest.mark.parametrize("secret", ["p\udcff", "p\udcff@"])
+def test_a_secret_in_the_environment_that_is_not_utf8_is_told_as_missing(secret: str) -> None:
+    with pytest.raises(MissingSecretsError, match="not UTF-8"):
+        substitute("rtsp://a:{SOTEIRA_P}@h/s", {"SOTEIRA_P": secret})
+
+
+def test_the_password_of_the_detail_stream_is_a_known_secret() -> None:
+    loaded = Config.model_validate({"cameras": {"p": {"source": "rtsp://h/s", "detail": "http://u:geheim@h/s"}}})
+    assert "geheim" in known_secrets(loaded)

@@ -12,6 +12,7 @@ from tests.daemon import events, kinds, payloads, soteirad, until, write_config
 from tests.house import StartDaemon
 
 
+@pytest.mark.fault("the state folder cannot be made", "the start ends with one line that names it, exit code 1")
 @pytest.mark.parametrize("below", ["a file/state", "a file"], ids=["below a file", "a file itself"])
 def test_a_state_folder_that_cannot_be_made_ends_the_start_with_one_line(tmp_path: Path, below: str) -> None:
     (tmp_path / "a file").write_text("not a folder", encoding="utf-8")
@@ -23,6 +24,10 @@ def test_a_state_folder_that_cannot_be_made_ends_the_start_with_one_line(tmp_pat
     assert str(tmp_path / below) in result.stderr and "cannot be made" in result.stderr
 
 
+@pytest.mark.fault(
+    "the journal is not a database",
+    "the start ends with one line that names it, and the file is left as it is",
+)
 def test_a_journal_that_is_none_ends_the_start_with_one_line_and_is_left_as_it_is(tmp_path: Path) -> None:
     journal = tmp_path / "state" / "journal.sqlite3"
     journal.parent.mkdir()
@@ -33,6 +38,10 @@ def test_a_journal_that_is_none_ends_the_start_with_one_line_and_is_left_as_it_i
     assert journal.read_text(encoding="utf-8").startswith("a letter to grandmother")
 
 
+@pytest.mark.fault(
+    "a camera or file is absent, refused or no video at the start",
+    "the daemon is ready, that camera offline with one line, the others report as usual; no password in the log",
+)
 def test_sources_that_fail_leave_the_daemon_and_the_other_camera_at_work(
     tmp_path: Path, broker: Mosquitto, listener: Subscriber, start_daemon: StartDaemon, visit_clip: Path
 ) -> None:
@@ -65,6 +74,10 @@ def test_sources_that_fail_leave_the_daemon_and_the_other_camera_at_work(
     daemon.stop()
 
 
+@pytest.mark.fault(
+    "a model does not fit its card",
+    "the start ends with one line, exit code 1; no camera is started again and again",
+)
 def test_a_model_that_does_not_fit_its_card_ends_the_start_and_restarts_no_camera(
     tmp_path: Path, broker: Mosquitto, misfit_card: Path, start_daemon: StartDaemon, visit_clip: Path
 ) -> None:
@@ -79,6 +92,7 @@ def test_a_model_that_does_not_fit_its_card_ends_the_start_and_restarts_no_camer
     assert "starts again" not in daemon.log() and "Traceback" not in daemon.log()
 
 
+@pytest.mark.fault("an event in the spool cannot be read", "it is set aside, one line each, and the daemon starts")
 def test_a_spooled_event_that_cannot_be_read_is_set_aside_and_the_daemon_starts(
     tmp_path: Path, broker: Mosquitto, start_daemon: StartDaemon
 ) -> None:

@@ -37,6 +37,10 @@ def assert_next_start_publishes_it_once(
     assert Spool(folder / "state" / "spool").read() == []
 
 
+@pytest.mark.fault(
+    "the hub is killed while it holds events up",
+    "its cameras end by themselves; the next start publishes each event once",
+)
 def test_a_camera_whose_hub_is_killed_ends_by_itself_and_the_next_start_publishes_its_event_once(
     hung: Daemon, tmp_path: Path, broker: Mosquitto, listener: Subscriber, start_daemon: StartDaemon,
     standing_clip: Path,
@@ -45,6 +49,10 @@ def test_a_camera_whose_hub_is_killed_ends_by_itself_and_the_next_start_publishe
     assert_next_start_publishes_it_once(tmp_path, broker, listener, start_daemon, standing_clip)
 
 
+@pytest.mark.fault(
+    "hub and cameras are killed at once (power cut)",
+    "what was confirmed is published once by the next start",
+)
 def test_an_event_outlives_the_hub_and_its_camera_when_both_are_killed_at_once(
     hung: Daemon, tmp_path: Path, broker: Mosquitto, listener: Subscriber, start_daemon: StartDaemon,
     standing_clip: Path,
@@ -55,6 +63,7 @@ def test_an_event_outlives_the_hub_and_its_camera_when_both_are_killed_at_once(
     assert_next_start_publishes_it_once(tmp_path, broker, listener, start_daemon, standing_clip)
 
 
+@pytest.mark.fault("the hub hangs for a while", "cameras keep their events; each is published once when it goes on")
 def test_a_hub_that_only_hung_publishes_the_event_once_and_clears_the_spool(
     hung: Daemon, tmp_path: Path, listener: Subscriber
 ) -> None:
@@ -65,6 +74,10 @@ def test_a_hub_that_only_hung_publishes_the_event_once_and_clears_the_spool(
     assert kinds(events(listener.messages())) == ["entered person"]
 
 
+@pytest.mark.fault(
+    "a second daemon is started on the same state folder",
+    "it is refused with one line, and the first goes on",
+)
 def test_a_second_daemon_with_the_same_state_folder_is_refused_and_the_first_goes_on(
     tmp_path: Path, broker: Mosquitto, listener: Subscriber, start_daemon: StartDaemon
 ) -> None:

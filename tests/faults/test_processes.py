@@ -145,21 +145,25 @@ class Systemd:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "notify"
+        self.heard: list[str] = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(self.path))
-        self._socket.settimeout(0.2)
-        self.heard: list[str] = []
+        self._thread = threading.Thread(target=self._listen)
+        self._thread.start()
 
-    def listen(self) -> list[str]:
-        """Return all that was heard so far."""
-        try:
-            while True:
-                self.heard.append(self._socket.recv(4096).decode())
-        except TimeoutError:
-            return self.heard
+    def count(self, line: str) -> int:
+        """Return how often exactly this was heard."""
+        return self.heard.count(line)
 
     def close(self) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as last:
+            last.sendto(b"", str(self.path))
+        self._thread.join()
         self._socket.close()
+
+    def _listen(self) -> None:
+        while line := self._socket.recv(4096).decode():
+            self.heard.append(line)
 
 
 @pytest.fixture
@@ -184,16 +188,15 @@ def test_systemd_hears_ready_and_its_watchdog_while_a_camera_cannot_be_revived_a
     try:
         wait_online(listener, "porch")
         os.kill(daemon.camera_pid(clip), signal.SIGSTOP)  # it hangs, and is not yet found out
-        assert until(lambda: systemd.listen().count("WATCHDOG=1") >= 4, 20.0), systemd.heard
-        assert systemd.heard.count("READY=1") == 1
+        assert until(lambda: systemd.count("WATCHDOG=1") >= 4, 20.0), systemd.heard
+        assert systemd.count("READY=1") == 1
         assert any(line.startswith("STATUS=2 cameras, 1 online") for line in systemd.heard), systemd.heard
         daemon.signal(signal.SIGSTOP)
-        systemd.listen()
-        fed = systemd.heard.count("WATCHDOG=1")
+        fed = systemd.count("WATCHDOG=1")
         threading.Event().wait(3.0)
-        assert systemd.listen().count("WATCHDOG=1") == fed
+        assert systemd.count("WATCHDOG=1") == fed
         daemon.signal(signal.SIGCONT)
-        assert until(lambda: systemd.listen().count("WATCHDOG=1") > fed, 10.0)
+        assert until(lambda: systemd.count("WATCHDOG=1") > fed, 10.0)
         measured("READY once; the watchdog was fed beside a camera that hung and one that was absent")
         daemon.stop()
     finally:
@@ -240,8 +243,8 @@ def test_sighup_restarts_only_the_cameras_whose_section_changed_and_an_invalid_f
         daemon.signal(signal.SIGHUP)
         daemon.wait_log("nothing changes for the cameras")
         assert daemon.camera_pid(clips["yard"]) == before and "Traceback" not in daemon.log()
-        assert until(lambda: sum(line.startswith("RELOADING=1") for line in systemd.listen()) == 3, 5.0)
-        assert systemd.heard.count("READY=1") == 4
+        assert until(lambda: sum(line.startswith("RELOADING=1") for line in systemd.heard) == 3, 5.0)
+        assert systemd.count("READY=1") == 4
         measured("one restarted, one started, one stopped, one untouched; a typing error changed nothing")
         daemon.stop()
     finally:

@@ -78,7 +78,7 @@ def test_a_count_that_begins_again_is_progress() -> None:
 @pytest.mark.parametrize("silent", [20.0, 600.0])
 def test_silence_is_forgiven_while_the_hub_itself_could_hear_nothing(silent: float) -> None:
     pulse = beating(T0 + 100)
-    pulse.excuse(silent)
+    pulse.excuse(T0 + 100 + silent, silent)
     assert pulse.problem(T0 + 100 + silent + Pulse.SILENCE_S) is None
     assert pulse.problem(T0 + 100 + silent + Pulse.SILENCE_S + 1) is not None
 
