@@ -359,7 +359,7 @@ def test_how_long_the_reader_waited_does_not_count_what_was_done_with_the_frame(
     for _ in range(5):
         found.append(source.next())
         clock.now += 7.0
-    decoder.close()
+    source.close()
     assert [frame.waited for frame in found] == [0.0] * 5
     assert [frame.arrival - found[0].arrival for frame in found] == [0.0, 7.0, 14.0, 21.0, 28.0]
 
@@ -378,7 +378,7 @@ def test_a_file_and_rtsp_tell_real_times(clip: Path) -> None:
     source = Decoder("it", StreamCounters(), SystemClock())
     source.open(str(clip), {}, None)
     assert not source.counts_frames
-    decoder.close()
+    source.close()
     with ScriptedRtsp(scripted(clip)) as camera:
         source.open(camera.url, RTSP, (5.0, 5.0))
         assert not source.counts_frames
@@ -389,7 +389,7 @@ def test_a_closed_decoder_has_no_frames(clip: Path) -> None:
     source = Decoder("it", StreamCounters(), SystemClock())
     source.open(str(clip), {}, None)
     source.next()
-    decoder.close()
-    decoder.close()
+    source.close()
+    source.close()
     with pytest.raises(SourceEnded):
         source.next()
