@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
-from pydantic.functional_validators import ModelWrapValidatorHandler
+from pydantic import BaseModel, Field, SecretStr, ValidationError
 from pydantic_core import InitErrorDetails
 
 from soteirad.config.address import is_device, is_live
-from soteirad.config.messages import KEY, detail, reword
+from soteirad.config.messages import KEY, detail
+from soteirad.config.section import Section
 from soteirad.config.values import (
     CAMERA_EXAMPLE,
     CAMERAS,
@@ -46,37 +46,6 @@ from soteirad.config.values import (
 from soteirad.errors import ConfigError
 
 INHERITED = ("detector", "motion", "scene", "objects")
-
-
-class Section(BaseModel):
-    """The base of all sections: frozen, no unknown keys, and an empty section means the defaults."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    @classmethod
-    def prepare(cls, data: Any) -> Any:
-        """Return the data to validate; sections override this to complete it."""
-        return {} if data is None else data
-
-    @classmethod
-    def contradictions(cls, data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
-        """Yield each conflict between the keys of raw `data`, whether or not single keys are right."""
-        yield from ()
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _report_together(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
-        problems = []
-        model = None
-        try:
-            model = handler(cls.prepare(data))
-        except ValidationError as error:
-            problems = [reword(cls, line) for line in error.errors(include_url=False)]
-        if isinstance(data, Mapping):
-            problems += cls.contradictions(data)
-        if problems:
-            raise ValidationError.from_exception_data(cls.__name__, problems, hide_input=True)
-        return model
 
 
 class MqttConfig(Section):
