@@ -23,9 +23,11 @@ from soteirad.capture.hardware import usable_hardware
 from soteirad.capture.reader import Reader
 from soteirad.capture.source import Source, StreamMemory, open_source
 from soteirad.config import CameraConfig
+from soteirad.config.address import is_device
+from soteirad.config.secrets import redact_url
 from soteirad.detail import DetailThread
 from soteirad.detect.choice import Choice
-from soteirad.diagnostics import Diagnoser
+from soteirad.diagnostics import DamageReport, Diagnoser
 from soteirad.errors import HangError, ModelError, SourceEnded, SourceError
 from soteirad.event import Event, iso_time, new_id
 from soteirad.mailbox import Crashed, DetailPicture, Mailbox, News, SourceOffline, SourceOnline
@@ -43,6 +45,7 @@ CLOSE_TIMEOUT_S = 0.7
 ORPHAN_S = 4.0
 """A camera process whose hub is gone ends within this time, whatever its threads are doing."""
 HEARTBEAT_S = 2.0
+DRIVER_S = 2.0
 HANG_S = 60.0
 """How much longer than its own time limits a helper thread may take before it counts as hung."""
 
@@ -57,6 +60,8 @@ class CameraJob:
     spool: Path
     snapshots: bool
     log_level: str
+    lost: bool = False
+    """Whether the last that was told of its source is that it was lost."""
 
 
 def camera_main(job: CameraJob, connection: Connection) -> None:
@@ -105,6 +110,7 @@ class _Runner:
         self._state: dict[str, Any] = {}
         self._snapshot: dict[str, Any] | None = None
         self._online: bool | None = None
+        self._lost = job.lost
         self._reason = "starting"
         self._beat_at = float("-inf")
 
@@ -220,12 +226,11 @@ class LiveRunner(_Runner):
     def run(self) -> None:
         """Watch until stopped."""
         self.prepare()
-        self._lost = False
         self._late = 0
+        self._damage = DamageReport()
         self._mailbox = Mailbox()
         self._reader = Reader(self.open_source, self._mailbox.put_frame, lambda: self._mailbox.put(SourceOnline()),
-                              lambda reason: self._mailbox.put(SourceOffline(reason)), self.stop,
-                              memory=self.memory)  # fmt: skip
+                              lambda reason: self._mailbox.put(SourceOffline(reason)), self.stop)  # fmt: skip
         self._detector = DetectorThread(self.watch, self._mailbox)
         self._detector.start()
         self._detail: DetailThread | None = None
@@ -241,6 +246,7 @@ class LiveRunner(_Runner):
                 self._take_news(mail)
             self.beat()
             self.diagnose()
+            self._damage.step(time.monotonic(), self.memory.counters)
             self._check_threads()
         self._detector.stop()
 
@@ -298,8 +304,12 @@ class LiveRunner(_Runner):
     def _check_threads(self) -> None:
         """End the process when a helper thread hangs where no time limit reaches: in a driver, or a name look-up."""
         camera, server = self._camera, self._camera.detector.server
-        if self._reader.busy_for() > camera.connect_timeout + camera.read_timeout + HANG_S:
-            raise HangError("the reader hangs: the camera's address or its driver does not answer")
+        # FFmpeg's time limits do not reach into a driver.
+        slack = DRIVER_S if is_device(camera.source) else HANG_S
+        if self._reader.busy_for() > camera.connect_timeout + camera.read_timeout + slack:
+            name = redact_url(camera.source)
+            self._source_changed(SourceOffline(f"{name}: its driver or its address does not answer"))
+            raise HangError("the reader hangs: it ends with its process")
         if self._detector.busy_for() > HANG_S + (server.timeout if server else 0.0):
             raise HangError("the detector hangs")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -35,6 +36,7 @@ def run(
     # One thread per process for linear algebra: the processes are the parallelism.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     from soteirad.config import load_config, take_secrets
     from soteirad.hub.hub import Hub
     from soteirad.service.logs import setup_logging

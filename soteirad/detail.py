@@ -19,6 +19,10 @@ logger = logging.getLogger(__name__)
 
 MAX_WAITING = 20
 """Events that may wait for a picture; one picture serves all that waited when its source was opened."""
+MAX_AGE_S = 10.0
+"""A picture that is taken so long after its event shows something else."""
+SAME_SHAPE = 0.03
+"""Privacy masks fit a picture whose aspect ratio differs from the small one's by less than this share."""
 
 
 class DetailThread:
@@ -34,7 +38,7 @@ class DetailThread:
         self._stop = stop
         self._clock = clock or SystemClock()
         self._changed = threading.Condition()
-        self._waiting: list[Event] = []
+        self._waiting: list[tuple[Event, float]] = []
         self._backoff = Backoff(first=5.0, last=300.0)
         self._quiet_until = float("-inf")
         self._told = False
@@ -48,7 +52,7 @@ class DetailThread:
         """Ask for a picture of what `event` confirmed; captured later than this call."""
         with self._changed:
             if len(self._waiting) < MAX_WAITING:
-                self._waiting.append(event)
+                self._waiting.append((event, self._clock.monotonic()))
                 self._changed.notify()
 
     def serve(self) -> None:
@@ -58,15 +62,20 @@ class DetailThread:
             events, self._waiting = self._waiting, []
         if not events or self._stop.is_set() or self._clock.monotonic() < self._quiet_until:
             return
+        latest = events[-1][1] + MAX_AGE_S
+        if self._clock.monotonic() >= latest:
+            return
         try:
-            frame = self._one_frame()
+            frame = self._one_frame(latest)
+            self._check_shape(frame, events[-1][0])
         except SourceError as error:
             self._fail(error)
             return
         self._backoff.reset()
         self._told = False
-        for event in events:
-            self._on_news(DetailPicture(event, make_snapshot(frame), frame.captured))
+        jpeg, now = make_snapshot(frame), self._clock.monotonic()
+        for event in (event for event, at in events if now - at < MAX_AGE_S):
+            self._on_news(DetailPicture(event, jpeg, frame.captured))
 
     def _run(self) -> None:
         try:
@@ -75,16 +84,27 @@ class DetailThread:
         except Exception as error:
             self._on_news(Crashed(error))
 
-    def _one_frame(self) -> Frame:
+    def _one_frame(self, latest: float) -> Frame:
         source = self._make_source()
         try:
             source.open()
             frame = source.read()
-            while frame.corrupt and not self._stop.is_set():
+            while frame.corrupt:
+                if self._stop.is_set() or self._clock.monotonic() >= latest:
+                    raise SourceError("its pictures arrive damaged")
                 frame = source.read()
             return frame
         finally:
             source.close()
+
+    @staticmethod
+    def _check_shape(frame: Frame, event: Event) -> None:
+        """Privacy masks are drawn for the small picture. Raises SourceError where they may not fit this one."""
+        if not frame.privacy or event.frame_size is None:
+            return
+        small = event.frame_size[0] / event.frame_size[1]
+        if abs(frame.width / frame.height / small - 1.0) > SAME_SHAPE:
+            raise SourceError("its pictures have another shape than the small ones, so the privacy masks may not fit")
 
     def _fail(self, error: SourceError) -> None:
         if not self._told:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import resource
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,8 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from soteirad.capture.decoder import StreamCounters
 from soteirad.messages import Diagnostics
 from soteirad.watch import CameraWatch
+
+logger = logging.getLogger(__name__)
 
 INTERVAL_S = 30.0
 
@@ -39,6 +43,31 @@ class Diagnoser:
         fps = (counters.analysed - before) / max(now - since, 1e-3)
         return Diagnostics({**source, "fps": round(fps, 2), "memory_mb": memory_mb(),
                             "detector": self._watch.detector_state(), **summary(self._watch)})  # fmt: skip
+
+
+class DamageReport:
+    """Tells the owner, in the log, when most pictures arrive damaged, and when that is over."""
+
+    def __init__(self) -> None:
+        self._due = float("-inf")
+        self._last = (0, 0)
+        self._bad = False
+
+    def step(self, now: float, counters: StreamCounters) -> None:
+        """Look at the counters every 30 s; `now` is monotonic seconds."""
+        if now < self._due:
+            return
+        decoded, corrupt = counters.decoded - self._last[0], counters.corrupt - self._last[1]
+        self._due, self._last = now + INTERVAL_S, (counters.decoded, counters.corrupt)
+        if not decoded:
+            return
+        bad = corrupt > decoded / 2
+        if bad and not self._bad:
+            logger.warning("%d of %d pictures arrived damaged and were not analysed: set transport to tcp, or see to "
+                           "cable and wireless", corrupt, decoded)  # fmt: skip
+        elif self._bad and not bad:
+            logger.info("most pictures arrive whole again")
+        self._bad = bad
 
 
 def summary(watch: CameraWatch) -> dict[str, Any]:

@@ -51,12 +51,10 @@ class Mailbox:
         self._frame: Frame | None = None
         self._others: deque[News] = deque()
         self.dropped = 0
-        self.received = 0
 
     def put_frame(self, frame: Frame) -> None:
         """Replace the frame that waits."""
         with self._changed:
-            self.received += 1
             self.dropped += self._frame is not None
             self._frame = frame
             self._changed.notify()

@@ -117,7 +117,9 @@ class CameraWatch:
             self.pipeline.lose_look(analysis)
             return []
         visits = self.pipeline.observe(analysis, result.found)
-        total = (time.monotonic() - analysis.frame.received) * 1000 + analysis.frame.decode_ms
+        frame, now = analysis.frame, time.monotonic()
+        # A live frame was captured at its media time; a file's has no age.
+        total = (now - frame.time if self._camera.live else now - frame.received + frame.decode_ms / 1000) * 1000
         self.latencies_ms.append(total)
         self._time_stages({"wait": result.wait_ms, "detect": result.detect_ms})
         latency = {"decode": analysis.frame.decode_ms, **analysis.ms, "wait": result.wait_ms,

@@ -19,30 +19,23 @@ class CaptureClock:
     """
 
     CREEP_S = 0.5
-    """A delay up to this may be drift; more is a buffer."""
+    """A delay up to this may be drift; more is a buffer ..."""
+    PROOF_S = 2.0
+    """... unless the reader has waited for all frames of so long a time: then the stamps are wrong."""
     CATCH_UP = 0.2
-    """Share of the delay that each waited-for frame takes back."""
+    """Share of a drift that each waited-for frame takes back."""
     WAITED_SHARE = 0.25
     """A reader that waited this share of the time between two stamps had emptied the buffers."""
 
     def __init__(self) -> None:
-        self.trusted = True
-        """Whether stamps count; arrivals alone are taken of a camera whose stamps made no sense."""
         self._offset: float | None = None
         self._stamp = 0.0
         self._last = float("-inf")
-        self._waited_for = 0
-        self._delayed = 0
-
-    @property
-    def contradicted(self) -> bool:
-        """Whether stamps say that frames are old, and waiting for them says that no buffer held them."""
-        return self._waited_for > self._delayed / 2
+        self._waiting_since: float | None = None
 
     def restart(self) -> None:
         """Begin anew with another connection."""
-        self._offset = None
-        self._waited_for = self._delayed = 0
+        self._offset = self._waiting_since = None
 
     def captured(self, stamp: float | None, arrival: float, waited: float) -> float:
         """Return when a frame was captured, seconds on the clock of `arrival`.
@@ -50,21 +43,23 @@ class CaptureClock:
         `stamp` is its presentation time in seconds, None without one; `waited` how long the reader waited for it.
         """
         capture = arrival
-        if stamp is not None and self.trusted:
+        if stamp is not None:
             step, self._stamp = stamp - self._stamp, stamp
             if self._offset is None or step < 0 or stamp + self._offset > arrival:
                 self._offset = arrival - stamp
-            capture = arrival - self._delay(arrival - stamp - self._offset, waited >= self.WAITED_SHARE * step)
+            delay = arrival - stamp - self._offset
+            capture = arrival - self._believed(delay, waited >= self.WAITED_SHARE * step, arrival)
+            self._offset = capture - stamp if delay <= self.CREEP_S or capture == arrival else self._offset
         self._last = max(self._last, capture)
         return self._last
 
-    def _delay(self, delay: float, waited: bool) -> float:
-        """Return the delay to believe in, and take back what may be drift."""
-        if delay > self.CREEP_S:
-            self._delayed += 1
-            self._waited_for += waited
+    def _believed(self, delay: float, waited: bool, arrival: float) -> float:
+        """Return how much of a delay is one."""
+        if not waited:
+            self._waiting_since = None
             return delay
-        self._delayed = self._waited_for = 0
-        drift = self.CATCH_UP * delay if waited else 0.0
-        self._offset = (self._offset or 0.0) + drift
-        return delay - drift
+        if delay <= self.CREEP_S:
+            self._waiting_since = None
+            return delay * (1.0 - self.CATCH_UP)
+        self._waiting_since = arrival if self._waiting_since is None else self._waiting_since
+        return delay if arrival - self._waiting_since < self.PROOF_S else 0.0

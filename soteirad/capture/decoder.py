@@ -76,6 +76,7 @@ class Decoder:
         self._index = stream
         self._patience = patience
         self._url = ""
+        self._skipping = False
         self._container: InputContainer | None = None
         self._frames: Iterator[Decoded] = iter(())
         self.rate = 25.0
@@ -97,7 +98,7 @@ class Decoder:
         except BaseException:
             container.close()
             raise
-        self._container = container
+        self._container, self._skipping = container, False
         self._frames = self._decode(container, stream, decode)
 
     def next(self) -> Decoded:
@@ -108,6 +109,10 @@ class Decoder:
             raise SourceEnded(f"{self._name}: the stream ended") from None
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise explain(self._name, self._url, error) from None
+
+    def skip(self) -> None:
+        """Leave out what comes before the next key frame."""
+        self._skipping = True
 
     def close(self) -> None:
         """Close the source; closing twice does nothing."""
@@ -161,14 +166,9 @@ class Decoder:
                 decoder: VideoCodecContext | None) -> Iterator[Decoded]:  # fmt: skip
         """Yield the stream's frames; a damaged packet costs its frame and not the connection."""
         undecoded, damage = 0, _Damage(self._lossy)
-        last = asked = self._clock.monotonic()
-        for packet in container.demux(stream):
-            arrival, began = self._clock.monotonic(), time.perf_counter()
-            if arrival - asked >= self._silence:
-                # FFmpeg's time limit has passed, but its parser gives what it held back before it says so.
-                raise SourceError(f"{self._name}: {SILENT}")
-            if packet.size:  # the empty packet at the end only brings what was held back
-                self._counters.received += 1
+        last = self._clock.monotonic()
+        for packet, arrival, waited in self._packets(container, stream):
+            began = time.perf_counter()
             try:
                 frames = packet.decode() if decoder is None else decoder.decode(packet)
             except av.error.InvalidDataError:
@@ -188,10 +188,25 @@ class Decoder:
                 corrupt = damage.touches(video)
                 self._counters.decoded += 1
                 self._counters.corrupt += corrupt
-                yield Decoded(video, video.time, arrival, arrival - asked, ms, corrupt)
-            asked = self._clock.monotonic()
+                yield Decoded(video, video.time, arrival, waited, ms, corrupt)
         if undecoded:
             raise SourceError(f"{self._name}: it ends in data that cannot be decoded: the file is damaged or cut off")
+
+    def _packets(self, container: InputContainer,
+                 stream: VideoStream) -> Iterator[tuple[av.Packet[Any], float, float]]:  # fmt: skip
+        """Yield the packets to decode, when each came (monotonic seconds) and how long that took."""
+        asked = self._clock.monotonic()
+        for packet in container.demux(stream):
+            arrival = self._clock.monotonic()
+            if arrival - asked >= self._silence:
+                # FFmpeg's time limit has passed, but its parser gives what it held back before it says so.
+                raise SourceError(f"{self._name}: {SILENT}")
+            if packet.size:  # the empty packet at the end only brings what was held back
+                self._counters.received += 1
+                self._skipping = self._skipping and not packet.is_keyframe
+            if not self._skipping:
+                yield packet, arrival, arrival - asked
+            asked = self._clock.monotonic()
 
 
 class _Damage:

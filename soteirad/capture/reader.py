@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import threading
 from collections.abc import Callable
@@ -11,10 +10,8 @@ from soteirad.backoff import Backoff
 from soteirad.capture.age import LATE_S
 from soteirad.capture.clock import Clock, SystemClock
 from soteirad.capture.frame import Frame
-from soteirad.capture.source import Source, StreamMemory
+from soteirad.capture.source import Source
 from soteirad.errors import SourceError, SourceRefused
-
-logger = logging.getLogger(__name__)
 
 
 class Reader:
@@ -30,24 +27,19 @@ class Reader:
     """Wait after a wrong password, path or codec: cameras lock users out who try too often."""
     LAG_S = 10.0
     """A connection whose frames are all late for so long is made anew, which empties its buffers."""
-    LAG_AGAIN_S = 120.0
-    """If that did not help within this time, it may be the time stamps that are wrong."""
 
     def __init__(self, make_source: Callable[[], Source], on_frame: Callable[[Frame], None],
                  on_online: Callable[[], None], on_offline: Callable[[str], None], stop: threading.Event,
-                 clock: Clock | None = None, memory: StreamMemory | None = None,
-                 backoff: Backoff | None = None) -> None:  # fmt: skip
+                 clock: Clock | None = None, backoff: Backoff | None = None) -> None:  # fmt: skip
         self._make_source = make_source
         self._on_frame = on_frame
         self._on_online = on_online
         self._on_offline = on_offline
         self._stop = stop
         self._clock = clock or SystemClock()
-        self._memory = memory or StreamMemory()
         self._backoff = backoff or Backoff()
         self._rng = random.Random()
         self._late_since: float | None = None
-        self._lagged_at = float("-inf")
         self._busy_since: float | None = None
 
     def run(self) -> None:
@@ -68,14 +60,15 @@ class Reader:
         source = self._make_source()
         try:
             source.open()
-            first, began = True, 0.0
+            began: float | None = None
             while not self._stop.is_set():
                 self._busy_since = self._clock.monotonic()
                 frame = source.read()
-                if first:
-                    first, began, self._late_since = False, frame.time, None
+                now = self._clock.monotonic()
+                if began is None:
+                    began, self._late_since = now, None
                     self._on_online()
-                elif frame.time - began > self.STABLE_S:
+                elif now - began > self.STABLE_S:
                     self._backoff.reset()
                 self._watch_lag(frame)
                 self._on_frame(frame)
@@ -104,9 +97,5 @@ class Reader:
             self._late_since = now
         if now - self._late_since < self.LAG_S:
             return
-        again, self._lagged_at = now - self._lagged_at < self.LAG_AGAIN_S, now
-        if again and self._memory.clock.contradicted:
-            self._memory.clock.trusted = False
-            logger.warning("the camera's time stamps make no sense: from now on a frame counts as captured on arrival")
         raise SourceError(f"its pictures come {age:.0f} s late, this machine or its network is too slow for them: give "
                           f"the camera's smaller stream")  # fmt: skip

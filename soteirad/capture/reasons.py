@@ -6,12 +6,16 @@ import errno
 
 import av.error
 
-from soteirad.config.address import is_live
+from soteirad.config.address import is_device, is_live
 from soteirad.errors import SourceError, SourceRefused
 
 SILENT = "nothing comes from it any more, or no answer: is the camera on, and is the address right?"
 _NO_STREAM = "it does not answer with a stream that can be read: is it a camera's address, and is the camera well?"
 """FFmpeg says the same of a camera that is silent, of one that speaks TLS, and of what is no stream at all."""
+_NO_DEVICE = (
+    "there is no such device, or the daemon may not open it: is it plugged in, and does the service have the drop-in "
+    "for USB cameras?"
+)
 _LIBRARY = {
     av.error.InvalidDataError: "this is not a video that FFmpeg can read: the file is damaged or no video at all",
     av.error.DecoderNotFoundError: "the video codec is unknown to this FFmpeg: set the camera to H.264",
@@ -49,6 +53,8 @@ _SYSTEM = {
 def explain(name: str, url: str, error: Exception) -> SourceError:
     """Return the error to raise for FFmpeg's `error` at the source `name` (fit for a log) with the address `url`."""
     kind = SourceRefused if isinstance(error, _REFUSALS) else SourceError
+    if is_device(url) and isinstance(error, av.error.FileNotFoundError | av.error.PermissionError):
+        return kind(f"{name}: {_NO_DEVICE}")
     if is_live(url) and isinstance(error, av.error.InvalidDataError):
         return kind(f"{name}: {_NO_STREAM}")
     for known, text in _LIBRARY.items():

@@ -17,6 +17,8 @@ from soteirad.config.secrets import redact_url
 from soteirad.errors import SourceEnded, SourceError
 from soteirad.gates.geometry import Polygon
 
+BEHIND_S = 1.0
+"""A source that is this far behind gives only key frames until it is not: who cannot decode all must not fall back."""
 Speed = float | Literal["max"]
 
 
@@ -89,7 +91,8 @@ class LiveSource:
         self._capture = memory.clock
         patience = settings.connect_timeout + settings.read_timeout
         self._decoder = Decoder(redact_url(url), memory.counters, clock, settings.hwaccel, settings.stream, patience,
-                                silence=settings.read_timeout, lossy=settings.transport == "udp")  # fmt: skip
+                                silence=settings.read_timeout,
+                                lossy=scheme_of(url).startswith("rtsp") and settings.transport == "udp")  # fmt: skip
         self._index = 0
 
     def open(self) -> None:
@@ -106,6 +109,8 @@ class LiveSource:
         stamp = None if self._decoder.counts_frames else got.stamp
         captured = self._capture.captured(stamp, got.arrival, got.waited)
         now = self._clock.monotonic()
+        if now - captured > BEHIND_S:
+            self._decoder.skip()
         s = self._settings
         frame = Frame(self._index, captured, self._clock.wall() - (now - captured), now, got.ms, got.video,
                       s.privacy, self._scalers, s.rotate, got.corrupt)  # fmt: skip

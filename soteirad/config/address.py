@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
 LIVE_SCHEMES = ("rtsp", "rtsps", "http", "https")
 V4L2_FOLDER = "/dev/"
@@ -36,10 +36,11 @@ def encode_user_info(url: str) -> str:
     """Return `url` with odd characters of user name and password percent-encoded.
 
     `rtsp://admin:p@ss#1@10.0.0.7/live` is what an owner writes, and the last @ before something that looks like a host
-    ends the password. What is encoded already stays. An @ in a path stays, too.
+    ends the password. What is encoded already stays. An @ in a path stays, too. The scheme becomes lower case, as
+    FFmpeg wants it.
     """
     start = url.find("://") + 3
-    rest = url[start:]
+    url, rest = url[:start].lower() + url[start:], url[start:]
     end = _end_of_user_info(rest)
     if end is None:
         return url
@@ -50,13 +51,6 @@ def encode_user_info(url: str) -> str:
 def encode(text: str) -> str:
     """Percent-encode one part of user info, unless it needs none or has had it already."""
     return text if _AS_IT_IS.fullmatch(text) else quote(text, safe="")
-
-
-def without_user_info(url: str) -> tuple[str, str, str]:
-    """Return the address without user info, and user name and password, decoded."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=host).geturl(), unquote(parts.username or ""), unquote(parts.password or "")
 
 
 def _end_of_user_info(rest: str) -> int | None:

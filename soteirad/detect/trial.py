@@ -75,6 +75,7 @@ class Trial:
         self._process = subprocess.Popen(
             [sys.executable, "-c", CHILD, str(PACKAGES)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, text=True, env=environment,
+            start_new_session=True,  # a terminal's hang-up or Ctrl-C would look like a crash of the engine
         )  # fmt: skip
         card = {**self.card.model_dump(mode="json"), "folder": str(self.card.folder)}
         job = {"card": card, "engine": asdict(self.engine)}

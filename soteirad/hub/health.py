@@ -14,11 +14,14 @@ class Pulse:
 
     SILENCE_S = 15.0
     """A process that sent no heartbeat for so long hangs."""
+    FILE_SILENCE_S = 60.0
+    """The same for a file, which waits for each look."""
     START_S = 180.0
     """The same before its first one: some engines compile the model when they load it."""
 
-    def __init__(self, now: float, frames_within: float) -> None:
+    def __init__(self, now: float, frames_within: float, silence: float = SILENCE_S) -> None:
         self._frames_within = frames_within
+        self._silence = silence
         self._limit = self.START_S
         self._beat = self._progress = now
         self._frames = -1
@@ -26,14 +29,14 @@ class Pulse:
 
     def beat(self, now: float, frames: int) -> None:
         """Take a heartbeat."""
-        self._limit = self.SILENCE_S
+        self._limit = self._silence
         self._beat = now
         if frames != self._frames:
             self._frames, self._progress = frames, now
 
     def source(self, now: float, online: bool) -> None:
         """Take the news that the source came or went: a sign of life, and whether frames are to be expected."""
-        self._limit = self.SILENCE_S
+        self._limit = self._silence
         self._beat = self._progress = now
         self._online = online
 
@@ -47,7 +50,7 @@ class Pulse:
         if now - self._beat > self._limit:
             return f"gave no sign of life for {now - self._beat:.0f} s"
         if self._online and now - self._progress > self._frames_within:
-            return f"took no frame for {now - self._progress:.0f} s although its source gives some"
+            return f"took no frame for {now - self._progress:.0f} s and did not say that its source was lost"
         return None
 
 

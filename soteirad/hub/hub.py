@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from soteirad.camera import CameraJob
@@ -75,6 +76,7 @@ class Hub:
         self._prune_at = 0.0
         self._storage_told = ""
         self._uncommitted: list[Event] = []
+        self._unclosed: dict[str, str] = {}
         self._finished_at: float | None = None
         self._stopping = False
         self._file_failed = False
@@ -93,7 +95,7 @@ class Hub:
         self._client.start()
         for camera in self._fleet:
             self._retained.camera_status(camera.name, False)
-            camera.start()
+            self._start_camera(camera)
         self._notifier.ready()
         logger.info("watching %s", ", ".join(c.name for c in self._fleet) or "no camera")
         try:
@@ -175,10 +177,18 @@ class Hub:
         for camera in self._fleet:
             due = camera.due()
             if due is not None and now >= due:
-                if self._close_visits(camera):
-                    camera.start()
-                else:
-                    camera.postpone()
+                self._close_visits(camera, camera.restart_reason)
+                self._start_camera(camera)
+
+    def _start_camera(self, camera: CameraProcess) -> None:
+        lost = False
+
+        def look() -> None:
+            nonlocal lost
+            lost = self._journal.source_is_lost(camera.name)
+
+        self._guarded(look)
+        camera.start(lost)
 
     def _reload_if_asked(self) -> None:
         """Begin to read the configuration again, or take what came of it."""
@@ -205,7 +215,8 @@ class Hub:
             new = new.model_copy(update={"storage": new.storage.model_copy(update={"path": old.storage.path})})
         self._config, self._choices = new, loaded.choices
         if new.mqtt != old.mqtt:
-            self._retained.take_back()
+            if Topics(new.mqtt.topic_prefix) != self._topics or new.mqtt.host != old.mqtt.host:
+                self._retained.take_back()
             self._handle_notices(self._client.stop(MQTT_STOP_S))
             self._pump()
             self._connect(new.mqtt)
@@ -240,9 +251,10 @@ class Hub:
     def _commit(self, events: list[Event]) -> None:
         """Journal events and answer their cameras. If the disk fails they wait here, and unanswered in the cameras."""
         events = [*self._uncommitted, *events]
+        closed = self._close_unclosed()
         if not events:
             return
-        if not self._guarded(lambda: self._journal.append(events)):
+        if not closed or not self._guarded(lambda: self._journal.append(events)):
             self._uncommitted = events
             return
         self._uncommitted = []
@@ -273,10 +285,10 @@ class Hub:
 
     def _camera_failed(self, camera: CameraProcess, reason: str) -> None:
         """A model that is unusable at the start is the owner's to mend; later the other cameras go on."""
-        if camera.founding and camera.starts == 1:
+        if camera.founding and camera.starts == 1 and not camera.closing:
             camera.failure = reason
         else:
-            logger.error("%s: %s", camera.name, reason)
+            camera.complaint = reason
 
     def _camera_ended(self, camera: CameraProcess) -> None:
         ends = camera.finished or camera.failure or camera.closing or self._signals.stop or self._stopping
@@ -292,14 +304,25 @@ class Hub:
     def _publish_diagnostics(self, camera: str, values: Mapping[str, Any]) -> None:
         self._client.publish(self._topics.diagnostics(camera), json.dumps(values, separators=(",", ":")))
 
-    def _close_visits(self, camera: CameraProcess, reason: str | None = None) -> bool:
-        """What a process that ended watched is unknown: its visits end, and its successor finds things `present`."""
+    def _close_visits(self, camera: CameraProcess, reason: str) -> None:
+        """What a process that ended watched is unknown: its visits end, and its successor finds things `present`.
 
-        def close() -> None:
-            self._take_spooled(camera.name)
-            self._journal.close_open_visits(reason or camera.restart_reason, time.time(), camera.name)
+        A disk that fails is no reason not to watch: it is done before anything else when the disk is back.
+        """
+        self._unclosed[camera.name] = reason
+        self._close_unclosed()
 
-        return self._guarded(close)
+    def _close_unclosed(self) -> bool:
+        """Close the visits that are to be closed; returns whether none is left."""
+
+        def close(name: str, reason: str) -> None:
+            self._take_spooled(name)
+            self._journal.close_open_visits(reason, time.time(), name)
+
+        for name, reason in list(self._unclosed.items()):
+            if self._guarded(partial(close, name, reason)):
+                del self._unclosed[name]
+        return not self._unclosed
 
     def _handle_notices(self, notices: list[MqttNotice]) -> None:
         for notice in notices:

@@ -142,6 +142,15 @@ class Journal:
         )
         return [self._parse(row[0]) for row in rows]
 
+    def source_is_lost(self, camera: str) -> bool:
+        """Say whether the last that the journal knows of a camera's source is that it was lost."""
+        rows = self._rows(
+            "SELECT event_type FROM events WHERE camera = ? AND event_type IN ('source_lost', 'source_restored')"
+            " ORDER BY seq DESC LIMIT 1",
+            (camera,),
+        )
+        return bool(rows) and rows[0][0] == "source_lost"
+
     def pending(self, limit: int, after_seq: int = 0) -> list[JournalEntry]:
         """Return up to `limit` unpublished entries with a higher seq than `after_seq`, in journal order."""
         rows = self._rows(

@@ -12,12 +12,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 
 from soteirad.camera import CameraJob, camera_main
+from soteirad.config import CameraConfig
 from soteirad.hub.health import Crashes, Pulse
 from soteirad.messages import CameraStatus, FromCamera, Heartbeat, Stop, ToCamera
 
@@ -63,6 +65,8 @@ class CameraProcess:
         self.connection: Connection | None = None
         self.finished = False
         self.failure: str | None = None
+        self.complaint = ""
+        """Why the camera cannot be watched, by its own account."""
         self.founding = founding
         self.starts = 0
         self.restart_reason = "camera_restart"
@@ -81,21 +85,34 @@ class CameraProcess:
         self._killed_because = ""
         self._restart_at: float | None = None
 
-    def start(self) -> None:
-        """Start the process."""
+    def start(self, lost: bool) -> None:
+        """Start the process; `lost` says that the journal knows its source as lost.
+
+        If the system cannot do it now, that is told and tried again.
+        """
+        try:
+            self._start(replace(self.job, lost=lost))
+        except (OSError, EOFError) as error:
+            logger.error("%s: the camera process cannot be started, it is tried again: %s", self.name, error)
+            self.postpone()
+
+    def _start(self, job: CameraJob) -> None:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(  # type: ignore[attr-defined]
-            target=camera_main, args=(self.job, theirs), name=f"soteirad-{self.name}", daemon=True
+            target=camera_main, args=(job, theirs), name=f"soteirad-{self.name}", daemon=True
         )
-        process.start()
-        theirs.close()
+        try:
+            process.start()
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
         self.connection, self._process = ours, process
         self._inbox = queue.Queue(self.BACKLOG)
         self._restart_at = self._kill_at = None
-        self._killed_because, self.finished = "", False
-        camera = self.job.camera
-        patience = camera.connect_timeout + camera.read_timeout + Pulse.SILENCE_S if camera.live else float("inf")
-        self._pulse = Pulse(time.monotonic(), patience)
+        self._killed_because, self.finished, self.complaint = "", False, ""
+        self._pulse = _pulse_of(job.camera)
         self.starts += 1
         threading.Thread(target=self._read, args=(ours, self._inbox), name=f"pipe-{self.name}", daemon=True).start()
 
@@ -143,7 +160,7 @@ class CameraProcess:
             return self.failure or "it is not watched"
         delay = self._crashes.next_start(now)
         self._restart_at, self.restart_reason = now + delay, "camera_restart"
-        died = f"the camera process {self._killed_because}" if self._killed_because else _died(code)
+        died = f"the camera process {self._killed_because}" if self._killed_because else self.complaint or _died(code)
         often = f"{Crashes.MANY} times in {Crashes.WINDOW_S / 60:.0f} minutes: " if self._crashes.often else ""
         fate = f"{died}; {often}it starts again in {delay:.0f} s"
         logger.error("%s: %s", self.name, fate)
@@ -232,6 +249,14 @@ class CameraProcess:
         if self._process is not None and self._process.pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._process.pid, signal.SIGKILL)
+
+
+def _pulse_of(camera: CameraConfig) -> Pulse:
+    """Return how to judge a camera: a file's looks are made by the thread that sends its heartbeats."""
+    now, server = time.monotonic(), camera.detector.server
+    if camera.live:
+        return Pulse(now, camera.connect_timeout + camera.read_timeout + Pulse.SILENCE_S)
+    return Pulse(now, float("inf"), Pulse.FILE_SILENCE_S + (server.timeout if server else 0.0))
 
 
 def _died(code: int | None) -> str:

@@ -34,8 +34,8 @@ RETRY_MAX_S = 30.0
 STABLE_S = 10.0
 """A connection that lasted this long was a good one: the next retry is quick again."""
 SHORT_LIVES_BEFORE_HINT = 3
-HANG_S = 120.0
-"""A network thread comes round every second, but looking a name up may take a minute where name servers are away."""
+HANG_S = 300.0
+"""A network thread comes round every second, but looking a name up may take minutes where name servers are away."""
 _GRACE_S = 1.0
 _MID_BITS = 16
 

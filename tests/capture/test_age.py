@@ -91,7 +91,6 @@ def test_frames_that_waited_in_a_buffer_while_the_reader_stood_still_are_as_old_
     backlog = ages(frames)[50:]
     assert backlog[0] == pytest.approx(seconds, abs=0.1)
     assert backlog[-1] < 0.1, "the backlog was read and the frames are fresh again"
-    assert not clock.contradicted
 
 
 def test_in_a_backlog_the_ages_fall_steadily() -> None:
@@ -115,33 +114,27 @@ def test_a_drifting_clock_does_not_hide_a_backlog() -> None:
 def test_stamps_that_count_25_frames_a_second_when_10_come_make_no_frame_late() -> None:
     clock = CaptureClock()
     assert max(ages(stream(even(36_000, 25.0), 10.0), clock)) < CaptureClock.CREEP_S < LATE_S
-    assert not clock.contradicted
 
 
-def test_stamps_that_fall_far_behind_while_the_reader_waits_are_contradicted() -> None:
-    clock = CaptureClock()
-    frames = stream(even(300, 25.0), 5.0)
-    assert ages(frames, clock)[-1] > LATE_S
-    assert clock.contradicted
-    clock.trusted = False
-    clock.restart()
-    later = [Arrived(f.stamp, f.arrival + 100, f.waited, f.taken) for f in frames]
-    assert not clock.contradicted and ages(later, clock) == [0.0] * 300
+def test_stamps_that_fall_far_behind_while_the_reader_waits_are_disbelieved_again_and_again() -> None:
+    """25 frames a second by the stamps, 5 really: without an end to it every frame would be late."""
+    found = ages(stream(even(3000, 25.0), 5.0))
+    assert sum(age > LATE_S for age in found) < len(found) / 4
+    assert found.count(0.0) > 100, "time and again the frames are as young as they can be"
 
 
-def test_a_slow_machine_that_always_finds_the_next_frame_waiting_does_not_contradict_the_stamps() -> None:
+def test_a_pause_that_the_stamps_do_not_know_makes_frames_old_for_no_longer_than_the_proof_takes() -> None:
+    smooth = stream(even(300))
+    frames = [Arrived(f.stamp, f.arrival + 6.0 * (f.arrival > BEGAN + 5.0), f.waited, f.taken) for f in smooth]
+    found = ages(frames)
+    assert found[52] == pytest.approx(6.0, abs=0.3)
+    assert max(found[80:]) < 0.1
+
+
+def test_a_slow_machine_that_always_finds_the_next_frame_waiting_does_not_disprove_the_stamps() -> None:
     clock = CaptureClock()
     slow = [Arrived(77 + index / 10, BEGAN + index / 5, 0.0, 0.0) for index in range(200)]
     assert ages(slow, clock)[-1] == pytest.approx(19.9, abs=0.2)
-    assert not clock.contradicted
-
-
-def test_a_delay_that_went_away_is_forgotten() -> None:
-    clock = CaptureClock()
-    ages(stream(even(300, 25.0), 5.0), clock)
-    assert clock.contradicted
-    clock.captured(76.0, BEGAN + 100, 0.2)
-    assert not clock.contradicted
 
 
 @pytest.mark.parametrize("jump", [HOUR, -HOUR, -RTP_WRAP, RTP_WRAP, 10.0, -10.0])

@@ -393,3 +393,17 @@ def test_a_closed_decoder_has_no_frames(clip: Path) -> None:
     source.close()
     with pytest.raises(SourceEnded):
         source.next()
+
+
+def test_a_decoder_that_is_told_to_skip_goes_on_with_the_next_key_frame_and_nothing_is_damaged(clip: Path) -> None:
+    counters = StreamCounters()
+    source = Decoder("it", counters, SystemClock())
+    source.open(str(clip), {}, None)
+    frames = [source.next() for _ in range(5)]
+    source.skip()
+    frames += [source.next() for _ in range(5)]
+    source.close()
+    keys = [index for index, frame in enumerate(frames) if frame.video.key_frame]
+    assert keys == [0, 5] and frames[5].stamp == 2.0, "the clip has a key frame every two seconds"
+    assert not any(frame.corrupt for frame in frames)
+    assert counters.decoded == 10 and counters.received == 25

@@ -28,10 +28,10 @@ class FakeSource:
 
     live = True
 
-    def __init__(self, frames: int | None, log: list[str]) -> None:
+    def __init__(self, frames: int | None, log: list[str], clock: FakeClock) -> None:
         self._frames = frames
         self._log = log
-        self._time = 0.0
+        self._clock = clock
 
     def open(self) -> None:
         self._log.append("open")
@@ -42,8 +42,8 @@ class FakeSource:
         if not self._frames:
             raise SourceEnded("it hung up")
         self._frames -= 1
-        self._time += 1.0
-        return replace(FRAME, time=self._time)
+        self._clock.now += 1.0
+        return replace(FRAME, time=self._clock.now)
 
     def close(self) -> None:
         self._log.append("close")
@@ -59,7 +59,7 @@ class Played:
         remaining = list(connections)
 
         def make() -> FakeSource:
-            return FakeSource(remaining.pop(0), self.log)
+            return FakeSource(remaining.pop(0), self.log, self.clock)
 
         self.reader = Reader(make, self._say("frame"), self._say_nothing("online"), self._say("offline"), self.stop,
                              self.clock)  # fmt: skip
@@ -161,7 +161,7 @@ class Script:
         self.online = 0
         self.frames: list[Frame] = []
         self.reader = Reader(lambda: make(self.clock, self.memory), self.frames.append, self._on_online,  # type: ignore[arg-type,return-value]
-                             self.reasons.append, self.stop, self.clock, self.memory)  # fmt: skip
+                             self.reasons.append, self.stop, self.clock)  # fmt: skip
 
     def _on_online(self) -> None:
         self.online += 1
@@ -190,8 +190,8 @@ def test_a_camera_that_refuses_is_left_alone_for_a_minute_each_time() -> None:
 
 
 def test_a_refusal_does_not_lengthen_the_delays_of_other_failures() -> None:
-    made = iter([Refusing(), Refusing(), Refusing(), FakeSource(None, []), FakeSource(None, [])])
-    script = Script(lambda *_: next(made), 5)
+    made = iter([Refusing, Refusing, Refusing, None, None])
+    script = Script(lambda clock, _: (next(made) or (lambda: FakeSource(None, [], clock)))(), 5)
     script.reader.run()
     assert [wait < 2.6 for wait in script.clock.waits] == [False, False, False, True, True]
 
@@ -248,39 +248,6 @@ def test_lag_that_ends_in_time_is_no_reason_to_connect_again() -> None:
     script = Script(lambda clock, memory: Recovering(clock, memory, most=500), 1)
     script.reader.run()
     assert script.reasons == ["it hung up"] and len(script.frames) == 500
-
-
-def test_stamps_that_make_no_sense_are_distrusted_after_the_second_lag_and_that_is_told(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    script = Script(lambda clock, memory: Stamped(clock, memory, most=300), 4)
-    script.reader.run()
-    assert [reason.startswith("its pictures come") for reason in script.reasons] == [True, True, False, False]
-    assert script.reasons[2:] == ["it hung up"] * 2, "now the frames count as captured when they came"
-    assert not script.memory.clock.trusted
-    assert [r.getMessage() for r in caplog.records if "make no sense" in r.getMessage()] == [
-        "the camera's time stamps make no sense: from now on a frame counts as captured on arrival"
-    ]
-
-
-def test_stamps_are_still_trusted_when_it_is_the_machine_that_is_slow(caplog: pytest.LogCaptureFixture) -> None:
-    script = Script(lambda clock, memory: Stamped(clock, memory, waits=False), 5)
-    script.reader.run()
-    assert len(script.reasons) == 5 and all("too slow for them" in reason for reason in script.reasons)
-    assert script.memory.clock.trusted
-    assert not [r for r in caplog.records if "make no sense" in r.getMessage()]
-
-
-def test_two_lags_that_lie_far_apart_are_no_proof_against_the_stamps() -> None:
-    def make(clock: FakeClock, memory: StreamMemory) -> Stamped:
-        if len(script.reasons) % 2:  # a good connection for longer than the second lag would count
-            return Stamped(clock, memory, later=0.2, most=round(Reader.LAG_AGAIN_S / 0.2) + 10)
-        return Stamped(clock, memory)
-
-    script = Script(make, 6)
-    script.reader.run()
-    assert ["hung" in reason for reason in script.reasons] == [False, True, False, True, False, True]
-    assert script.memory.clock.trusted
 
 
 def test_how_long_the_reader_is_busy_is_known_while_it_connects_and_while_it_waits_for_a_frame() -> None:

@@ -131,7 +131,7 @@ def test_a_real_cameras_answer_is_told_by_its_status(status: int, refused: bool,
 
 
 def test_a_device_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="there is no such file or stream"):
+    with pytest.raises(SourceError, match="there is no such device"):
         Decoder("it", StreamCounters(), SystemClock()).open("/dev/video98", {}, None, "v4l2")
     assert "the file is damaged" not in str(real(str(tmp_path / "none.mp4")))
     clip = write_clip(tmp_path / "a.mp4")

@@ -312,5 +312,6 @@ def test_live_frames_and_those_of_a_file_are_turned_and_masked(
 
 def test_a_device_that_is_not_there_is_a_source_that_cannot_be_opened() -> None:
     assert refusal("/dev/video98") == (
-        "/dev/video98: there is no such file or stream: correct the path of this source"
+        "/dev/video98: there is no such device, or the daemon may not open it: is it plugged in, and does the "
+        "service have the drop-in for USB cameras?"
     )

@@ -15,7 +15,6 @@ from soteirad.config.address import (
     is_device,
     is_live,
     scheme_of,
-    without_user_info,
 )
 
 HOSTS = ["10.0.0.7", "10.0.0.7:8554", "camera.home", "[fd00::7]", "[fd00::7]:8554", "h"]
@@ -91,18 +90,6 @@ def test_an_odd_user_name_is_read_back_with_and_without_a_password(user: str) ->
 )
 def test_a_text_is_encoded_as_a_whole_or_not_at_all(text: str, encoded: str) -> None:
     assert encode(text) == encoded
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("http://admin:p%40ss%2F@10.0.0.7:81/a?b=c", ("http://10.0.0.7:81/a?b=c", "admin", "p@ss/")),
-        ("http://admin@[::1]/a", ("http://[::1]/a", "admin", "")),
-        ("http://10.0.0.7/a@b", ("http://10.0.0.7/a@b", "", "")),
-    ],
-)
-def test_user_info_is_taken_off_an_address_and_decoded(url: str, expected: tuple[str, str, str]) -> None:
-    assert without_user_info(url) == expected
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def running(**cameras: dict[str, Any]) -> Fleet:
     fleet = Fleet(lambda: None)
     fleet.found(jobs(config(**cameras)))
     for camera in fleet:
-        camera.start()
+        camera.start(False)
     return fleet
 
 
@@ -133,7 +133,7 @@ def test_only_the_camera_that_changed_is_restarted_with_its_new_section(context:
     assert fleet.due() == [], "its process has not ended yet"
     end(porch, context.processes[0])
     assert porch.succeed() and len(fleet.due()) == 1
-    porch.start()
+    porch.start(False)
     assert context.processes[-1].job.camera.fps == 3
     assert (porch.restart_reason, porch.closing, fleet.due()) == ("reload", False, [])
 

@@ -44,7 +44,7 @@ def test_the_first_heartbeat_may_take_as_long_as_loading_a_model() -> None:
 def test_a_process_that_beats_but_takes_no_frame_of_a_source_that_is_online_hangs() -> None:
     pulse = beating(T0 + 100, frames_to=T0 + 50)
     assert pulse.problem(T0 + 50 + WITHIN) is None
-    assert pulse.problem(T0 + 51 + WITHIN) == "took no frame for 36 s although its source gives some"
+    assert pulse.problem(T0 + 51 + WITHIN) == "took no frame for 36 s and did not say that its source was lost"
 
 
 def test_without_a_source_no_frame_is_expected() -> None:

@@ -410,3 +410,11 @@ def test_the_outbox_is_found_by_its_index_however_many_published_events_there_ar
 def test_a_journal_that_was_not_opened_is_a_bug_not_a_storage_error(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="not open"):
         Journal(tmp_path / "journal.db").count_pending()
+
+
+def test_the_journal_knows_whether_a_source_is_lost(journal: Journal) -> None:
+    assert not journal.source_is_lost("porch")
+    journal.append([make("source_lost", None, "porch"), make("source_lost", None, "yard")])
+    assert journal.source_is_lost("porch")
+    journal.append([make("source_restored", None, "porch"), make("entered", None, "porch")])
+    assert not journal.source_is_lost("porch") and journal.source_is_lost("yard")
