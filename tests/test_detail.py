@@ -6,6 +6,7 @@ import itertools
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,7 @@ import pytest
 
 from soteirad.capture.frame import Frame
 from soteirad.capture.source import Source, SourceSettings, open_source
-from soteirad.detail import MAX_WAITING, DetailThread, logger
+from soteirad.detail import MAX_AGE_S, MAX_WAITING, DetailThread, logger
 from soteirad.errors import SourceEnded, SourceError, SourceRefused
 from soteirad.event import Event
 from soteirad.mailbox import Crashed, DetailPicture
@@ -233,3 +234,39 @@ def test_a_fault_in_the_thread_reaches_the_gate_thread() -> None:
         assert rig.came.wait_for(lambda: rig.news, 20.0)
     (news,) = rig.news
     assert isinstance(news, Crashed) and str(news.error) == "a decoder bug"
+
+
+def test_a_picture_that_comes_too_late_after_its_event_is_not_given(caplog: pytest.LogCaptureFixture) -> None:
+    rig = Rig(lambda: Made(frame_of(PICTURE)))
+    rig.thread.request(event(1))
+    rig.clock.now += MAX_AGE_S - 3
+    rig.thread.request(event(2))
+    rig.clock.now += 4
+    rig.thread.serve()
+    assert rig.served() == ["0002"], "for the other it would show something else"
+    rig.thread.request(event(3))
+    rig.clock.now += MAX_AGE_S
+    rig.thread.serve()
+    assert rig.served() == ["0002"]
+
+
+def test_a_source_that_only_gives_damaged_pictures_is_given_up() -> None:
+    rig = Rig(lambda: made)
+
+    class Damaged(Made):
+        def read(self) -> Frame:
+            rig.clock.now += 1.0
+            return frame_of(PICTURE, corrupt=True)
+
+    made = Damaged()
+    rig.ask(1)
+    assert rig.news == []
+
+
+@pytest.mark.parametrize(("small", "given"), [((640, 480), True), ((640, 360), False)])
+def test_where_privacy_masks_may_not_fit_there_is_no_detail_picture(small: tuple[int, int], given: bool) -> None:
+    masked = frame_of(PICTURE, privacy=((0.0, 0.0, 1.0, 0.0, 1.0, 0.5),))  # 64x48
+    rig = Rig(lambda: Made(masked))
+    rig.thread.request(replace(event(1), frame_size=small))
+    rig.thread.serve()
+    assert (rig.served() == ["0001"]) == given

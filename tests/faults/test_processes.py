@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -334,3 +335,24 @@ def holds(pid: int, word: str) -> bool:
             except (OSError, OverflowError):
                 continue
     return False
+
+
+@pytest.mark.fault("a disk that fails while a camera process dies", "the camera is watched on; nothing is lost")
+def test_a_camera_that_dies_while_the_journal_cannot_be_written_is_watched_on_and_its_visit_closed_later(
+    tmp_path: Path, broker: Mosquitto, listener: Subscriber, start_daemon: StartDaemon, entry_clip: Path,
+    measured: Measured,
+) -> None:  # fmt: skip
+    clip = Path(shutil.copy(entry_clip, tmp_path / "porch.mp4"))
+    daemon = start_daemon(write_config(tmp_path, broker.port, {"porch": {"source": str(clip)}}))
+    listener.wait_for(lambda seen: kinds(events(seen)) == ["entered person"])
+    with sqlite3.connect(tmp_path / "state" / "journal.sqlite3", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")  # as good as a full disk: nothing can be written
+        os.kill(daemon.camera_pid(clip), signal.SIGKILL)
+        daemon.wait_log("porch: online", times=2)
+        assert kinds(events(listener.messages())) == ["entered person"]
+        other.execute("ROLLBACK")
+    other.close()
+    found = events(listener.wait_for(lambda seen: kinds(events(seen)).count("entered person") == 2, timeout=60.0))
+    assert kinds(found) == ["entered person", "left person camera_restart", "entered person"]
+    measured(", ".join(kinds(found)))
+    daemon.stop()

@@ -413,3 +413,26 @@ def test_frames_that_a_network_held_back_are_not_analysed_as_if_they_were_now(
             assert event.get("latency_ms", {}).get("total", 0) < 2500, event
         assert seen["decoded"] == seen["corrupt"] + seen["dropped"] + seen["late"] + seen["frames"], seen
         daemon.stop()
+
+
+@pytest.mark.fault(
+    "reconnect after a gap",
+    "the scene may have changed entirely: no false `entered` from the reconnect itself; tracks closed or continued",
+)
+def test_a_source_that_comes_back_after_its_process_was_restarted_is_told_as_restored(
+    tmp_path: Path, camera: RtspServer, broker: Mosquitto, listener: Subscriber, start_daemon: StartDaemon,
+    entry_clip: Path, measured: Measured,
+) -> None:  # fmt: skip
+    camera.start(entry_clip, loop=True)
+    config = write_config(tmp_path, broker.port, {"porch": live(camera.url)})
+    daemon = start_daemon(config)
+    listener.wait_for(lambda _: status(listener)[-1:] == ["online"])
+    camera.kill()
+    listener.wait_for(lambda seen: "source_lost" in kinds(events(seen)))
+    daemon.stop()
+    daemon = start_daemon(config)
+    daemon.wait_log("porch: offline")
+    camera.start(entry_clip, loop=True)
+    found = events(listener.wait_for(lambda seen: "source_restored" in kinds(events(seen)), timeout=40.0))
+    measured(f"the daemon was restarted in between: {', '.join(k for k in kinds(found) if k.startswith('source'))}")
+    daemon.stop()

@@ -262,3 +262,25 @@ def test_a_process_that_does_not_end_when_told_to_is_killed(
     fleet.check(began + 5.1)
     assert names == ["porch"] and "porch: the camera process does not end and is killed" in caplog.text
     assert told(context, 0) == [Stop()]
+
+
+@pytest.mark.parametrize("error", [OSError(24, "Too many open files"), EOFError()])
+def test_a_process_that_the_system_cannot_start_now_is_tried_again_and_leaves_no_descriptor(
+    context: FakeContext, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    fleet = Fleet(lambda: None)
+    fleet.found(jobs(config(porch={})))
+    camera = named(fleet, "porch")
+
+    def fail(_: FakeProcess) -> None:
+        raise error
+
+    monkeypatch.setattr(FakeProcess, "start", fail)
+    before = len(list(Path("/dev/fd").iterdir()))
+    camera.start(False)
+    assert camera.connection is None and camera.due() is not None and camera.starts == 0
+    assert "cannot be started, it is tried again" in caplog.text
+    monkeypatch.undo()
+    camera.start(False)
+    assert camera.connection is not None and camera.due() is None
+    assert len(list(Path("/dev/fd").iterdir())) <= before + 3
