@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -85,6 +86,9 @@ def camera_main(job: CameraJob, connection: Connection) -> None:
         runner.run()
     except ModelError as error:
         uplink.send(CameraFailed(str(error)))
+    except HangError as error:
+        logger.error("%s", error)
+        sys.exit(1)
     finally:
         uplink.close(CLOSE_TIMEOUT_S)
 

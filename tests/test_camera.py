@@ -12,6 +12,7 @@ from soteirad.camera import CameraJob, DetectorThread, LiveRunner
 from soteirad.config.schema import camera_from
 from soteirad.detect.choice import Choice
 from soteirad.detect.detector import REFERENCE
+from soteirad.errors import HangError
 from soteirad.mailbox import Crashed, Mailbox
 from soteirad.watch import CameraWatch
 
@@ -60,3 +61,31 @@ def test_a_fault_in_the_reader_thread_ends_the_run(tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeError, match="a decoder bug"):
         live_runner(fail, tmp_path).run()
+
+
+class Waiting:
+    """A source whose driver never gives anything, and whose time limit nobody keeps."""
+
+    def __init__(self, ended: threading.Event) -> None:
+        self._ended = ended
+
+    def open(self) -> None:
+        self._ended.wait()
+
+    def read(self) -> object:
+        raise AssertionError("it was never open")
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_reader_that_hangs_beyond_all_time_limits_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = threading.Event()
+    monkeypatch.setattr("soteirad.camera.HANG_S", -19.5)  # of which the time limits take 20 s
+    try:
+        with pytest.raises(HangError, match="the reader hangs"):
+            live_runner(lambda: Waiting(ended), tmp_path).run()
+    finally:
+        ended.set()
