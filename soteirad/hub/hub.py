@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -50,6 +51,14 @@ PRUNE_EVERY_S = 3600.0
 UNTIL_END_FLUSH_S = 30.0
 
 
+@dataclass(frozen=True)
+class _Closing:
+    """The visits of a camera's last process are to be closed; it waits with the events if the disk fails."""
+
+    camera: str
+    reason: str
+
+
 class Hub:
     """Runs until a signal comes, or until every file source has ended when `until_end` is set.
 
@@ -75,8 +84,7 @@ class Hub:
         self._events = 0
         self._prune_at = 0.0
         self._storage_told = ""
-        self._uncommitted: list[Event] = []
-        self._unclosed: dict[str, str] = {}
+        self._uncommitted: list[Event | _Closing] = []
         self._finished_at: float | None = None
         self._stopping = False
         self._file_failed = False
@@ -177,7 +185,7 @@ class Hub:
         for camera in self._fleet:
             due = camera.due()
             if due is not None and now >= due:
-                self._close_visits(camera, camera.restart_reason)
+                self._commit([_Closing(camera.name, camera.restart_reason)])
                 self._start_camera(camera)
 
     def _start_camera(self, camera: CameraProcess) -> None:
@@ -248,16 +256,24 @@ class Hub:
             if closed:
                 self._camera_ended(camera)
 
-    def _commit(self, events: list[Event]) -> None:
-        """Journal events and answer their cameras. If the disk fails they wait here, and unanswered in the cameras."""
-        events = [*self._uncommitted, *events]
-        closed = self._close_unclosed()
-        if not events:
-            return
-        if not closed or not self._guarded(lambda: self._journal.append(events)):
-            self._uncommitted = events
-            return
-        self._uncommitted = []
+    def _commit(self, new: Sequence[Event | _Closing]) -> None:
+        """Journal what is new in its order; if the disk fails it waits here, and unanswered in the cameras."""
+        self._uncommitted += new
+        while self._uncommitted:
+            first = self._uncommitted[0]
+            if isinstance(first, _Closing):
+                done, count = self._guarded(partial(self._close_visits, first)), 1
+            else:
+                events = _leading_events(self._uncommitted)
+                done, count = self._guarded(partial(self._journal.append, events)), len(events)
+                if done:
+                    self._committed(events)
+            if not done:
+                return
+            del self._uncommitted[:count]
+
+    def _committed(self, events: list[Event]) -> None:
+        """Tell the cameras that they may forget, and the log what happened."""
         self._events += len(events)
         for camera in self._fleet:
             ours = [e for e in events if e.camera == camera.name]
@@ -265,6 +281,11 @@ class Hub:
                 camera.send(Committed(tuple(e.id for e in ours)))
         for event in events:
             logger.info("%s: %s %s", event.camera, event.event_type, event.label or "")
+
+    def _close_visits(self, closing: _Closing) -> None:
+        """What a process that ended watched is unknown: its visits end, and its successor finds things `present`."""
+        self._take_spooled(closing.camera)
+        self._journal.close_open_visits(closing.reason, time.time(), closing.camera)
 
     def _handle(self, camera: CameraProcess, message: FromCamera) -> None:
         if isinstance(message, Picture):
@@ -295,7 +316,7 @@ class Hub:
         fate = camera.ended(restart=not ends)
         self._retained.camera_status(camera.name, False)
         if camera.closing and not self._stopping and not camera.succeed():
-            self._close_visits(camera, "removed")
+            self._commit([_Closing(camera.name, "removed")])
             self._retained.forget(camera.name)
             self._fleet.drop(camera)
         elif not ends:
@@ -303,26 +324,6 @@ class Hub:
 
     def _publish_diagnostics(self, camera: str, values: Mapping[str, Any]) -> None:
         self._client.publish(self._topics.diagnostics(camera), json.dumps(values, separators=(",", ":")))
-
-    def _close_visits(self, camera: CameraProcess, reason: str) -> None:
-        """What a process that ended watched is unknown: its visits end, and its successor finds things `present`.
-
-        A disk that fails is no reason not to watch: it is done before anything else when the disk is back.
-        """
-        self._unclosed[camera.name] = reason
-        self._close_unclosed()
-
-    def _close_unclosed(self) -> bool:
-        """Close the visits that are to be closed; returns whether none is left."""
-
-        def close(name: str, reason: str) -> None:
-            self._take_spooled(name)
-            self._journal.close_open_visits(reason, time.time(), name)
-
-        for name, reason in list(self._unclosed.items()):
-            if self._guarded(partial(close, name, reason)):
-                del self._unclosed[name]
-        return not self._unclosed
 
     def _handle_notices(self, notices: list[MqttNotice]) -> None:
         for notice in notices:
@@ -386,3 +387,12 @@ class Hub:
         deadline = time.monotonic() + FLUSH_S
         while time.monotonic() < deadline and self._client.connected and self._journal.count_pending():
             self._turn(0.05)
+
+
+def _leading_events(items: Sequence[Event | _Closing]) -> list[Event]:
+    found: list[Event] = []
+    for item in items:
+        if isinstance(item, _Closing):
+            break
+        found.append(item)
+    return found
