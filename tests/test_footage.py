@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from functools import cache
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from soteirad.tools.check import replay_camera
 from soteirad.tools.replay import Replay, replay
+from tests import clips
 from tests.shared_data import shared
 from tests.truth import Entry, Score, entries, score
 
@@ -27,6 +29,20 @@ def run(clip: Path, labels: tuple[str, ...], min_area: float, every_frame: bool 
     # The reference engine, so that the figures are those of every machine.
     detector = camera.detector.model_copy(update={"backend": "onnx"})
     return replay(name, camera.model_copy(update={"detector": detector}), every_frame)
+
+
+def visits_in_a_row(folder: Path, times: int) -> Path:
+    """Write the same visit several times over, as a camera that is watched for longer than a view stays fresh."""
+    once, listed, target = clips.cut(folder / "visit.mp4", clips.VISIT), folder / "list.txt", folder / "visits.mp4"
+    listed.write_text(f"file '{once}'\n" * times)
+    join = ["ffmpeg", "-v", "error", "-f", "concat", "-safe", "0", "-i", str(listed), "-c", "copy", str(target)]
+    subprocess.run(join, check=True)
+    return target
+
+
+def test_the_same_visit_six_times_over_is_reported_six_times(tmp_path: Path) -> None:
+    found = run(visits_in_a_row(tmp_path, 6), ("person",), 0.01)
+    assert [e.event_type for e in found.events] == ["entered", "left"] * 6
 
 
 def vtest() -> Path:

@@ -36,6 +36,9 @@ FOUND_CORRELATION = 0.5
 FOUND_SHARE = 0.6
 """A displacement is believed when this share of the textured tiles, put back by it, correlates so well. What drives
 through an empty picture reaches 0.46, real displacements 0.64 and more, unrelated pictures 0.05."""
+STAYED_SHARE = 0.12
+"""... and no more than this share fits where it was. Somebody who fills much of a plain picture and walks leaves 0.2
+and more of it in its place, a camera that was moved 0.05 at most (measured)."""
 MIN_FOUND = 8
 """So many textured tiles must be left in view to believe it."""
 COARSE_LIKENESS, COARSE_GAIN = 0.8, 0.3
@@ -152,7 +155,8 @@ def shift_between(reference: Structure, seen: Structure) -> Shift | None:
         return None
     shift = dx / WIDTH, dy / HEIGHT
     found = _correlation(reference, seen.put_back(shift))[tiles] >= FOUND_CORRELATION
-    return shift if np.mean(found) >= FOUND_SHARE else None
+    stayed = ~found & (_correlation(reference, seen)[tiles] >= FOUND_CORRELATION)
+    return shift if np.mean(found) >= FOUND_SHARE and np.mean(stayed) <= STAYED_SHARE else None
 
 
 def _correlation(reference: Structure, seen: Structure) -> Numbers:
