@@ -30,11 +30,12 @@ COUNTING_FORMATS = ("mpjpeg", "mjpeg", "jpeg_pipe", "png_pipe", "image2")
 class StreamCounters:
     """What came from a source, over all its connections.
 
-    `received` counts packets of the video stream, `decoded` the frames they gave, `corrupt` frames that were damaged
-    or could not be decoded at all.
+    `received` counts packets of the video stream, `skipped` those that were left out to catch up, `decoded` the frames
+    of the others, `corrupt` frames that were damaged or could not be decoded at all.
     """
 
     received: int = 0
+    skipped: int = 0
     decoded: int = 0
     corrupt: int = 0
 
@@ -204,7 +205,9 @@ class Decoder:
             if packet.size:  # the empty packet at the end only brings what was held back
                 self._counters.received += 1
                 self._skipping = self._skipping and not packet.is_keyframe
-            if not self._skipping:
+            if self._skipping:
+                self._counters.skipped += 1
+            else:
                 yield packet, arrival, arrival - asked
             asked = self._clock.monotonic()
 

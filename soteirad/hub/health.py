@@ -14,8 +14,8 @@ class Pulse:
 
     SILENCE_S = 15.0
     """A process that sent no heartbeat for so long hangs."""
-    FILE_SILENCE_S = 60.0
-    """The same for a file, which waits for each look."""
+    STAND_IN_S = 45.0
+    """How long a model may take to load that stands in for a server."""
     START_S = 180.0
     """The same before its first one: some engines compile the model when they load it."""
 

@@ -252,11 +252,12 @@ class CameraProcess:
 
 
 def _pulse_of(camera: CameraConfig) -> Pulse:
-    """Return how to judge a camera: a file's looks are made by the thread that sends its heartbeats."""
+    """Return how to judge a camera: a file's looks are made by the thread that sends its heartbeats, and a server may
+    take its time for one."""
     now, server = time.monotonic(), camera.detector.server
     if camera.live:
         return Pulse(now, camera.connect_timeout + camera.read_timeout + Pulse.SILENCE_S)
-    return Pulse(now, float("inf"), Pulse.FILE_SILENCE_S + (server.timeout if server else 0.0))
+    return Pulse(now, float("inf"), Pulse.SILENCE_S + (Pulse.STAND_IN_S + server.timeout if server else 0.0))
 
 
 def _died(code: int | None) -> str:

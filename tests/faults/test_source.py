@@ -408,7 +408,7 @@ def test_frames_that_a_network_held_back_are_not_analysed_as_if_they_were_now(
         daemon = start_daemon(write_config(tmp_path, broker.port, {"porch": {"source": camera.url}}))
         found = events(listener.wait_for(lambda seen: "source_lost" in kinds(events(seen)), timeout=50.0))
         seen = last_words(listener)
-        assert seen["late"] > 10, seen
+        assert seen["late"] > 0 and seen["late"] + seen["skipped"] > 10, seen
         for event in found:
             assert event.get("latency_ms", {}).get("total", 0) < 2500, event
         assert seen["decoded"] == seen["corrupt"] + seen["dropped"] + seen["late"] + seen["frames"], seen
