@@ -30,14 +30,14 @@ COUNTING_FORMATS = ("mpjpeg", "mjpeg", "jpeg_pipe", "png_pipe", "image2")
 class StreamCounters:
     """What came from a source, over all its connections.
 
-    `received` counts packets of the video stream, `skipped` those that were left out to catch up, `decoded` the frames
-    of the others, `corrupt` frames that were damaged or could not be decoded at all.
+    `received` counts packets of the video stream, `decoded` the frames they gave, `corrupt` frames that were damaged
+    or could not be decoded at all, `skipped` packets that were left out to catch up.
     """
 
     received: int = 0
-    skipped: int = 0
     decoded: int = 0
     corrupt: int = 0
+    skipped: int = 0
 
 
 @dataclass(frozen=True)
