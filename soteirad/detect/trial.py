@@ -32,10 +32,11 @@ RUN_TIMEOUT_S = 60.0
 STOP_CHECK_S = 0.25
 PACKAGES = Path(soteirad.__file__).resolve().parent.parent
 CHILD = (
-    "import sys; sys.path[:] = [p for p in sys.path if p] + sys.argv[1:]; "
+    "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); sys.path[:] = [p for p in sys.path if p] + sys.argv[1:]; "
     "from soteirad.detect.trial import main; main()"
 )
-"""Python by itself would look for modules in the current folder first, which anybody may have filled."""
+"""Python by itself would look for modules in the current folder first, which anybody may have filled. A hang-up of the
+terminal, which reaches the whole group, would look like a crash of the engine."""
 FRAME = (1280, 720)
 """Size of the camera frame that preprocessing begins with."""
 
@@ -75,7 +76,6 @@ class Trial:
         self._process = subprocess.Popen(
             [sys.executable, "-c", CHILD, str(PACKAGES)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, text=True, env=environment,
-            start_new_session=True,  # a terminal's hang-up or Ctrl-C would look like a crash of the engine
         )  # fmt: skip
         card = {**self.card.model_dump(mode="json"), "folder": str(self.card.folder)}
         job = {"card": card, "engine": asdict(self.engine)}
