@@ -32,7 +32,8 @@ RUN_TIMEOUT_S = 60.0
 STOP_CHECK_S = 0.25
 PACKAGES = Path(soteirad.__file__).resolve().parent.parent
 CHILD = (
-    "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); sys.path[:] = [p for p in sys.path if p] + sys.argv[1:]; "
+    "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
+    "sys.path[:] = [p for p in sys.path if p] + sys.argv[1:]; "
     "from soteirad.detect.trial import main; main()"
 )
 """Python by itself would look for modules in the current folder first, which anybody may have filled. A hang-up of the
