@@ -160,7 +160,7 @@ def test_the_snapshot_that_an_entry_names_is_the_published_one_and_lies_in_the_s
 def test_diagnostics_come_at_the_end_and_the_detector_ran_on_at_most_15_percent_of_the_frames(run: Run) -> None:
     figures = json.loads(payloads(run.messages, "soteira/porch/diagnostics")[-1])
     assert figures["frames"] == figures["received"] == truth()["frames"]
-    assert figures["dropped"] == 0 and figures["events"] == len(run.events) and figures["memory_mb"] > 0
+    assert figures["corrupt"] == 0 and figures["events"] == len(run.events) and figures["memory_mb"] > 0
     assert 0 < figures["detector_runs"] <= 0.15 * figures["analysed"]
 
 
