@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 from collections.abc import Callable
 
@@ -38,7 +37,7 @@ class Reader:
         self._stop = stop
         self._clock = clock or SystemClock()
         self._backoff = backoff or Backoff()
-        self._rng = random.Random()
+        self._refused = Backoff(self.REFUSED_S, self.REFUSED_S)
         self._late_since: float | None = None
         self._busy_since: float | None = None
 
@@ -49,7 +48,7 @@ class Reader:
             try:
                 self.run_once()
             except SourceRefused:
-                delay = self.REFUSED_S * self._rng.uniform(1.0, 1.25)
+                delay = self._refused.next()
             except SourceError:
                 pass
             self._clock.wait(self._stop, delay or self._backoff.next())

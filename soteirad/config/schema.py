@@ -338,6 +338,11 @@ class Config(Section):
         description=f"A section with a key for each camera; {CAMERA_EXAMPLE}."
     )
 
+    @property
+    def watched(self) -> dict[str, CameraConfig]:
+        """The cameras that are not switched off, by name."""
+        return {name: camera for name, camera in self.cameras.items() if camera.enabled}
+
     @classmethod
     def prepare(cls, data: Any) -> Any:
         """Give each camera the global sections, key by key, under its own."""

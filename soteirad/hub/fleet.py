@@ -18,8 +18,7 @@ def camera_jobs(config: Config, choices: Choices, spool: Path, log_level: str) -
     """Return what each camera that is watched is told: its own section and engine, and nothing of the others."""
     return {
         name: CameraJob(name, camera, choices[camera.detector], spool, config.storage.snapshots, log_level)
-        for name, camera in config.cameras.items()
-        if camera.enabled
+        for name, camera in config.watched.items()
     }
 
 

@@ -14,10 +14,10 @@ class Pulse:
 
     SILENCE_S = 15.0
     """A process that sent no heartbeat for so long hangs."""
-    STAND_IN_S = 45.0
-    """How long a model may take to load that stands in for a server."""
     START_S = 180.0
     """The same before its first one: some engines compile the model when they load it."""
+    STAND_IN_S = 45.0
+    """How long a model may take to load that stands in for a server."""
 
     def __init__(self, now: float, frames_within: float, silence: float = SILENCE_S) -> None:
         self._frames_within = frames_within

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from soteirad.camera import CameraJob
-from soteirad.config import CameraConfig, Config, MqttConfig
+from soteirad.config import Config, MqttConfig
 from soteirad.errors import Stopped, StorageError
 from soteirad.event import Event
 from soteirad.hub.engines import Choices, choose_engines
@@ -95,7 +95,7 @@ class Hub:
         self._signals.install()
         self._open_storage()
         try:
-            self._choices = choose_engines(self._enabled(), {}, lambda: self._signals.stop, self._notifier.status)
+            self._choices = choose_engines(self._config.watched, {}, lambda: self._signals.stop, self._notifier.status)
         except Stopped:
             return 0
         self._fleet.found(self._jobs())
@@ -115,9 +115,6 @@ class Hub:
             if camera.failure:
                 logger.error("%s: %s", camera.name, camera.failure)
         return 1 if self._failed() or (self._until_end and self._file_failed) else 0
-
-    def _enabled(self) -> dict[str, CameraConfig]:
-        return {name: camera for name, camera in self._config.cameras.items() if camera.enabled}
 
     def _jobs(self) -> dict[str, CameraJob]:
         return camera_jobs(self._config, self._choices, self._config.storage.path / "spool", self._log_level)

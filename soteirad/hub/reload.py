@@ -49,8 +49,7 @@ class Reload:
     def _run(self) -> None:
         try:
             config = self._load()
-            enabled = {name: camera for name, camera in config.cameras.items() if camera.enabled}
-            self.result = Loaded(config, choose_engines(enabled, self._known, self._stop))
+            self.result = Loaded(config, choose_engines(config.watched, self._known, self._stop))
         except Stopped:
             return
         except ConfigError as error:
