@@ -46,9 +46,10 @@ CLOSE_TIMEOUT_S = 0.7
 ORPHAN_S = 4.0
 """A camera process whose hub is gone ends within this time, whatever its threads are doing."""
 HEARTBEAT_S = 2.0
-DRIVER_S = 2.0
 HANG_S = 60.0
-"""How much longer than its own time limits a helper thread may take before it counts as hung."""
+"""How much longer than its own time limits a helper thread may take before it counts as hung ..."""
+DRIVER_S = 2.0
+"""... and the reader of a camera on this machine, which looks no name up."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,10 @@ class _Runner:
 
     def diagnose(self, force: bool = False) -> None:
         """Send diagnostics when they are due."""
-        diagnostics = self._diagnoser.step(time.monotonic(), self.source_facts(), force)
+        now = time.monotonic()
+        if not force and not self._diagnoser.due(now):
+            return
+        diagnostics = self._diagnoser.step(now, self.source_facts(), force)
         if diagnostics is not None:
             self.uplink.send(diagnostics)
 

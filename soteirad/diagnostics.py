@@ -29,6 +29,10 @@ class Diagnoser:
         self._due: float | None = None
         self._last = (0.0, 0)
 
+    def due(self, now: float) -> bool:
+        """Say whether `step` has something to do at `now` (monotonic seconds); gathering facts costs on each frame."""
+        return self._due is None or now >= self._due
+
     def step(self, now: float, source: Mapping[str, Any], force: bool = False) -> Diagnostics | None:
         """Return diagnostics when they are due (`now` is monotonic seconds) or forced, else None.
 

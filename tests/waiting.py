@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 import pytest
+
+from tests.daemon import until
 
 PATIENCE_S = 20.0
 
 
 def wait_until(true: Callable[[], object], patience: float = PATIENCE_S) -> None:
     """Wait until `true` says so; fail after `patience` seconds."""
-    never = threading.Event()
-    for _ in range(round(patience / 0.02)):
-        if true():
-            return
-        never.wait(0.02)
-    pytest.fail("it did not happen")
+    if not until(lambda: bool(true()), patience):
+        pytest.fail("it did not happen")

@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 
 from soteirad.capture.clock import Clock
 from soteirad.capture.hardware import STATEFUL
-from soteirad.capture.reasons import SILENT, explain
+from soteirad.capture.reasons import SILENT, UNKNOWN_CODEC, explain
 from soteirad.errors import SourceEnded, SourceError, SourceRefused
 
 logger = logging.getLogger(__name__)
@@ -142,7 +142,7 @@ class Decoder:
                               f"from 0 to {len(found) - 1}")  # fmt: skip
         stream = found[self._index]
         if stream.codec_context is None:
-            raise SourceRefused(f"{self._name}: the video codec is unknown to this FFmpeg: set the camera to H.264")
+            raise SourceRefused(f"{self._name}: {UNKNOWN_CODEC}")
         return stream
 
     def _hardware_decoder(self, stream: VideoStream) -> VideoCodecContext | None:

@@ -9,6 +9,7 @@ import av.error
 from soteirad.config.address import is_device, is_live
 from soteirad.errors import SourceError, SourceRefused
 
+UNKNOWN_CODEC = "the video codec is unknown to this FFmpeg: set the camera to H.264"
 SILENT = "nothing comes from it any more, or no answer: is the camera on, and is the address right?"
 _NO_STREAM = "it does not answer with a stream that can be read: is it a camera's address, and is the camera well?"
 """FFmpeg says the same of a camera that is silent, of one that speaks TLS, and of what is no stream at all."""
@@ -18,7 +19,7 @@ _NO_DEVICE = (
 )
 _LIBRARY = {
     av.error.InvalidDataError: "this is not a video that FFmpeg can read: the file is damaged or no video at all",
-    av.error.DecoderNotFoundError: "the video codec is unknown to this FFmpeg: set the camera to H.264",
+    av.error.DecoderNotFoundError: UNKNOWN_CODEC,
     av.error.FileNotFoundError: "there is no such file or stream: correct the path of this source",
     av.error.PermissionError: "permission denied: give the daemon's user the right to read it",
     av.error.HTTPUnauthorizedError: "the camera refused user name or password: correct them in the source",
