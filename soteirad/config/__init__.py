@@ -1,13 +1,13 @@
 """The configuration: one schema, a loader that reports every problem at once, and secrets."""
 
+from soteirad.config.broker import FrigateConfig, HomeAssistantConfig, MqttConfig, TlsConfig, WebhookConfig, WebhookWhen
+from soteirad.config.detector import DetectorConfig
 from soteirad.config.loader import load_config
 from soteirad.config.schema import (
     CameraConfig,
     Config,
-    DetectorConfig,
     FilterConfig,
     MotionConfig,
-    MqttConfig,
     ObjectsConfig,
     OutboxConfig,
     SceneConfig,
@@ -22,12 +22,17 @@ __all__ = [
     "Config",
     "DetectorConfig",
     "FilterConfig",
+    "FrigateConfig",
+    "HomeAssistantConfig",
     "MotionConfig",
     "MqttConfig",
     "ObjectsConfig",
     "OutboxConfig",
     "SceneConfig",
     "StorageConfig",
+    "TlsConfig",
+    "WebhookConfig",
+    "WebhookWhen",
     "ZoneConfig",
     "json_schema",
     "known_secrets",

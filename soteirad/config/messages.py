@@ -22,7 +22,12 @@ KEY: Final = "key_problem"
 VALUE: Final = "value_problem"
 
 NAME_PATTERN: Final = r"^[a-zA-Z0-9_-]+$"
+TOPIC_PATTERN: Final = r"^[a-zA-Z0-9_-]+(/[a-zA-Z0-9_-]+)*$"
 _NAME_RULE = "use only the letters a-z and A-Z, digits, _ and -"
+_PATTERNS = {
+    NAME_PATTERN: f"this text has a character that cannot be used: {_NAME_RULE}",
+    TOPIC_PATTERN: f"this is no start of a topic: {_NAME_RULE}, and single slashes between them",
+}
 _RANGES = {"greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number"}
 _NUMBERS = {"float_type", "int_type", "int_from_float"}
 _TEXTS = {"string_type", "path_type"}
@@ -86,7 +91,9 @@ def reword(model: type[BaseModel], error: ErrorDetails) -> InitErrorDetails:
     if kind in (KEY, VALUE):
         return detail(loc, error["msg"], kind)
     if loc and loc[-1] == "[key]":
-        return detail(loc[:-1], f"this name cannot be used: {_NAME_RULE}", KEY)
+        long = kind == "string_too_long"
+        rule = f"at most {error['ctx']['max_length']} characters fit" if long else _NAME_RULE
+        return detail(loc[:-1], f"this name cannot be used: {rule}", KEY)
     field = model.model_fields.get(str(loc[0])) if len(loc) == 1 else None
     if kind == "extra_forbidden":
         return detail(loc, _unknown_key(model, str(loc[-1])), KEY)
@@ -98,8 +105,8 @@ def reword(model: type[BaseModel], error: ErrorDetails) -> InitErrorDetails:
 def _value_text(kind: str, error: ErrorDetails, field: FieldInfo | None) -> str:
     value = error["input"]
     number = "a number" if field is None else allowed_range(field.annotation, field.metadata)
-    if kind == "literal_error" and field is not None:
-        return _not_a_choice(value, [str(choice) for choice in get_args(field.annotation)])
+    if kind == "literal_error":
+        return _not_a_choice(value, [c.strip("'") for c in re.split(", | or ", str(error["ctx"]["expected"]))])
     if kind in _NUMBERS:
         return f"{_not_the_number(kind, value)}: allowed is {number}"
     if kind in _TEXTS:
@@ -112,10 +119,9 @@ def _value_text(kind: str, error: ErrorDetails, field: FieldInfo | None) -> str:
         ),
         "bool_type": f"{_instead(value, 'true or false')}: allowed is true or false",
         "string_too_short": f"this text is empty: {_first(field)}",
-        "string_pattern_mismatch": (
-            f"this text has a character that cannot be used: {_NAME_RULE}"
-            if error.get("ctx", {}).get("pattern") == NAME_PATTERN
-            else f"this text cannot be used: {_first(field)}"
+        "string_too_long": f"this text is too long: at most {error.get('ctx', {}).get('max_length')} characters fit",
+        "string_pattern_mismatch": _PATTERNS.get(
+            error.get("ctx", {}).get("pattern", ""), f"this text cannot be used: {_first(field)}"
         ),
         "tuple_type": f"{_instead(value, 'a list')}: write it in brackets, such as [first, second]",
     }

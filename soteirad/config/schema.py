@@ -9,24 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import InitErrorDetails
 
 from soteirad.config.address import is_device, is_live
-from soteirad.config.messages import KEY, detail
+from soteirad.config.broker import HomeAssistantConfig, MqttConfig, WebhookConfig
+from soteirad.config.detector import DetectorConfig
+from soteirad.config.messages import KEY, detail, show_key
 from soteirad.config.section import Section
 from soteirad.config.values import (
     CAMERA_EXAMPLE,
     CAMERAS,
     DEFAULT_LABELS,
     NONE_IS_EMPTY,
+    NONE_IS_NO_ITEM,
     Count,
     Detail,
     Float,
     Fraction,
-    Host,
     Int,
     Labels,
     Name,
@@ -38,90 +40,18 @@ from soteirad.config.values import (
     Source,
     Speed,
     Switch,
+    Title,
     is_number,
     raw_get,
+    slug,
     tracked_labels,
     untracked_text,
 )
 from soteirad.errors import ConfigError
 
+RESERVED = ("hub", "set")
+"""`<prefix>_hub` is the box itself for Home Assistant, and `<prefix>/set/...` its commands."""
 INHERITED = ("detector", "motion", "scene", "objects")
-
-
-class MqttConfig(Section):
-    """The broker that events are published to."""
-
-    host: Host = Field(default="localhost", description="The name or address of the MQTT broker.")
-    port: Int = Field(default=1883, ge=1, le=65535, description="TCP port of the MQTT broker.")
-    user: str | None = Field(default=None, description="The user name at the broker; none means no log-in.")
-    password: SecretStr | None = Field(
-        default=None,
-        description='The password at the broker. Write "{SOTEIRA_MQTT_PASSWORD}" to keep it out of the file.'
-    )
-    topic_prefix: Name = Field(
-        default="soteira",
-        description="First part of every topic and this box's identity. Each box on a broker has its own.",
-    )
-
-    @classmethod
-    def contradictions(cls, data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
-        """A password needs a user (MQTT 3.1.1 knows no password alone)."""
-        if data.get("password") is not None and data.get("user") is None:
-            yield detail(("password",), "a password without a user: add mqtt.user or leave the password out")
-
-
-DEVICES = {"onnx": ("auto", "cpu", "cuda", "tensorrt", "coreml"), "coreml": ("auto", "all", "cpu_and_ne", "cpu_only")}
-
-
-class ServerConfig(Section):
-    """A server that speaks the Open Inference Protocol v2 (KServe) over gRPC: Triton, MLServer and others."""
-
-    url: str = Field(pattern=r"^[^/@\s]+:\d+$", description="host:port of its gRPC side, such as 10.0.0.9:8001.")
-    model: str = Field(min_length=1, description="The model's name on the server.")
-    version: str = Field(default="", description="The model's version there; none lets the server choose.")
-    timeout: Seconds = Field(default=2.0, description="Seconds to wait for an answer.")
-    tls: Switch = Field(default=False, description="Whether the connection is encrypted.")
-    fallback: Switch = Field(
-        default=True, description="Whether this machine detects by itself while the server does not answer."
-    )
-
-
-class DetectorConfig(Section):
-    """Gate 3's model and how it runs."""
-
-    model: str = Field(
-        default="nanodet-g-416",
-        min_length=1,
-        description="The name of a shipped model card or path of a card (.yaml).",
-    )
-    backend: Literal["auto", "onnx", "openvino", "litert", "coreml", "kserve"] = Field(
-        default="auto",
-        description="What runs the model; auto takes the fastest that passes the golden check on this machine.",
-    )
-    precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
-        default="auto", description="The arithmetic; auto takes the fastest that passes the golden check."
-    )
-    device: Literal["auto", "cpu", "cuda", "tensorrt", "coreml", "all", "cpu_and_ne", "cpu_only"] = Field(
-        default="auto",
-        description="onnx: cpu, cuda, tensorrt or coreml; the backend coreml: all, cpu_and_ne or cpu_only.",
-    )
-    threads: Int = Field(
-        default=1, ge=1, le=64, description="Threads for the model, for each camera process."
-    )
-    server: ServerConfig | None = Field(default=None, description="The server of the backend kserve.")
-
-    @classmethod
-    def contradictions(cls, data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
-        """A server and its backend need each other, and a device belongs to a backend."""
-        backend, device = data.get("backend", "auto"), data.get("device", "auto")
-        if backend == "kserve" and data.get("server") is None:
-            yield detail(("backend",), "kserve without a server: add detector.server with its url and model")
-        if backend != "kserve" and data.get("server") is not None:
-            yield detail(("server",), "a server without its backend: set detector.backend to kserve", KEY)
-        known = get_args(cls.model_fields["backend"].annotation)
-        allowed = DEVICES.get(str(backend), ("auto", "cpu"))
-        if backend in known and isinstance(device, str) and device not in allowed:
-            yield detail(("device",), f"not a device of the backend {backend}: use {', '.join(allowed)}")
 
 
 class OutboxConfig(Section):
@@ -262,7 +192,16 @@ class CameraConfig(Section):
         description="The address of a larger stream, or of a snapshot picture, that is fetched for each confirmed "
         "object."
     )
+    name: Title | None = Field(
+        default=None, description="What people call this camera, in any script; none means its key here."
+    )
     enabled: Switch = Field(default=True, description="Whether this camera is watched.")
+    detect: Switch = Field(
+        default=True, description="Whether objects are looked for; without it there is motion and scene only."
+    )
+    preview: Float = Field(
+        default=0, ge=0, le=3600, description="Seconds between two small pictures on <camera>/preview; 0 means none."
+    )
     fps: Float = Field(
         default=10, ge=0, le=120, description="Frames to analyse in a second; 0 means every frame."
     )
@@ -329,6 +268,12 @@ class Config(Section):
     """The whole configuration; each camera carries its own complete sections."""
 
     mqtt: MqttConfig = Field(default=MqttConfig(), description="The broker that events are published to.")
+    homeassistant: HomeAssistantConfig = Field(
+        default=HomeAssistantConfig(), description="What Home Assistant is told, so that cameras appear there."
+    )
+    webhooks: Annotated[tuple[WebhookConfig, ...], NONE_IS_NO_ITEM] = Field(
+        default=(), description="HTTP requests for events, for recorders that are started that way."
+    )
     storage: StorageConfig = Field(default=StorageConfig(), description="Where events and pictures are kept.")
     detector: DetectorConfig = Field(default=DetectorConfig(), description="Default model of all cameras.")
     motion: MotionConfig = Field(default=MotionConfig(), description="Default gate 1 of all cameras.")
@@ -344,12 +289,39 @@ class Config(Section):
         return {name: camera for name, camera in self.cameras.items() if camera.enabled}
 
     @classmethod
+    def contradictions(cls, data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
+        """Names that mean something else, or that are one name where capitals do not count."""
+        cameras = data.get("cameras")
+        seen: dict[str, str] = {}
+        for name in cameras if isinstance(cameras, Mapping) else ():
+            if name in RESERVED:
+                yield detail(("cameras", name), f"this name is taken by Soteira itself: choose another than "
+                             f"{' and '.join(RESERVED)}", KEY)  # fmt: skip
+            if isinstance(name, str) and (other := seen.setdefault(slug(name), name)) != name:
+                yield detail(("cameras", name), f"too like the camera {show_key(other)}: Home Assistant and some disks "
+                             "take both names for one; choose another", KEY)  # fmt: skip
+        yield from _unknown_in_webhooks(data)
+
+    @classmethod
     def prepare(cls, data: Any) -> Any:
         """Give each camera the global sections, key by key, under its own."""
         if not isinstance(data, Mapping) or not isinstance(data.get("cameras"), Mapping):
             return super().prepare(data)
         cameras = {name: _inherit(data, camera) for name, camera in data["cameras"].items()}
         return {**data, "cameras": cameras}
+
+
+def _unknown_in_webhooks(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
+    """A webhook for a camera that there is not would silently do nothing."""
+    cameras, webhooks = data.get("cameras"), data.get("webhooks")
+    if not isinstance(cameras, Mapping) or not isinstance(webhooks, (list, tuple)):
+        return
+    for index, webhook in enumerate(webhooks):
+        wanted = raw_get(raw_get(webhook, "when"), "cameras")
+        for place, name in enumerate(wanted if isinstance(wanted, (list, tuple)) else ()):
+            if name not in cameras:
+                known = ", ".join(show_key(str(key)) for key in cameras)
+                yield detail(("webhooks", index, "when", "cameras", place), f"there is no such camera: use {known}")
 
 
 def camera_from(data: Mapping[str, Any]) -> CameraConfig:

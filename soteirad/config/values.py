@@ -10,13 +10,15 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, Strict, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, ValidationError, WithJsonSchema
 
 from soteirad.config.address import AVFOUNDATION, LIVE_SCHEMES, encode_user_info, is_device, scheme_of
-from soteirad.config.messages import NAME_PATTERN, detail, found, show_key, value_problem
+from soteirad.config.messages import NAME_PATTERN, TOPIC_PATTERN, detail, found, show_key, value_problem
 
 DEFAULT_LABELS = ("person",)
 MOST_LABELS = 1000
+LONGEST_NAME = 64
+"""Names become parts of topics, of files' names and of entity ids, which Home Assistant limits to 255 characters."""
 SIZE = re.compile(r"[1-9][0-9]{1,4}x[1-9][0-9]{1,4}")
 CAMERA_EXAMPLE = 'give at least one, such as cameras: {porch: {source: "rtsp://10.0.0.7/stream2"}}'
 
@@ -24,6 +26,11 @@ CAMERA_EXAMPLE = 'give at least one, such as cameras: {porch: {source: "rtsp://1
 def is_number(value: object) -> bool:
     """Tell whether a raw value is a number; Python counts true and false as numbers, an owner doesn't."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def slug(text: str) -> str:
+    """Return `text` as it may stand in an entity id: small letters a-z, digits and _; empty if nothing is left."""
+    return re.sub("[^a-z0-9]+", "_", text.lower()).strip("_")
 
 
 def _check_polygon(value: Any) -> tuple[float, ...]:
@@ -125,8 +132,37 @@ def _check_speed(value: Any) -> Any:
     raise value_problem('this is no speed: allowed is a number more than 0 and at most 1000, or "max"')
 
 
+def _check_web_address(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or any(char.isspace() for char in value):
+        raise value_problem("this is no address for a request: write http://host:port/path or https://host/path")
+    return value
+
+
+def _check_title(value: str) -> str:
+    if not value.strip() or not value.isprintable():
+        raise value_problem("this is no name to show: write some words on one line")
+    return value.strip()
+
+
+def _spell_out(value: Any) -> Any:
+    return {True: "device", False: "off"}[value] if isinstance(value, bool) else value
+
+
+def _version_text(value: Any) -> Any:
+    return str(value) if is_number(value) else value
+
+
 def _none_is_empty(value: Any) -> Any:
     return {} if value is None else value
+
+
+def _none_is_no_item(value: Any) -> Any:
+    return () if value is None else value
 
 
 def _check_cameras(value: Any) -> Any:
@@ -158,7 +194,17 @@ def untracked_text(tracked: tuple[str, ...]) -> str:
     return f"this label is not tracked: add it to objects.track or use one of {names}"
 
 
-Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=LONGEST_NAME)]
+Title = Annotated[str, Field(max_length=100), AfterValidator(_check_title)]
+TopicPath = Annotated[str, Field(pattern=TOPIC_PATTERN, max_length=128)]
+WebAddress = Annotated[str, AfterValidator(_check_web_address)]
+Discovery = Annotated[
+    Literal["device", "single", "off"], BeforeValidator(_spell_out),
+    WithJsonSchema({"enum": [True, False, "device", "single", "off"]}),
+]
+MqttVersion = Annotated[
+    Literal["3.1.1", "5"], BeforeValidator(_version_text), WithJsonSchema({"enum": ["3.1.1", "5", 5]})
+]
 Switch = Annotated[bool, Strict()]
 Fraction = Annotated[float, Strict(), Field(ge=0, le=1)]
 Share = Annotated[float, Strict(), Field(gt=0, le=1)]
@@ -176,4 +222,5 @@ Speed = Annotated[float | Literal["max"], BeforeValidator(_check_speed)]
 Float = Annotated[float, Strict()]
 Int = Annotated[int, Strict()]
 NONE_IS_EMPTY = BeforeValidator(_none_is_empty)
+NONE_IS_NO_ITEM = BeforeValidator(_none_is_no_item)
 CAMERAS = BeforeValidator(_check_cameras)

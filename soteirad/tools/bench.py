@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from soteirad.config.schema import DEVICES
+from soteirad.config.detector import DEVICES
 from soteirad.detect.card import ModelCard
 from soteirad.detect.choice import PRECISIONS, Wanted, candidates, has_file, is_installed
 from soteirad.detect.engine import BackendName, Engine

@@ -61,18 +61,20 @@ def test_the_example_loads_as_it_is_and_holds_only_defaults() -> None:
 
 
 def test_every_switched_off_setting_of_the_example_works_and_every_key_is_in_it(file: Path) -> None:
-    text = re.sub(r"^( *)#(?=[a-z_]+:)", r"\1", EXAMPLE.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    config = load(file, text, {"SOTEIRA_MQTT_PASSWORD": "geheim"})
+    text = re.sub(r"^( *)#(?=(?:- )?[a-z_]+:)", r"\1", EXAMPLE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    config = load(file, text, {"SOTEIRA_MQTT_PASSWORD": "geheim", "SOTEIRA_NVR_TOKEN": "t"})
     assert config.mqtt.password is not None
     assert config.mqtt.password.get_secret_value() == "geheim"
     porch = config.cameras["porch"]
     of_all = (config, config.mqtt, config.storage, config.storage.outbox, config.detector, config.scene)
-    for section in (*of_all, config.motion, config.objects, porch, porch.zones["step"]):
+    assert config.mqtt.tls is not None
+    others = (config.mqtt.tls, config.mqtt.frigate_events, config.homeassistant, config.webhooks[0])
+    for section in (*of_all, *others, config.webhooks[0].when, config.motion, config.objects, porch, porch.zones["step"]):
         elsewhere = {"speed", "mask", "server", "size"}
         assert set(type(section).model_fields) - section.model_fields_set <= elsewhere, type(section)
     smallest = Config.model_validate({"cameras": {"porch": {"source": porch.source}}})
     shown, defaults = config.model_dump(), smallest.model_dump()
-    for name in ("storage", "detector", "motion", "scene"):
+    for name in ("storage", "detector", "motion", "scene", "homeassistant"):
         assert shown[name] == defaults[name]
     assert {**shown["objects"], "filters": {}} == defaults["objects"]
 
@@ -93,7 +95,8 @@ cameras:
 """
     assert problems(file, text) == [
         "1:17: mqtt.prot: this key is not known, did you mean 'port'?: "
-        "allowed here are host, port, user, password, topic_prefix",
+        "allowed here are host, port, user, password, topic_prefix, version, client_id, keepalive, tls, commands, "
+        "frigate_events",
         "3:14: motion.threshold: text where a number is needed: "
         "allowed is a number more than 0 and at most 1",
         "5:3: cameras.porch.source: is missing: add it; allowed is the address (rtsp://, rtsps://, http:// "
@@ -448,7 +451,7 @@ def test_arbitrary_text_raises_nothing_but_config_errors(file: Path, content: by
 @RELAXED
 @given(data=st.data())
 def test_a_mutated_file_raises_nothing_but_config_errors(file: Path, data: st.DataObject) -> None:
-    text = re.sub(r"^( *)#(?=[a-z_]+:)", r"\1", EXAMPLE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    text = re.sub(r"^( *)#(?=(?:- )?[a-z_]+:)", r"\1", EXAMPLE.read_text(encoding="utf-8"), flags=re.MULTILINE)
     text = re.sub(r"^ *#.*\n|^\n", "", text, flags=re.MULTILINE)
     for _ in range(data.draw(st.integers(1, 4))):
         start = data.draw(st.integers(0, len(text)))

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from soteirad.config import CameraConfig, Config, MotionConfig, ObjectsConfig, ZoneConfig, json_schema
 
+LIKE = "too like the camera {}: Home Assistant and some disks take both names for one; choose another"
 OUT = "this number is out of range: allowed is "
 
 
@@ -36,10 +37,16 @@ def test_a_camera_needs_only_a_source_and_has_the_documented_defaults() -> None:
     porch = loaded.cameras["porch"]
     assert loaded.mqtt.model_dump() == {
         "host": "localhost", "port": 1883, "user": None, "password": None, "topic_prefix": "soteira",
+        "version": "3.1.1", "client_id": None, "keepalive": 30, "tls": None,
+        "commands": ("detect", "motion_threshold", "min_score", "snapshot"),
+        "frigate_events": {"enabled": False, "topic_prefix": "frigate"},
     }
+    assert loaded.homeassistant.model_dump() == {"discovery": "device", "discovery_prefix": "homeassistant"}
+    assert loaded.webhooks == ()
     assert (loaded.storage.path, loaded.storage.snapshots) == (Path("/var/lib/soteira"), True)
     assert (loaded.storage.outbox.days, loaded.storage.outbox.events) == (7, 100_000)
     assert (porch.detail, porch.stream, porch.rotate, porch.hwaccel, porch.size) == (None, 0, 0, "auto", None)
+    assert (porch.name, porch.detect, porch.preview) == (None, True, 0)
     assert (porch.fps, porch.speed, porch.transport, porch.enabled) == (10, 1, "tcp", True)
     assert (porch.connect_timeout, porch.read_timeout, porch.privacy_mask, porch.zones) == (10, 10, (), {})
     assert porch.detector.model_dump() == {
@@ -445,3 +452,70 @@ def test_every_key_is_described_in_the_json_schema() -> None:
         for name, key in section["properties"].items():
             about = schema["$defs"][key["$ref"].rsplit("/", 1)[1]] if "$ref" in key else key
             assert key.get("description") or about.get("description"), name
+
+
+@pytest.mark.parametrize(("names", "told"), [
+    (["hub"], "this name is taken by Soteira itself: choose another than hub and set"),
+    (["Porch", "porch"], LIKE.format("Porch")),
+    (["a-b", "a_b"], LIKE.format("a-b")),
+    (["p" * 200], "this name cannot be used: at most 64 characters fit"),
+    (["front door"], "this name cannot be used: use only the letters a-z and A-Z, digits, _ and -"),
+    (["a/b"], "this name cannot be used: use only the letters a-z and A-Z, digits, _ and -"),
+    (["+"], "this name cannot be used: use only the letters a-z and A-Z, digits, _ and -"),
+    (["Tür"], "this name cannot be used: use only the letters a-z and A-Z, digits, _ and -"),
+])  # fmt: skip
+def test_a_camera_has_a_key_that_topics_disks_and_entity_ids_can_hold(names: list[str], told: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Config.model_validate({"cameras": {name: {"source": "a.mp4"} for name in names}})
+    assert [line["msg"] for line in caught.value.errors()] == [told]
+
+
+@pytest.mark.parametrize("name", ["Haustür #1 + / Straße", "玄関", "  porch  "])
+def test_what_people_call_a_camera_is_in_any_script(name: str) -> None:
+    assert config({"name": name}).cameras["porch"].name == name.strip()
+
+
+@pytest.mark.parametrize("name", ["", "   ", "two\nlines", "x" * 101])
+def test_a_name_to_show_is_one_line_of_words(name: str) -> None:
+    assert camera_problem(name=name)
+
+
+@pytest.mark.parametrize("prefix", ["/soteira", "soteira/", "a b", "a+b", "#", "$SYS", "", "ä"])
+def test_no_first_part_of_topics_has_slashes_at_its_ends_or_wildcards(prefix: str) -> None:
+    for section in ({"mqtt": {"topic_prefix": prefix}}, {"homeassistant": {"discovery_prefix": prefix}},
+                    {"mqtt": {"frigate_events": {"topic_prefix": prefix}}}):  # fmt: skip
+        assert problems({}, **section), section
+
+
+@pytest.mark.parametrize(("written", "meant"), [
+    (True, "device"), (False, "off"), ("device", "device"), ("single", "single"), ("off", "off")
+])  # fmt: skip
+def test_discovery_is_true_false_or_a_form(written: object, meant: str) -> None:
+    assert config(homeassistant={"discovery": written}).homeassistant.discovery == meant
+
+
+def test_an_empty_tls_section_turns_encryption_on_and_a_certificate_needs_its_key() -> None:
+    tls = config(mqtt={"tls": None}).mqtt.tls
+    assert tls is not None and not tls.insecure
+    assert problems({}, mqtt={"tls": {"certificate": "a.pem"}}) == {
+        ("mqtt", "tls", "certificate"): "a certificate without its key: add mqtt.tls.key"
+    }
+    assert ("mqtt", "tls", "key") in problems({}, mqtt={"tls": {"key": "a.key"}})
+
+
+def test_commands_are_chosen_from_a_list_and_none_is_a_choice() -> None:
+    assert config(mqtt={"commands": None}).mqtt.commands == config(mqtt={"commands": []}).mqtt.commands == ()
+    assert problems({}, mqtt={"commands": ["enable"]}) == {
+        ("mqtt", "commands", 0): "this is not one of the choices, did you mean 'enabled'?: allowed are enabled, "
+        "detect, motion_threshold, min_score, snapshot, restart"
+    }
+
+
+def test_a_webhook_has_an_address_and_is_for_cameras_that_there_are() -> None:
+    assert config(webhooks=[{"url": "http://10.0.0.4:81/x?camera={camera}"}]).webhooks[0].when.events == ("entered",)
+    assert problems({}, webhooks=[{"url": "10.0.0.4/x"}]) == {
+        ("webhooks", 0, "url"): "this is no address for a request: write http://host:port/path or https://host/path"
+    }
+    assert problems({}, webhooks=[{"url": "http://x", "when": {"cameras": ["yard"]}}]) == {
+        ("webhooks", 0, "when", "cameras", 0): "there is no such camera: use porch"
+    }
