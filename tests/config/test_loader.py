@@ -68,8 +68,9 @@ def test_every_switched_off_setting_of_the_example_works_and_every_key_is_in_it(
     porch = config.cameras["porch"]
     of_all = (config, config.mqtt, config.storage, config.storage.outbox, config.detector, config.scene)
     assert config.mqtt.tls is not None
-    others = (config.mqtt.tls, config.mqtt.frigate_events, config.homeassistant, config.webhooks[0])
-    for section in (*of_all, *others, config.webhooks[0].when, config.motion, config.objects, porch, porch.zones["step"]):
+    webhook = config.webhooks[0]
+    others = (config.mqtt.tls, config.mqtt.frigate_events, config.homeassistant, webhook, webhook.when)
+    for section in (*of_all, *others, config.motion, config.objects, porch, porch.zones["step"]):
         elsewhere = {"speed", "mask", "server", "size"}
         assert set(type(section).model_fields) - section.model_fields_set <= elsewhere, type(section)
     smallest = Config.model_validate({"cameras": {"porch": {"source": porch.source}}})
