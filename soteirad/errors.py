@@ -7,6 +7,7 @@
     ├── SourceError         a camera stream or a video file
     │   ├── SourceEnded     the stream ended (a file's end, a camera that hung up)
     │   └── SourceRefused   trying again soon gets the same answer: a wrong password, path or codec
+    ├── BrokerError         files for the encrypted connection to the MQTT broker
     └── StorageError        the journal or the state directory
 
 `SoteiraError` ends a command with exit code 1 and its message, never with a traceback.
@@ -49,6 +50,10 @@ class SourceEnded(SourceError):  # noqa: N818 - an end is not an error in a file
 
 class SourceRefused(SourceError):  # noqa: N818 - the camera's answer
     """The source will give the same answer again: its owner has to change something."""
+
+
+class BrokerError(SoteiraError):
+    """What the configuration names for the connection to the MQTT broker cannot be used."""
 
 
 class StorageError(SoteiraError):

@@ -189,6 +189,10 @@ class Subscriber:
         self._client.disconnect()
         self._client.loop_stop()
 
+    def publish(self, topic: str, payload: bytes | str, retain: bool = False) -> None:
+        """Publish something, and return when the broker has it."""
+        self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(START_TIMEOUT_S)
+
     def wait_subscribed(self, times: int) -> None:
         """Wait until the broker has confirmed the subscription this often: once for each (re)connection.
 

@@ -9,13 +9,16 @@ from soteirad.assembly import choose_engine, make_detector, model_card
 from soteirad.config import CameraConfig, Config, DetectorConfig, load_config
 from soteirad.config.schema import camera_from
 from soteirad.detect.card import ModelCard
-from soteirad.errors import ConfigError, ModelError, SoteiraError
+from soteirad.errors import BrokerError, ConfigError, ModelError, SoteiraError
+from soteirad.mqtt.broker import broker_of, tls_context
 
 
 def check_config(path: Path) -> Config:
-    """Load the configuration, and each camera's model with its labels as its process would. Raises ConfigError."""
+    """Load the configuration, the files for the broker's encryption, and each camera's model with its labels as its
+    process would. Raises ConfigError.
+    """
     config = load_config(path)
-    problems = []
+    problems = _mqtt_problems(path, config)
     tried: dict[DetectorConfig, ModelError | None] = {}
     for name, camera in config.cameras.items():
         try:
@@ -29,6 +32,16 @@ def check_config(path: Path) -> Config:
     if problems:
         raise ConfigError(problems)
     return config
+
+
+def _mqtt_problems(path: Path, config: Config) -> list[str]:
+    tls = broker_of(config.mqtt).tls
+    try:
+        if tls is not None:
+            tls_context(tls)
+    except BrokerError as error:
+        return [f"{path}: {error}"]
+    return []
 
 
 def _try_detector(camera: CameraConfig, card: ModelCard) -> ModelError | None:

@@ -14,6 +14,7 @@ from soteirad.errors import StorageError
 from soteirad.event import Event, iso_time, new_id
 from soteirad.hub.journal import Journal
 from soteirad.hub.outbox import ACK_TIMEOUT_S, MAX_IN_FLIGHT, Outbox
+from soteirad.mqtt.broker import Broker
 from soteirad.mqtt.client import Disconnected, MqttClient, MqttNotice
 from soteirad.mqtt.topics import Topics
 from tests.brokers import Mosquitto, Received, Subscriber
@@ -32,9 +33,8 @@ class Hub:
         self.woken = threading.Event()
         self.notices: list[MqttNotice] = []
         self.journal = Journal(folder / "journal.db", lambda: self.now)
-        self.client = MqttClient(
-            broker.host, broker.port, user=None, password=None, topics=TOPICS, on_wake=self.woken.set
-        )
+        at = Broker(broker.host, broker.port, client_id="soteirad-soteira")
+        self.client = MqttClient(at, topics=TOPICS, on_wake=self.woken.set)
         self.outbox = Outbox(
             self.journal, self.client, TOPICS, lambda: self.now, lambda: time.monotonic() + self.waited
         )

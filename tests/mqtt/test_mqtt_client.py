@@ -12,67 +12,25 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import soteirad
+from soteirad.mqtt.broker import Broker
 from soteirad.mqtt.client import HANG_S, Acknowledged, Connected, Disconnected, MqttClient, MqttNotice
 from soteirad.mqtt.topics import Topics
 from tests.brokers import Mosquitto, Subscriber, free_port
+from tests.mqtt.driver import Driver, lines
 
-SPEED = 30.0
-"""The client's clock runs this much faster than the test's, so that backoff costs little."""
 TOPICS = Topics("soteira")
 STATUS = TOPICS.status()
 
 
-class Driver:
-    """A minimal hub loop around one client: sleeps until it is woken, steps, keeps the notices."""
-
-    def __init__(
-        self,
-        host: str,
-        port: int,
-        user: str | None = None,
-        password: str | None = None,
-        prefix: str = "soteira",
-        keepalive: int = 30,
-    ) -> None:
-        self.woken = threading.Event()
-        self.notices: list[MqttNotice] = []
-        self.client = MqttClient(
-            host,
-            port,
-            user=user,
-            password=password,
-            topics=Topics(prefix),
-            on_wake=self.woken.set,
-            keepalive=keepalive,
-            rng=random.Random(1),
-        )
-
-    def turn(self) -> None:
-        self.woken.wait(0.02)
-        self.woken.clear()
-        self.notices += self.client.step(time.monotonic() * SPEED)
-
-    def until(self, condition: Callable[[], object], timeout: float = 30.0) -> None:
-        deadline = time.monotonic() + timeout
-        while not condition():
-            assert time.monotonic() < deadline, f"not reached in {timeout} s; notices: {self.notices}"
-            self.turn()
-
-    def publish_and_wait(self, topic: str, payload: str, retain: bool = False) -> None:
-        token = self.client.publish(topic, payload, qos=1, retain=retain)
-        assert token is not None
-        self.until(lambda: Acknowledged(token) in self.notices)
-
-
 @pytest.fixture
 def driver(broker: Mosquitto) -> Iterator[Driver]:
-    driver = Driver(broker.host, broker.port)
+    driver = Driver(Broker(broker.host, broker.port))
     driver.client.start()
     driver.until(lambda: driver.client.connected)
     yield driver
@@ -80,16 +38,12 @@ def driver(broker: Mosquitto) -> Iterator[Driver]:
 
 
 def network_threads() -> list[threading.Thread]:
-    return [t for t in threading.enumerate() if "soteirad-soteira" in t.name]
-
-
-def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [r.getMessage() for r in caplog.records if r.name == "soteirad.mqtt"]
+    return [t for t in threading.enumerate() if "soteirad" in t.name]
 
 
 def test_a_constructed_client_does_nothing_until_it_is_started(broker: Mosquitto) -> None:
     before = threading.active_count()
-    driver = Driver(broker.host, broker.port)
+    driver = Driver(Broker(broker.host, broker.port))
     assert driver.client.step(0.0) == []
     assert not driver.client.connected
     assert driver.client.publish(STATUS, "online", 1, True) is None
@@ -144,7 +98,7 @@ def test_stop_returns_although_the_broker_is_frozen(broker: Mosquitto, driver: D
 
 def test_stop_returns_although_the_broker_never_answered_the_connection(broker: Mosquitto) -> None:
     broker.freeze()
-    driver = Driver(broker.host, broker.port)
+    driver = Driver(Broker(broker.host, broker.port))
     driver.client.start()
     driver.turn()
     driver.client.stop(0.5)
@@ -157,11 +111,11 @@ def test_a_killed_daemon_is_announced_offline_by_its_last_will(broker: Mosquitto
     subscriber.start()
     code = (
         "import sys, threading, time\n"
+        "from soteirad.mqtt.broker import Broker\n"
         "from soteirad.mqtt.client import MqttClient\n"
         "from soteirad.mqtt.topics import Topics\n"
         "woken = threading.Event()\n"
-        "client = MqttClient('127.0.0.1', int(sys.argv[1]), user=None, password=None,\n"
-        "                    topics=Topics('soteira'), on_wake=woken.set)\n"
+        "client = MqttClient(Broker('127.0.0.1', int(sys.argv[1])), topics=Topics('soteira'), on_wake=woken.set)\n"
         "client.start()\n"
         "while not client.connected:\n"
         "    woken.wait(1); client.step(time.monotonic())\n"
@@ -183,7 +137,7 @@ def test_a_refused_password_is_not_a_connection_and_is_explained_once_without_th
     caplog.set_level(logging.DEBUG)
     broker = Mosquitto(tmp_path / "broker", users={"soteira": "right-secret"})
     broker.start()
-    driver = Driver(broker.host, broker.port, "soteira", "wrong-secret")
+    driver = Driver(Broker(broker.host, broker.port, "soteira", "wrong-secret"))
     driver.client.start()
     driver.until(lambda: broker.log().count("not authorised") >= 3)
     assert not driver.client.connected
@@ -194,13 +148,13 @@ def test_a_refused_password_is_not_a_connection_and_is_explained_once_without_th
     assert [type(n) for n in driver.notices] == [Disconnected]
     driver.client.stop(1.0)
 
-    anonymous = Driver(broker.host, broker.port)
+    anonymous = Driver(Broker(broker.host, broker.port))
     anonymous.client.start()
     anonymous.until(lambda: anonymous.notices)
     assert "set mqtt.user and mqtt.password" in lines(caplog)[-1]
     anonymous.client.stop(1.0)
 
-    right = Driver(broker.host, broker.port, "soteira", "right-secret")
+    right = Driver(Broker(broker.host, broker.port, "soteira", "right-secret"))
     right.client.start()
     right.until(lambda: right.client.connected)
     right.client.stop(1.0)
@@ -214,7 +168,7 @@ def test_a_closed_port_is_retried_with_one_log_line_until_the_broker_is_there(
     broker = Mosquitto(tmp_path / "broker")
     broker.start()
     broker.stop()
-    driver = Driver(broker.host, broker.port)
+    driver = Driver(Broker(broker.host, broker.port))
     attempts: set[float] = set()
     driver.client.start()
 
@@ -235,7 +189,7 @@ def test_a_closed_port_is_retried_with_one_log_line_until_the_broker_is_there(
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b"])
 def test_a_host_that_cannot_be_resolved_is_retried_and_told_once(host: str, caplog: pytest.LogCaptureFixture) -> None:
-    driver = Driver(host, 1883)
+    driver = Driver(Broker(host))
     attempts: set[float] = set()
     driver.client.start()
 
@@ -251,15 +205,8 @@ def test_a_host_that_cannot_be_resolved_is_retried_and_told_once(host: str, capl
 
 
 def test_retries_back_off_from_one_second_to_thirty() -> None:
-    client = MqttClient(
-        "127.0.0.1",
-        free_port(),
-        user=None,
-        password=None,
-        topics=TOPICS,
-        on_wake=lambda: None,
-        rng=random.Random(7),
-    )
+    broker = Broker("127.0.0.1", free_port())
+    client = MqttClient(broker, topics=TOPICS, on_wake=lambda: None, rng=random.Random(7))
     client.start()
     now, delays = 1000.0, []
     deadline = time.monotonic() + 60.0
@@ -313,7 +260,7 @@ def test_tokens_of_two_connections_never_coincide(broker: Mosquitto, driver: Dri
 
 
 def test_a_frozen_broker_is_noticed_by_its_silence(broker: Mosquitto) -> None:
-    driver = Driver(broker.host, broker.port, keepalive=2)
+    driver = Driver(Broker(broker.host, broker.port, keepalive=2))
     driver.client.start()
     driver.until(lambda: driver.client.connected)
     broker.freeze()
@@ -336,7 +283,7 @@ def test_each_transition_is_one_log_line(broker: Mosquitto, driver: Driver, capl
 
 
 def test_two_boxes_with_one_prefix_are_told_so(broker: Mosquitto, caplog: pytest.LogCaptureFixture) -> None:
-    one, two = (Driver(broker.host, broker.port) for _ in range(2))
+    one, two = (Driver(Broker(broker.host, broker.port)) for _ in range(2))
     one.client.start()
     two.client.start()
 
@@ -353,7 +300,7 @@ def test_a_hub_that_cannot_be_woken_does_not_kill_the_network_thread(broker: Mos
     def broken() -> None:
         raise OSError("the wake pipe is closed")
 
-    client = MqttClient(broker.host, broker.port, user=None, password=None, topics=TOPICS, on_wake=broken)
+    client = MqttClient(Broker(broker.host, broker.port), topics=TOPICS, on_wake=broken)
     client.start()
     pause = threading.Event()
     deadline = time.monotonic() + 30.0
@@ -370,7 +317,7 @@ def test_failed_attempts_leave_no_sockets_open_even_before_garbage_collection() 
     gc.collect()
     gc.disable()
     try:
-        driver = Driver("127.0.0.1", free_port())
+        driver = Driver(Broker("127.0.0.1", free_port()))
         driver.client.start()
         before = len(list(Path("/dev/fd").iterdir()))
         attempts: set[float] = set()
@@ -401,7 +348,7 @@ def test_a_server_that_speaks_no_mqtt_is_retried_and_never_counts_as_connected()
                     peer.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
         threading.Thread(target=answer, daemon=True).start()
-        driver = Driver("127.0.0.1", server.getsockname()[1])
+        driver = Driver(Broker("127.0.0.1", server.getsockname()[1]))
         driver.client.start()
         driver.until(lambda: driver.client.retry_at is not None)
         assert Connected() not in driver.notices
@@ -430,7 +377,7 @@ def test_it_works_with_amqtt_which_speaks_only_mqtt_3_1_1() -> None:
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
     thread.start()
     assert up.wait(20.0)
-    driver = Driver("127.0.0.1", port)
+    driver = Driver(Broker("127.0.0.1", port))
     driver.client.start()
     driver.until(lambda: driver.client.connected)
     tokens = [driver.client.publish("t", f"{n}", qos=1) for n in range(50)]
@@ -468,7 +415,7 @@ def test_a_name_look_up_that_never_ends_is_a_hang(monkeypatch: pytest.MonkeyPatc
         raise socket.gaierror(socket.EAI_AGAIN, "no name server")
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    driver = Driver("broker.home", 1883)
+    driver = Driver(Broker("broker.home"))
     assert not driver.client.hangs(time.monotonic() + 2 * HANG_S), "nothing was started yet"
     driver.client.start()
     assert asked.wait(30.0)
