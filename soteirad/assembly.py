@@ -107,6 +107,7 @@ def pipeline_settings(camera: CameraConfig, card: ModelCard, every_frame: bool =
             stride=objects.stride, safeguard=camera.scene.interval, still_interval=objects.still_interval
         ),
         tracker=TrackerSettings(iou=objects.track_iou, confirm=objects.confirm),
+        detect=camera.detect,
         every_frame=every_frame,
     )
 

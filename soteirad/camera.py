@@ -32,7 +32,16 @@ from soteirad.diagnostics import DamageReport, Diagnoser
 from soteirad.errors import HangError, ModelError, SourceEnded, SourceError
 from soteirad.event import Event, iso_time, new_id
 from soteirad.mailbox import Crashed, DetailPicture, Mailbox, News, SourceOffline, SourceOnline
-from soteirad.messages import CameraFailed, CameraState, CameraStatus, Heartbeat, Picture, SourceFinished
+from soteirad.messages import (
+    Adjust,
+    CameraFailed,
+    CameraState,
+    CameraStatus,
+    Heartbeat,
+    Picture,
+    Preview,
+    SourceFinished,
+)
 from soteirad.pipeline import Analysis
 from soteirad.service.logs import setup_logging
 from soteirad.snapshot import make_snapshot
@@ -48,6 +57,7 @@ ORPHAN_S = 4.0
 HEARTBEAT_S = 2.0
 HANG_S = 60.0
 """How much longer than its own time limits a helper thread may take before it counts as hung ..."""
+PREVIEW_WIDTH = 640
 DRIVER_S = 2.0
 """... and the reader of a camera on this machine, which looks no name up."""
 
@@ -118,6 +128,8 @@ class _Runner:
         self._lost = job.lost
         self._reason = "starting"
         self._beat_at = float("-inf")
+        self._preview_at = float("-inf")
+        self._previewed: float | None = None
 
     def prepare(self) -> None:
         """Say what there is before the first frame, and look what decodes here."""
@@ -139,6 +151,32 @@ class _Runner:
     def frames_taken(self) -> int:
         """Return how many frames the gate thread has taken, whatever it did with them."""
         return self.watch.pipeline.counters.frames
+
+    def serve(self) -> None:
+        """Do what is not about one frame: the hub's wishes, previews, diagnostics, and a sign of life."""
+        while not self.uplink.wishes.empty():  # this thread is the only one that takes from it
+            wish = self.uplink.wishes.get()
+            if isinstance(wish, Adjust):
+                self._camera = wish.camera
+                self.deliver(self.watch.adjust(wish.camera))
+            else:
+                self.preview()
+        now = time.monotonic()
+        if self._camera.preview and self._online and now >= self._preview_at:
+            self._preview_at = now + self._camera.preview
+            self.preview(again=False)
+        self.beat()
+        self.diagnose()
+
+    def preview(self, again: bool = True) -> None:
+        """Send a small picture of the latest frame; the same one a second time only if `again`."""
+        if not self._online:
+            logger.warning("no picture: the source is offline")
+            return
+        picture = self.watch.picture(PREVIEW_WIDTH, since=None if again else self._previewed)
+        if picture is not None:
+            jpeg, self._previewed = picture
+            self.uplink.picture(Preview(jpeg))
 
     def deliver(self, outcomes: list[Outcome]) -> None:
         """Send events first, then their pictures, then the state if it changed."""
@@ -214,8 +252,7 @@ class FileRunner(_Runner):
             self.tell_status(True)
             while not self.stop.is_set():
                 self.deliver(self.watch.step(source.read()))
-                self.beat()
-                self.diagnose()
+                self.serve()
         except SourceEnded:
             pass
         except SourceError as error:
@@ -252,8 +289,7 @@ class LiveRunner(_Runner):
                 self._take_frame(mail)
             elif mail is not None:
                 self._take_news(mail)
-            self.beat()
-            self.diagnose()
+            self.serve()
             self._damage.step(time.monotonic(), self.memory.counters)
             self._check_threads()
         self._detector.stop()

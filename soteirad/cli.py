@@ -44,7 +44,10 @@ def run(
     environment = take_secrets(os.environ)
     hub = Hub(lambda: load_config(config, environment), log_level, until_end)
     setup_logging(log_level)
-    raise typer.Exit(hub.run())
+    code = hub.run()
+    if hub.restart:  # the same process for systemd, with all that it was started with
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)  # noqa: S606
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -199,6 +202,34 @@ def evaluate(
         print(json.dumps(evaluation.document(), indent=1))
     else:
         print_evaluation(evaluation)
+
+
+config_app = typer.Typer(help="The configuration file, and what was changed over MQTT.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+
+
+@config_app.command("diff")
+def config_diff(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Print the lines that keep in the file what was set over MQTT."""
+    from soteirad.tools.overrides import overrides_as_yaml
+
+    lines = overrides_as_yaml(config)
+    if lines:
+        typer.echo(lines, nl=False)
+    else:
+        typer.echo(f"{config}: nothing was set over MQTT that is not in the file", err=True)
+
+
+@app.command()
+def forget(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """Take back all that lies retained at the broker: state, pictures, and the devices in Home Assistant."""
+    from soteirad.tools.forget import forget_all
+
+    topics = forget_all(config)
+    if as_json:
+        print(json.dumps({"topics": topics}, indent=1))
+    else:
+        typer.echo("\n".join([*topics, f"{len(topics)} topics were taken back"]))
 
 
 @app.command()

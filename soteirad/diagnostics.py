@@ -13,12 +13,10 @@ from typing import Any
 import numpy as np
 
 from soteirad.capture.decoder import StreamCounters
-from soteirad.messages import Diagnostics
+from soteirad.messages import DIAGNOSTICS_EVERY_S, Diagnostics
 from soteirad.watch import CameraWatch
 
 logger = logging.getLogger(__name__)
-
-INTERVAL_S = 30.0
 
 
 class Diagnoser:
@@ -39,11 +37,11 @@ class Diagnoser:
         `source` is what the runner knows of its source.
         """
         if self._due is None:
-            self._due, self._last = now + INTERVAL_S, (now, self._watch.pipeline.counters.analysed)
+            self._due, self._last = now + DIAGNOSTICS_EVERY_S, (now, self._watch.pipeline.counters.analysed)
         if now < self._due and not force:
             return None
         (since, before), counters = self._last, self._watch.pipeline.counters
-        self._due, self._last = now + INTERVAL_S, (now, counters.analysed)
+        self._due, self._last = now + DIAGNOSTICS_EVERY_S, (now, counters.analysed)
         fps = (counters.analysed - before) / max(now - since, 1e-3)
         return Diagnostics({**source, "fps": round(fps, 2), "memory_mb": memory_mb(),
                             "detector": self._watch.detector_state(), **summary(self._watch)})  # fmt: skip
@@ -62,7 +60,7 @@ class DamageReport:
         if now < self._due:
             return
         decoded, corrupt = counters.decoded - self._last[0], counters.corrupt - self._last[1]
-        self._due, self._last = now + INTERVAL_S, (counters.decoded, counters.corrupt)
+        self._due, self._last = now + DIAGNOSTICS_EVERY_S, (counters.decoded, counters.corrupt)
         if not decoded:
             return
         bad = corrupt > decoded / 2

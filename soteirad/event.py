@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from ulid import ULID
 
-EventType = Literal["entered", "left", "present", "scene_changed", "source_lost", "source_restored"]
+EventType = Literal["entered", "left", "present", "scene_changed", "source_lost", "source_restored", "answered"]
 EVENT_TYPES: tuple[str, ...] = get_args(EventType)
 
 Box = tuple[int, int, int, int]

@@ -1,8 +1,8 @@
 """What travels through the pipe between a camera process and the hub, in both directions.
 
 Camera to hub: `Confirmed`, `Picture`, `CameraState`, `CameraStatus`, `Diagnostics`, `Heartbeat`, `SourceFinished`,
-`CameraFailed`.
-Hub to camera: `Committed`, `Stop`.
+`CameraFailed`, `Preview`.
+Hub to camera: `Committed`, `Stop`, `Adjust`, `TakePicture`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from soteirad.config import CameraConfig
 from soteirad.event import Event
 
 
@@ -34,6 +35,13 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Preview:
+    """A small JPEG of what the camera sees now, for `<camera>/preview`."""
+
+    jpeg: bytes
+
+
+@dataclass(frozen=True)
 class CameraState:
     """The retained `<camera>/state` payload, sent on change."""
 
@@ -46,6 +54,9 @@ class CameraStatus:
 
     online: bool
     reason: str = ""
+
+
+DIAGNOSTICS_EVERY_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -88,5 +99,20 @@ class Stop:
     """End now: send what is left and exit. Open visits stay open in the journal; the next start closes them."""
 
 
-FromCamera = Confirmed | Picture | CameraState | CameraStatus | Diagnostics | Heartbeat | SourceFinished | CameraFailed
-ToCamera = Committed | Stop
+@dataclass(frozen=True)
+class Adjust:
+    """Go on by these settings; only what may change while the process lives differs from what it was started with."""
+
+    camera: CameraConfig
+
+
+@dataclass(frozen=True)
+class TakePicture:
+    """Answer with a `Preview` of the latest frame."""
+
+
+FromCamera = (
+    Confirmed | Picture | Preview | CameraState | CameraStatus | Diagnostics | Heartbeat | SourceFinished | CameraFailed
+)
+Wish = Adjust | TakePicture
+ToCamera = Committed | Stop | Wish

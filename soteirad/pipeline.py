@@ -7,7 +7,6 @@ A live camera calls `observe` when its detector thread is done, a file at once; 
 from __future__ import annotations
 
 import time as _time
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -43,6 +42,8 @@ class PipelineSettings:
     scene_ssim: float = 0.80
     cadence: CadenceSettings = field(default_factory=CadenceSettings)
     tracker: TrackerSettings = field(default_factory=TrackerSettings)
+    detect: bool = True
+    """Whether objects are looked for at all."""
     every_frame: bool = False
     """Look at every analysed frame: the ungated reference."""
 
@@ -175,7 +176,7 @@ class Pipeline:
         opened = ran and self._last_scene.open
         look = self._cadence.step(frame.time, motion.open, motion.ratio, opened, needs, motion.flood)
         changed = self._last_view is View.CHANGED
-        if changed or (self._blind and not self.settings.every_frame):
+        if changed or not self.settings.detect or (self._blind and not self.settings.every_frame):
             look = None
         change = self._view.change if changed else None
         return Analysis(frame, motion, self._last_scene, self._last_view, look, ms,
@@ -220,6 +221,18 @@ class Pipeline:
     def trigger(self, visit: Visit) -> str | None:
         """Return why the look that first saw the visit's object was made."""
         return self._triggers.get(visit.track_id)
+
+    def adjust(self, settings: PipelineSettings) -> list[Visit]:
+        """Take over the motion threshold, the limits of labels, and whether to detect at all.
+
+        Returns the visits that end because nobody looks any more. What is there when looks begin again is `present`.
+        """
+        turned = settings.detect != self.settings.detect
+        self.settings = replace(self.settings, motion_threshold=settings.motion_threshold, filters=settings.filters,
+                                detect=settings.detect)  # fmt: skip
+        self._filter = ObjectFilter(settings.filters)
+        self._motion.threshold = self._cadence.motion_threshold = settings.motion_threshold
+        return self.restart("detection_off") if turned else []
 
     def restart(self, reason: str) -> list[Visit]:
         """Begin anew with the next frame: what its looks find is `present`. Returns the visits that this closes.
@@ -280,12 +293,6 @@ class Pipeline:
         elif before is View.DOUBTFUL and view is not View.CHANGED and time - self._doubt_since >= self.LONG_DOUBT_S:
             self._forget_motion()  # the camera turned away and back: what changed is not what came or went
         return []
-
-
-def label_counts(tracker: Tracker, labels: Sequence[str], names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return `{label: {"present": bool, "count": int}}` of the open tracks for each label an owner tracks."""
-    found = [names[t.class_index] for t in tracker.open_tracks]
-    return {label: {"present": label in found, "count": found.count(label)} for label in labels}
 
 
 def _seen(change: Change) -> dict[str, Any]:

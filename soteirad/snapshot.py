@@ -19,9 +19,9 @@ QUALITIES = (85, 70, 55, 40)
 _COLOUR = (80, 220, 60)  # BGR
 
 
-def make_snapshot(frame: Frame, event: Event | None = None) -> bytes:
-    """Return a JPEG of the frame, at most 1280 pixels wide and 200 kB, with the box and label of the event, if any."""
-    scale = min(1.0, MAX_WIDTH / frame.width)
+def make_snapshot(frame: Frame, event: Event | None = None, max_width: int = MAX_WIDTH) -> bytes:
+    """Return a JPEG of the frame, at most `max_width` pixels wide and 200 kB, with an event's box and label."""
+    scale = min(1.0, max_width / frame.width)
     picture = frame.bgr(round(frame.width * scale), round(frame.height * scale))
     if event is not None and event.box is not None:
         x1, y1, x2, y2 = (round(v * scale) for v in event.box)

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 
 from soteirad.errors import StorageError
 from soteirad.event import Event
-from soteirad.messages import Committed, Confirmed, FromCamera, Picture, Stop
+from soteirad.messages import Adjust, Committed, Confirmed, FromCamera, Picture, Preview, Stop, TakePicture, Wish
 from soteirad.spool import Spool
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,8 @@ class Uplink:
         self._connection = connection
         self._stop = stop
         self._spool = spool
+        self.wishes: queue.SimpleQueue[Wish] = queue.SimpleQueue()
+        """What the hub wants of the thread that runs the gates, in order."""
         self._queue: queue.SimpleQueue[FromCamera | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._kept: dict[str, tuple[Event, float]] = {}
@@ -57,11 +59,12 @@ class Uplink:
             self._kept[event.id] = event, time.monotonic()
         self._queue.put(Confirmed(event))
 
-    def picture(self, picture: Picture) -> None:
-        """Send a snapshot, unless too many wait already."""
+    def picture(self, picture: Picture | Preview) -> None:
+        """Send a picture, unless too many wait already."""
         with self._lock:
             if self._pictures >= MAX_PICTURES:
-                logger.warning("the hub is slow: the snapshot of %s is dropped", picture.event_id)
+                what = f"the snapshot of {picture.event_id}" if isinstance(picture, Picture) else "a preview"
+                logger.warning("the hub is slow: %s is dropped", what)
                 return
             self._pictures += 1
         self._queue.put(picture)
@@ -85,7 +88,7 @@ class Uplink:
         try:
             while (message := self._queue.get()) is not None:
                 self._connection.send(message)
-                if isinstance(message, Picture):
+                if isinstance(message, Picture | Preview):
                     with self._lock:
                         self._pictures -= 1
         except (OSError, ValueError):
@@ -105,6 +108,8 @@ class Uplink:
     def _take(self, message: object) -> None:
         if isinstance(message, Stop):
             self._stop.set()
+        elif isinstance(message, Adjust | TakePicture):
+            self.wishes.put(message)
         elif isinstance(message, Committed):
             for event_id in message.event_ids:
                 with self._lock:

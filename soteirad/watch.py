@@ -20,8 +20,10 @@ from soteirad.detect.detection import Detections
 from soteirad.errors import DetectorUnavailable
 from soteirad.event import Event
 from soteirad.gates.view import View
-from soteirad.pipeline import Analysis, Pipeline, label_counts
+from soteirad.pipeline import Analysis, Pipeline
 from soteirad.report import MakeId, Reporter
+from soteirad.snapshot import make_snapshot
+from soteirad.state import camera_state
 from soteirad.track.tracker import Visit
 
 
@@ -56,13 +58,14 @@ class CameraWatch:
                  snapshots: bool = True, every_frame: bool = False) -> None:  # fmt: skip
         card = model_card(camera)
         self._camera = camera
-        self._names = card.class_names
+        self._card = card
+        self._zones = zones(camera)
         self._snapshots = snapshots
         self._detector = make_detector(camera, card, choice.engine if choice else None)
         self._detector_facts = detector_facts(card, choice)
         self.pipeline = Pipeline(pipeline_settings(camera, card, every_frame))
         rate = 1.0 if camera.live or camera.speed == "max" else float(camera.speed)
-        self._reporter = Reporter(name, card.class_names, zones(camera), make_id, rate, not camera.live)
+        self._reporter = Reporter(name, card.class_names, self._zones, make_id, rate, not camera.live)
         self._last_frame: Frame | None = None
         self.latencies_ms: deque[float] = deque(maxlen=self.RECENT)
         self.stage_ms: dict[str, deque[float]] = {}
@@ -128,11 +131,27 @@ class CameraWatch:
 
     def end(self, reason: str) -> list[Outcome]:
         """Close the open visits with `reason`: the source ended or was lost."""
+        return self._ended(self.pipeline.restart(reason))
+
+    def adjust(self, camera: CameraConfig) -> list[Outcome]:
+        """Go on with other thresholds, or with or without gate 3; returns the visits that this ends.
+
+        What else differs in `camera` has no effect.
+        """
+        self._camera = camera
+        return self._ended(
+            self.pipeline.adjust(pipeline_settings(camera, self._card, self.pipeline.settings.every_frame))
+        )
+
+    def picture(self, width: int, since: float | None = None) -> tuple[bytes, float] | None:
+        """Return a JPEG, at most `width` pixels wide, of the last frame that was analysed, and its media time.
+
+        None if there is none yet, or none but that of the media time `since`.
+        """
         frame = self._last_frame
-        visits = self.pipeline.restart(reason)
-        if frame is None:
-            return []
-        return [self._outcome(self._reporter.visit(v, frame, {}, {}), frame) for v in visits]
+        if frame is None or frame.time == since:
+            return None
+        return make_snapshot(frame, max_width=width), frame.time
 
     def source_event(self, restored: bool, captured: float, reason: str) -> Event:
         """Return the event that says that the source was lost or came back at `captured` (seconds since the epoch)."""
@@ -142,15 +161,9 @@ class CameraWatch:
 
     def state(self) -> dict[str, Any]:
         """Return the `<camera>/state` payload."""
-        camera, labels, seen = self._camera, self._camera.objects.track, self.pipeline.view_seen
-        return {
-            "motion": self.pipeline.moving,
-            "view": {"changed": seen is not None, "seen": seen.value if seen else None},
-            "objects": label_counts(self.pipeline.tracker, labels, self._names),
-            "enabled": True,
-            "motion_threshold": camera.motion.threshold,
-            "min_score": camera.objects.min_score,
-        }
+        names, pipeline = self._card.class_names, self.pipeline
+        present = [(names[track.class_index], track.box.tolist()) for track in pipeline.tracker.open_tracks]
+        return camera_state(self._camera, self._zones, present, pipeline.moving, pipeline.view_seen)
 
     def detector_state(self) -> dict[str, Any]:
         """Return what diagnostics say of the detector."""
@@ -163,6 +176,11 @@ class CameraWatch:
             why["trigger"] = self.pipeline.trigger(visit) or why["trigger"]
         event = self._reporter.visit(visit, analysis.frame, why, latency_ms or {}, picture)
         return self._outcome(event, analysis.frame)
+
+    def _ended(self, visits: list[Visit]) -> list[Outcome]:
+        """Return the events of visits that end without a look at a frame."""
+        frame = self._last_frame
+        return [] if frame is None else [self._outcome(self._reporter.visit(v, frame, {}, {}), frame) for v in visits]
 
     def _outcome(self, event: Event, frame: Frame) -> Outcome:
         self.events += 1

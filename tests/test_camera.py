@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -37,7 +38,10 @@ CHOICE = Choice(REFERENCE, 0.0, None, ())
 
 
 class NoUplink:
-    """An uplink that takes everything."""
+    """An uplink that takes everything, and brings no wishes."""
+
+    def __init__(self) -> None:
+        self.wishes: queue.SimpleQueue[object] = queue.SimpleQueue()
 
     def send(self, _message: object) -> None:
         pass

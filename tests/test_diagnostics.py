@@ -9,7 +9,8 @@ from soteirad.capture.decoder import StreamCounters
 from soteirad.config.schema import camera_from
 from soteirad.detect.choice import Choice
 from soteirad.detect.detector import REFERENCE
-from soteirad.diagnostics import INTERVAL_S, Diagnoser, memory_mb, percentiles, summary
+from soteirad.diagnostics import Diagnoser, memory_mb, percentiles, summary
+from soteirad.messages import DIAGNOSTICS_EVERY_S
 from soteirad.watch import CameraWatch
 from tests.capture.made import frame_of
 
@@ -33,8 +34,8 @@ def test_forced_ones_come_at_once_and_the_next_ones_thirty_seconds_later(watch: 
     diagnoser = Diagnoser(watch)
     assert diagnoser.step(100.0, FACTS, force=True) is not None
     assert diagnoser.step(110.0, FACTS, force=True) is not None
-    assert diagnoser.step(110.0 + INTERVAL_S - 0.1, FACTS) is None
-    assert diagnoser.step(110.0 + INTERVAL_S, FACTS) is not None
+    assert diagnoser.step(110.0 + DIAGNOSTICS_EVERY_S - 0.1, FACTS) is None
+    assert diagnoser.step(110.0 + DIAGNOSTICS_EVERY_S, FACTS) is not None
 
 
 def test_they_hold_what_is_known_of_the_source_and_of_every_stage(watch: CameraWatch) -> None:

@@ -70,6 +70,11 @@ class StorageConfig(Section):
     snapshots: Switch = Field(default=True, description="Whether to keep a picture of each confirmed object.")
     outbox: OutboxConfig = Field(default=OutboxConfig(), description="Limits for events not yet published.")
 
+    @property
+    def journal(self) -> Path:
+        """The journal's file."""
+        return self.path / "journal.sqlite3"
+
 
 class MotionConfig(Section):
     """Gate 1: which share of the picture changed (MOG2 background model)."""

@@ -129,7 +129,7 @@ class Cadence:
 
     def __init__(self, settings: CadenceSettings, motion_threshold: float, every_frame: bool = False) -> None:
         self.settings = settings
-        self._threshold = motion_threshold
+        self.motion_threshold = motion_threshold
         self._every_frame = every_frame
         self._floods = FloodEpisode(settings.episode)
         self._ratios: deque[tuple[float, float]] = deque()
@@ -221,8 +221,8 @@ class Cadence:
         mean = sum(r for _, r in self._ratios) / len(self._ratios) if self._ratios else 0.0
         self._ratios.append((time, ratio))
         settings = self.settings
-        high = ratio >= settings.spike_threshold * self._threshold
-        jump = ratio >= self._threshold and ratio >= settings.spike_mean * mean
+        high = ratio >= settings.spike_threshold * self.motion_threshold
+        jump = ratio >= self.motion_threshold and ratio >= settings.spike_mean * mean
         # Only the rise is a spike: a lamp keeps the ratio high for seconds, and is one thing to look at.
         spike, self._was_spike = motion_open and (high or jump) and not self._was_spike, high or jump
         return spike

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.context import BaseContext
 from pathlib import Path
 
 from soteirad.camera import CameraJob
 from soteirad.config import Config
+from soteirad.config.overrides import alike
 from soteirad.hub.engines import Choices
 from soteirad.hub.supervisor import CameraProcess, process_context
 
@@ -24,10 +25,11 @@ def camera_jobs(config: Config, choices: Choices, spool: Path, log_level: str) -
 
 @dataclass(frozen=True)
 class Changes:
-    """Names of cameras that a new configuration starts, restarts and stops."""
+    """Names of cameras that a new configuration starts, restarts, adjusts while they watch, and stops."""
 
     started: Sequence[str]
     restarted: Sequence[str]
+    adjusted: Sequence[str]
     stopped: Sequence[str]
 
     def __str__(self) -> str:
@@ -65,11 +67,16 @@ class Fleet:
         """
         started: list[str] = []
         restarted: list[str] = []
+        adjusted: list[str] = []
         stopped: list[str] = []
         for name, camera in self._cameras.items():
             wanted = jobs.get(name)
             current = camera.successor if camera.closing else camera.job
             if wanted == current:
+                continue
+            if wanted is not None and not camera.closing and _alike(wanted, camera.job):
+                camera.adjust(wanted)
+                adjusted.append(name)
                 continue
             (stopped if wanted is None else started if current is None else restarted).append(name)
             camera.replace(wanted)
@@ -78,7 +85,7 @@ class Fleet:
                 self._cameras[name] = camera = self._process(job, founding=False)
                 camera.start_at(time.monotonic())
                 started.append(name)
-        return Changes(started, restarted, stopped)
+        return Changes(started, restarted, adjusted, stopped)
 
     def drop(self, camera: CameraProcess) -> None:
         """Forget a camera that has ended for good."""
@@ -101,3 +108,8 @@ class Fleet:
         if self._context is None:
             raise RuntimeError("the fleet was not founded")
         return CameraProcess(job, self._context, self._on_wake, founding)
+
+
+def _alike(wanted: CameraJob, current: CameraJob) -> bool:
+    """Say whether a process can go from one job to the other while it lives."""
+    return replace(wanted, camera=current.camera) == current and alike(wanted.camera, current.camera)

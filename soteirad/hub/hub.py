@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from soteirad.camera import CameraJob
-from soteirad.config import Config, MqttConfig
-from soteirad.errors import Stopped, StorageError
+from soteirad.config import Config
+from soteirad.errors import SoteiraError, Stopped
 from soteirad.event import Event
+from soteirad.hub.bulletin import Bulletin
+from soteirad.hub.commands import Change, Restart
+from soteirad.hub.commands import Picture as PictureWish
+from soteirad.hub.controls import Controls
 from soteirad.hub.engines import Choices, choose_engines
-from soteirad.hub.fleet import Fleet, camera_jobs
+from soteirad.hub.fleet import Changes, Fleet, camera_jobs
+from soteirad.hub.guard import Guard
+from soteirad.hub.intake import Closing, Intake
 from soteirad.hub.journal import Journal
 from soteirad.hub.outbox import Outbox
 from soteirad.hub.reload import Loaded, Reload
@@ -30,9 +35,13 @@ from soteirad.messages import (
     Diagnostics,
     FromCamera,
     Picture,
+    Preview,
     SourceFinished,
+    TakePicture,
 )
-from soteirad.mqtt.client import Connected, MqttClient, MqttNotice
+from soteirad.mqtt.broker import broker_of
+from soteirad.mqtt.client import Connected, Message, MqttClient, MqttNotice
+from soteirad.mqtt.homeassistant import birth_topic
 from soteirad.mqtt.topics import Topics
 from soteirad.service.notify import Notifier
 from soteirad.service.signals import Signals
@@ -49,14 +58,8 @@ OLD_CAMERAS_S = 5.0
 """How long a start waits for the cameras of a hub that was killed to write what they still hold."""
 PRUNE_EVERY_S = 3600.0
 UNTIL_END_FLUSH_S = 30.0
-
-
-@dataclass(frozen=True)
-class _Closing:
-    """The visits of a camera's last process are to be closed; it waits with the events if the disk fails."""
-
-    camera: str
-    reason: str
+BIRTH_DELAY_S = (0.5, 3.0)
+"""How long to wait, by chance, when Home Assistant was started: all that speak to it answer at that moment."""
 
 
 class Hub:
@@ -67,7 +70,7 @@ class Hub:
 
     def __init__(self, load: Callable[[], Config], log_level: str = "info", until_end: bool = False) -> None:
         self._load = load
-        self._config = config = load()
+        self._file = self._config = config = load()
         self._log_level = log_level
         self._until_end = until_end
         storage = config.storage
@@ -75,34 +78,40 @@ class Hub:
         self._pictures = storage.path / "snapshots"
         self._signals = Signals()
         self._notifier = Notifier()
-        self._journal = Journal(storage.path / "journal.sqlite3")
+        self._journal = Journal(storage.journal)
         self._fleet = Fleet(self._signals.wake)
         self._choices: Choices = {}
         self._reload: Reload | None = None
-        self._connect(config.mqtt)
-        self._retained = Retained(self._client, self._topics)
+        self._guard = Guard()
+        self._intake = Intake(self._journal, self._spool, self._guard, self._committed)
+        self._controls = Controls(self._journal, self._guard)
+        self._connect(config)
+        self._retained = Retained(self._client, self._journal, self._guard)
+        self._bulletin = Bulletin(self._retained, self._topics, self._controls.of)
         self._events = 0
         self._prune_at = 0.0
-        self._storage_told = ""
-        self._uncommitted: list[Event | _Closing] = []
         self._finished_at: float | None = None
         self._stopping = False
         self._file_failed = False
         self._hang_told = False
+        self.restart = False
+        """Whether the daemon is to be started anew when `run` has returned."""
 
     def run(self) -> int:
         """Run the daemon; returns the exit code. Raises StorageError or ModelError when it cannot start."""
         self._signals.install()
         self._open_storage()
+        self._controls.settle(self._file)
+        self._config = self._controls.effective(self._file)
         try:
             self._choices = choose_engines(self._config.watched, {}, lambda: self._signals.stop, self._notifier.status)
         except Stopped:
             return 0
         self._fleet.found(self._jobs())
         self._recover()
+        self._bulletin.configure(self._config)
         self._client.start()
         for camera in self._fleet:
-            self._retained.camera_status(camera.name, False)
             self._start_camera(camera)
         self._notifier.ready()
         logger.info("watching %s", ", ".join(c.name for c in self._fleet) or "no camera")
@@ -119,14 +128,13 @@ class Hub:
     def _jobs(self) -> dict[str, CameraJob]:
         return camera_jobs(self._config, self._choices, self._config.storage.path / "spool", self._log_level)
 
-    def _connect(self, mqtt: MqttConfig) -> None:
+    def _connect(self, config: Config) -> None:
         """Make the connection's objects; the connection itself begins with `start`."""
-        self._topics = Topics(mqtt.topic_prefix)
-        self._client = MqttClient(
-            mqtt.host, mqtt.port, user=mqtt.user,
-            password=mqtt.password.get_secret_value() if mqtt.password else None,
-            topics=self._topics, on_wake=self._signals.wake,
-        )  # fmt: skip
+        self._topics = Topics(config.mqtt.topic_prefix)
+        self._birth = birth_topic(config)
+        heard = [*self._topics.commands(), *([self._birth] if self._birth else [])]
+        self._client = MqttClient(broker_of(config.mqtt), topics=self._topics, subscriptions=heard,
+                                  on_wake=self._signals.wake)  # fmt: skip
         self._outbox = Outbox(self._journal, self._client, self._topics)
 
     def _open_storage(self) -> None:
@@ -135,21 +143,13 @@ class Hub:
         if not self._spool.wait_until_free(OLD_CAMERAS_S, self._signals.wait) and not self._signals.stop:
             logger.warning("camera processes of a daemon that was killed are still there")
         self._journal.open()
+        self._retained.load()
+        self._controls.load()
 
     def _recover(self) -> None:
-        """Take in what camera processes spooled, then close the visits that the last run left open."""
-        found = self._take_spooled()
-        closed = self._journal.close_open_visits("restart", time.time())
+        found, closed = self._intake.recover()
         if found or closed:
-            logger.info("recovered %d spooled events, closed %d open visits", found, len(closed))
-
-    def _take_spooled(self, camera: str | None = None) -> int:
-        """Journal what cameras (or one) spooled; an id that is there already is not journaled again."""
-        found = self._spool.read(camera)
-        self._journal.append(found)
-        for event in found:
-            self._spool.forget(event.id)
-        return len(found)
+            logger.info("recovered %d spooled events, closed %d open visits", found, closed)
 
     def _turn(self, timeout: float) -> None:
         """Wait for something to do, and do it."""
@@ -158,15 +158,16 @@ class Hub:
         self._handle_notices(self._client.step(time.monotonic()))
         self._pump()
         now = time.monotonic()
+        self._retained.step(now)
         self._fleet.check(now)
         if not self._stopping:
             self._start_due(now)
             self._reload_if_asked()
         if now >= self._prune_at:
             self._prune_at = now + PRUNE_EVERY_S
-            self._guarded(self._prune)
+            self._guard(self._prune)
         self._feed_watchdog(now)
-        online = sum(self._retained.online(c.name) for c in self._fleet)
+        online = sum(self._bulletin.online(c.name) for c in self._fleet)
         self._notifier.status(f"{len(self._fleet)} cameras, {online} online, {self._events} events")
 
     def _feed_watchdog(self, now: float) -> None:
@@ -182,7 +183,7 @@ class Hub:
         for camera in self._fleet:
             due = camera.due()
             if due is not None and now >= due:
-                self._commit([_Closing(camera.name, camera.restart_reason)])
+                self._intake.take([Closing(camera.name, camera.restart_reason)])
                 self._start_camera(camera)
 
     def _start_camera(self, camera: CameraProcess) -> None:
@@ -192,7 +193,7 @@ class Hub:
             nonlocal lost
             lost = self._journal.source_is_lost(camera.name)
 
-        self._guarded(look)
+        self._guard(look)
         camera.start(lost)
 
     def _reload_if_asked(self) -> None:
@@ -200,7 +201,8 @@ class Hub:
         if self._reload is None and self._signals.reload:
             self._signals.reload = False
             self._notifier.reloading()
-            self._reload = Reload(self._load, self._choices, lambda: self._signals.stop, self._signals.wake)
+            self._reload = Reload(self._load, lambda config: self._controls.effective(config).watched, self._choices,
+                                  lambda: self._signals.stop, self._signals.wake)  # fmt: skip
             self._reload.start()
         elif self._reload is not None and self._reload.result is not None:
             result, self._reload = self._reload.result, None
@@ -213,32 +215,40 @@ class Hub:
             self._notifier.ready()
 
     def _apply(self, loaded: Loaded) -> None:
-        """Go on with a new configuration; only what it changes is touched."""
-        old, new = self._config, loaded.config
+        """Go on with a new configuration file; only what it changes is touched."""
+        old, new = self._file, loaded.config
         if new.storage.path != old.storage.path:
             logger.warning("storage.path stays %s until the daemon is restarted", old.storage.path)
             new = new.model_copy(update={"storage": new.storage.model_copy(update={"path": old.storage.path})})
-        self._config, self._choices = new, loaded.choices
-        if new.mqtt != old.mqtt:
-            if Topics(new.mqtt.topic_prefix) != self._topics or new.mqtt.host != old.mqtt.host:
-                self._retained.take_back()
+        self._file, self._choices = new, loaded.choices
+        self._controls.settle(new)
+        if new.mqtt != old.mqtt or birth_topic(new) != self._birth:
+            if (new.mqtt.host, new.mqtt.port) != (old.mqtt.host, old.mqtt.port):
+                self._retained.take_back_all()
             self._handle_notices(self._client.stop(MQTT_STOP_S))
             self._pump()
-            self._connect(new.mqtt)
-            self._retained.move(self._client, self._topics)
+            self._connect(new)
+            self._bulletin.move(self._client, self._topics)
             self._client.start()
+        logger.info("the configuration was reloaded: %s", self._put_in_force())
+
+    def _put_in_force(self) -> Changes:
+        """Go by the file and what was set over MQTT; only what that changes is touched."""
+        self._config = self._controls.effective(self._file)
+        if not all(camera.detector in self._choices for camera in self._config.watched.values()):
+            self._signals.reload = True  # a camera that was off so far: its engine has to be proven first
+            return Changes([], [], [], [])
         changes = self._fleet.apply(self._jobs())
-        logger.info("the configuration was reloaded: %s", changes)
-        for name in changes.started:
-            self._retained.camera_status(name, False)
+        self._bulletin.configure(self._config, [camera.name for camera in self._fleet if camera.closing])
         for camera in self._fleet:
             if camera.connection is None and camera.closing:
                 self._camera_ended(camera)
+        return changes
 
     def _timeout(self) -> float:
         now = time.monotonic()
-        due = [*self._fleet.due(), *([] if self._client.retry_at is None else [self._client.retry_at])]
-        return max(0.0, min([1.0] + [d - now for d in due]))
+        due = [*self._fleet.due(), self._client.retry_at, self._retained.due()]
+        return max(0.0, min([1.0] + [at - now for at in due if at is not None]))
 
     def _take_messages(self) -> None:
         """Read all pipes, commit all new events in one transaction, and only then answer."""
@@ -246,30 +256,14 @@ class Hub:
         for camera in self._fleet:
             if camera.connection is not None:
                 batch.append((camera, *camera.receive()))
-        self._commit([m.event for _, messages, _ in batch for m in messages if isinstance(m, Confirmed)])
+        self._intake.take([m.event for _, messages, _ in batch for m in messages if isinstance(m, Confirmed)])
         for camera, messages, closed in batch:
             for message in messages:
                 self._handle(camera, message)
             if closed:
                 self._camera_ended(camera)
 
-    def _commit(self, new: Sequence[Event | _Closing]) -> None:
-        """Journal what is new in its order; if the disk fails it waits here, and unanswered in the cameras."""
-        self._uncommitted += new
-        while self._uncommitted:
-            first = self._uncommitted[0]
-            if isinstance(first, _Closing):
-                done, count = self._guarded(partial(self._close_visits, first)), 1
-            else:
-                events = _leading_events(self._uncommitted)
-                done, count = self._guarded(partial(self._journal.append, events)), len(events)
-                if done:
-                    self._committed(events)
-            if not done:
-                return
-            del self._uncommitted[:count]
-
-    def _committed(self, events: list[Event]) -> None:
+    def _committed(self, events: Sequence[Event]) -> None:
         """Tell the cameras that they may forget, and the log what happened."""
         self._events += len(events)
         for camera in self._fleet:
@@ -279,20 +273,17 @@ class Hub:
         for event in events:
             logger.info("%s: %s %s", event.camera, event.event_type, event.label or "")
 
-    def _close_visits(self, closing: _Closing) -> None:
-        """What a process that ended watched is unknown: its visits end, and its successor finds things `present`."""
-        self._take_spooled(closing.camera)
-        self._journal.close_open_visits(closing.reason, time.time(), closing.camera)
-
     def _handle(self, camera: CameraProcess, message: FromCamera) -> None:
         if isinstance(message, Picture):
-            self._guarded(lambda: write_atomically(self._pictures / message.path, message.jpeg))
+            self._guard(lambda: write_atomically(self._pictures / message.path, message.jpeg))
             if message.latest:
-                self._retained.snapshot(camera.name, message.jpeg)
+                self._bulletin.snapshot(camera.name, message.jpeg)
+        elif isinstance(message, Preview):
+            self._bulletin.preview(camera.name, message.jpeg)
         elif isinstance(message, CameraState):
-            self._retained.state(camera.name, message.state)
+            self._bulletin.state(camera.name, message.state)
         elif isinstance(message, CameraStatus):
-            self._retained.camera_status(camera.name, message.online)
+            self._bulletin.status(camera.name, message.online)
         elif isinstance(message, Diagnostics):
             self._publish_diagnostics(camera.name, message.values)
         elif isinstance(message, SourceFinished):
@@ -311,10 +302,11 @@ class Hub:
     def _camera_ended(self, camera: CameraProcess) -> None:
         ends = camera.finished or camera.failure or camera.closing or self._signals.stop or self._stopping
         fate = camera.ended(restart=not ends)
-        self._retained.camera_status(camera.name, False)
+        self._bulletin.ended(camera.name)
         if camera.closing and not self._stopping and not camera.succeed():
-            self._commit([_Closing(camera.name, "removed")])
-            self._retained.forget(camera.name)
+            reason = "switched_off" if camera.name in self._config.cameras else "removed"
+            self._intake.take([Closing(camera.name, reason)])
+            self._bulletin.removed(camera.name)
             self._fleet.drop(camera)
         elif not ends:
             self._publish_diagnostics(camera.name, {"online": False, "reason": fate})
@@ -325,30 +317,53 @@ class Hub:
     def _handle_notices(self, notices: list[MqttNotice]) -> None:
         for notice in notices:
             self._outbox.on_notice(notice)
+            self._retained.on_notice(notice)
             if isinstance(notice, Connected):
-                self._client.publish(self._topics.status(), "online", qos=1, retain=True)
-                self._retained.publish_all()
+                self._retained.publish_all(time.monotonic())
+            elif isinstance(notice, Message):
+                self._hear(notice)
+
+    def _hear(self, message: Message) -> None:
+        """Take what somebody published for us: Home Assistant's birth message, or a command."""
+        if message.topic == self._birth:
+            if message.payload == b"online" and not message.retain:
+                self._retained.publish_all(time.monotonic(), random.uniform(*BIRTH_DELAY_S))
+            return
+        command = self._controls.read(self._topics, message, self._file)
+        if isinstance(command, Change):
+            self._controls.change(self._file, command)
+            self._put_in_force()
+        elif isinstance(command, PictureWish):
+            self._ask_for_picture(command.camera)
+        elif isinstance(command, Restart):
+            self._ask_to_restart()
+        self._bulletin.again(self._topics.camera_of(message.topic))
+
+    def _ask_for_picture(self, name: str) -> None:
+        camera = next((c for c in self._fleet if c.name == name and c.connection is not None), None)
+        if camera is None:
+            logger.warning("%s: no picture: nobody watches this camera at the moment", name)
+        else:
+            camera.send(TakePicture())
+
+    def _ask_to_restart(self) -> None:
+        """End, to be started anew; not with a configuration that would keep it from coming back."""
+        try:
+            self._load()
+        except SoteiraError as error:
+            logger.error("no restart, because the configuration cannot be used: %s", error)
+            return
+        logger.info("told over MQTT to restart")
+        self.restart = self._signals.stop = True
 
     def _pump(self) -> None:
-        self._guarded(self._outbox.pump)
+        self._guard(self._outbox.pump)
 
     def _prune(self) -> None:
         outbox = self._config.storage.outbox
         dropped = self._journal.prune(outbox.days, outbox.events)
         if dropped:
             logger.warning("the outbox was full: %d of the oldest events were dropped unpublished", dropped)
-
-    def _guarded(self, action: Callable[[], object]) -> bool:
-        """Run a storage action; a failing disk is told once for each reason and never stops the watch."""
-        try:
-            action()
-        except StorageError as error:
-            if str(error) != self._storage_told:
-                self._storage_told = str(error)
-                logger.error("%s", error)
-            return False
-        self._storage_told = ""
-        return True
 
     def _failed(self) -> bool:
         return any(c.failure for c in self._fleet)
@@ -363,7 +378,10 @@ class Hub:
 
     def _shut_down(self) -> None:
         """End cameras, take what they still send, publish what can be, say offline."""
-        self._notifier.stopping()
+        if self.restart:
+            self._notifier.reloading()  # systemd would end us for good at `stopping`
+        else:
+            self._notifier.stopping()
         self._stopping = True
         for camera in self._fleet:
             camera.ask_to_stop()
@@ -372,7 +390,7 @@ class Hub:
             self._turn(0.1)
         for camera in self._fleet:
             camera.join(deadline)
-            self._retained.camera_status(camera.name, False)
+            self._bulletin.ended(camera.name)
         self._flush()
         self._handle_notices(self._client.stop(MQTT_STOP_S))
         self._pump()
@@ -385,11 +403,3 @@ class Hub:
         while time.monotonic() < deadline and self._client.connected and self._journal.count_pending():
             self._turn(0.05)
 
-
-def _leading_events(items: Sequence[Event | _Closing]) -> list[Event]:
-    found: list[Event] = []
-    for item in items:
-        if isinstance(item, _Closing):
-            break
-        found.append(item)
-    return found

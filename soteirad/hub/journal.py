@@ -20,7 +20,6 @@ from typing import Any
 from soteirad.errors import StorageError
 from soteirad.event import Event, iso_time, new_id
 
-SCHEMA_VERSION = 1
 BUSY_TIMEOUT_S = 5.0
 DAY_S = 86400.0
 
@@ -51,8 +50,16 @@ _SCHEMA = (
         WHERE id NOT IN (SELECT opened_by FROM visits WHERE closed_at IS NULL)""",
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL)",
     "INSERT INTO meta (key, value) VALUES ('dropped', 0)",
-    f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
+_UPGRADES: tuple[tuple[str, ...], ...] = (
+    # 1 -> 2: what was changed over MQTT, and what lies retained at the broker (NOTE: entities of a device, as JSON).
+    (
+        "CREATE TABLE overrides (camera TEXT, setting TEXT, value TEXT NOT NULL, PRIMARY KEY (camera, setting))",
+        "CREATE TABLE retained (topic TEXT PRIMARY KEY, note TEXT NOT NULL)",
+    ),
+)
+"""What turns the schema of one version into that of the next; a new journal goes through all of them."""
+SCHEMA_VERSION = 1 + len(_UPGRADES)
 
 _REMEDIES = (
     ("not a database", "it is not a journal; move it away, and a new one is made at the next start"),
@@ -210,6 +217,37 @@ class Journal:
             db.execute("UPDATE meta SET value = value + ? WHERE key = 'dropped'", (dropped,))
         return dropped
 
+    def overrides(self) -> dict[tuple[str, str], Any]:
+        """Return the settings that were changed over MQTT: (camera, setting) -> value."""
+        rows = self._rows("SELECT camera, setting, value FROM overrides")
+        return {(camera, setting): json.loads(value) for camera, setting, value in rows}
+
+    def replace_overrides(self, overrides: Mapping[tuple[str, str], Any]) -> None:
+        """Keep these overrides and no others."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM overrides")
+            db.executemany(
+                "INSERT INTO overrides VALUES (?, ?, ?)",
+                [(camera, setting, json.dumps(value)) for (camera, setting), value in overrides.items()],
+            )
+
+    def retained(self) -> dict[str, dict[str, str]]:
+        """Return the topics on which something of ours may lie retained at the broker: topic -> note."""
+        return {topic: json.loads(note) for topic, note in self._rows("SELECT topic, note FROM retained")}
+
+    def note_retained(self, notes: Mapping[str, Mapping[str, str]]) -> None:
+        """Remember topics before something is published on them; a known topic gets the new note."""
+        with self._transaction() as db:
+            db.executemany(
+                "INSERT OR REPLACE INTO retained VALUES (?, ?)",
+                [(topic, json.dumps(dict(note))) for topic, note in notes.items()],
+            )
+
+    def forget_retained(self, topics: Sequence[str]) -> None:
+        """Note that nothing of ours lies on these topics any more."""
+        with self._transaction() as db:
+            db.executemany("DELETE FROM retained WHERE topic = ?", [(topic,) for topic in topics])
+
     def _prepare_schema(self, db: sqlite3.Connection) -> None:
         # The lock comes before the look: `soteirad events` may open a new journal along with the daemon.
         db.execute("BEGIN IMMEDIATE")
@@ -224,6 +262,11 @@ class Journal:
                 raise StorageError(f"{self._path}: the database of another program: choose another path")
             for statement in _SCHEMA:
                 db.execute(statement)
+            version = 1
+        for upgrade in _UPGRADES[version - 1 :]:
+            for statement in upgrade:
+                db.execute(statement)
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         db.execute("COMMIT")
 
     def _write(self, db: sqlite3.Connection, event: Event) -> None:

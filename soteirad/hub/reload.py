@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from soteirad.config import Config
+from soteirad.config import CameraConfig, Config
 from soteirad.errors import ConfigError, SoteiraError, Stopped
 from soteirad.hub.engines import Choices, choose_engines
 
@@ -32,9 +32,10 @@ class Refused:
 class Reload:
     """One reload on a thread of its own: a new model may take a minute to prove, and cameras go on meanwhile."""
 
-    def __init__(self, load: Callable[[], Config], known: Choices, stop: Callable[[], bool],
-                 on_wake: Callable[[], None]) -> None:  # fmt: skip
+    def __init__(self, load: Callable[[], Config], watched: Callable[[Config], Mapping[str, CameraConfig]],
+                 known: Choices, stop: Callable[[], bool], on_wake: Callable[[], None]) -> None:  # fmt: skip
         self._load = load
+        self._watched = watched
         self._known = known
         self._stop = stop
         self._on_wake = on_wake
@@ -49,7 +50,7 @@ class Reload:
     def _run(self) -> None:
         try:
             config = self._load()
-            self.result = Loaded(config, choose_engines(config.watched, self._known, self._stop))
+            self.result = Loaded(config, choose_engines(self._watched(config), self._known, self._stop))
         except Stopped:
             return
         except ConfigError as error:

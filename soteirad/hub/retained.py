@@ -1,62 +1,197 @@
-"""Retained state: what a subscriber finds when it comes, published on change and again on each connection."""
+"""Retained messages: what a subscriber finds when it comes.
+
+Published on change and again on each connection, in an order and at a pace that suit those who read them: what is,
+then what is no more, then what Home Assistant is told, then pictures. Which topics hold something is remembered on
+disk, so that what is no longer wanted is taken back, even if an earlier run published it under another configuration.
+"""
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Protocol
 
-from soteirad.mqtt.client import MqttClient
-from soteirad.mqtt.topics import Topics
+from soteirad.mqtt.client import Acknowledged, Disconnected, MqttClient, MqttNotice
+from soteirad.mqtt.homeassistant import Announcement
+
+PACE_S = 0.1
+"""Between two announcements, or two pictures: a burst of large messages makes small brokers stumble."""
+BACKLOG_BYTES = 1_000_000
+"""While so much waits for a slow broker, pictures wait for their turn, and newer ones take their place."""
+PICTURE_EXPIRY_S = 7 * 86400
+"""With MQTT 5 the broker forgets a picture after this long; who is there after a week is no news."""
+SETTLE_S = 1.0
+"""Home Assistant's time to take entities out before others come in their place."""
+
+
+class Ledger(Protocol):
+    """Remembers topics over restarts; the journal does."""
+
+    def retained(self) -> Mapping[str, Mapping[str, str]]:
+        """Return topic -> note."""
+
+    def note_retained(self, notes: Mapping[str, Mapping[str, str]]) -> None:
+        """Remember topics."""
+
+    def forget_retained(self, topics: Sequence[str]) -> None:
+        """Forget topics."""
+
+
+class Rank(IntEnum):
+    """The order of publication on a new connection."""
+
+    STATE = 0
+    GONE = 1
+    ANNOUNCEMENT = 2
+    PICTURE = 3
+
+
+@dataclass
+class _Item:
+    """What is to lie on one topic. Before an announcement `first` is published, which removes what a device had."""
+
+    payload: str | bytes
+    rank: Rank
+    first: str | None = None
+    entities: Mapping[str, str] = field(default_factory=dict)
 
 
 class Retained:
-    """Remembers each camera's status, state and snapshot, and publishes them retained."""
+    """All retained messages of one box, for the hub's thread.
 
-    def __init__(self, client: MqttClient, topics: Topics) -> None:
+    `guarded` runs what touches the disk: a ledger that fails must not keep anything from being published.
+    """
+
+    def __init__(self, client: MqttClient, ledger: Ledger, guarded: Callable[[Callable[[], object]], object]) -> None:
         self._client = client
-        self._topics = topics
-        self._known: dict[tuple[str, str], tuple[str | bytes, int]] = {}
+        self._ledger = ledger
+        self._guarded = guarded
+        self._items: dict[str, _Item] = {}
+        self._noted: dict[str, Mapping[str, str]] = {}
+        self._queue: dict[str, Rank] = {}
+        self._due_at = 0.0
+        self._last = Rank.STATE
+        self._sent: dict[int, tuple[str, _Item]] = {}
 
-    def camera_status(self, camera: str, online: bool) -> None:
-        """Publish whether frames come from the camera."""
-        self._set(camera, "status", "online" if online else "offline", 1)
+    def load(self) -> None:
+        """Learn from the ledger what an earlier run left at the broker. Raises StorageError."""
+        self._noted = dict(self._ledger.retained())
 
-    def online(self, camera: str) -> bool:
-        """Return what `camera_status` was last told."""
-        return self._known.get((camera, "status"), ("", 0))[0] == "online"
+    def picture(self, topic: str, jpeg: bytes) -> None:
+        """Publish a picture as soon as the broker is ready for it; one that still waits gives way to a newer one."""
+        self.set(topic, jpeg, Rank.PICTURE)
 
-    def state(self, camera: str, state: dict[str, Any]) -> None:
-        """Publish motion, counts and thresholds."""
-        self._set(camera, "state", json.dumps(state, separators=(",", ":")), 1)
+    def set(self, topic: str, payload: str | bytes, rank: Rank = Rank.STATE, again: bool = False) -> None:
+        """Let a payload lie on a topic; it is published if it is another one, or if `again`."""
+        known = self._items.get(topic)
+        if known is not None and known.payload == payload and not again:
+            return
+        self._items[topic] = _Item(payload, rank)
+        if topic not in self._noted:
+            self._note(topic, {})
+        if rank is Rank.STATE:
+            self._publish(topic)
+        else:
+            self._queue[topic] = rank
 
-    def snapshot(self, camera: str, jpeg: bytes) -> None:
-        """Publish the picture of the latest confirmed object."""
-        self._set(camera, "snapshot", jpeg, 0)
+    def announce(self, announcements: Sequence[Announcement]) -> None:
+        """Tell Home Assistant what there is; what this run announced before and does not now is taken back."""
+        wanted = {a.topic: a for a in announcements}
+        for topic in [t for t, item in self._items.items() if item.rank is Rank.ANNOUNCEMENT and t not in wanted]:
+            self._take_back(topic)
+        for topic, announcement in wanted.items():
+            text, known = announcement.text(), self._items.get(topic)
+            if known is not None and known.payload == text:
+                continue
+            former, entities = self._noted.get(topic, {}), announcement.entities
+            first = announcement.without(former) if former.keys() - entities.keys() else None
+            self._items[topic] = _Item(text, Rank.ANNOUNCEMENT, first=first, entities=entities)
+            self._note(topic, {**former, **entities})  # what is gone stays noted until the broker has its removal
+            self._queue[topic] = Rank.ANNOUNCEMENT
 
-    def forget(self, camera: str) -> None:
-        """Take back all that is retained of a camera that is no more, now or when the broker is there again."""
-        for known, kind in [key for key in self._known if key[0] == camera]:
-            self._set(known, kind, b"", 1)
+    def keep(self, topics: Collection[str]) -> None:
+        """Take back whatever lies at the broker beside these topics and what was set (pictures apart)."""
+        pictures = {topic for topic, item in self._items.items() if item.rank is Rank.PICTURE}
+        for topic in self._noted.keys() - set(topics) - (self._items.keys() - pictures):
+            self._take_back(topic)
 
-    def take_back(self) -> None:
-        """Take everything back from the broker, which will not be used any more, but remember it."""
-        for camera, kind in self._known:
-            self._client.publish(self._topic(camera, kind), b"", qos=1, retain=True)
+    def take_back(self, topics: Collection[str]) -> None:
+        """Take back what lies on these topics."""
+        for topic in topics:
+            if topic in self._noted:
+                self._take_back(topic)
 
-    def publish_all(self) -> None:
-        """Publish everything again: the broker is new, or was restarted and may have forgotten."""
-        for (camera, kind), (payload, qos) in self._known.items():
-            self._client.publish(self._topic(camera, kind), payload, qos=qos, retain=True)
+    def take_back_all(self) -> None:
+        """Take everything back from a broker that will not be used any more, but remember that it was there."""
+        for topic in self._noted:
+            self._client.publish(topic, b"", qos=1, retain=True)
 
-    def move(self, client: MqttClient, topics: Topics) -> None:
-        """Publish to another broker or under another prefix from now on."""
-        self._client, self._topics = client, topics
+    def publish_all(self, now: float, delay: float = 0.0) -> None:
+        """Publish everything again, `delay` seconds from now (monotonic): somebody may have forgotten it."""
+        self._queue.update({topic: item.rank for topic, item in self._items.items()})
+        self._due_at = now + delay
 
-    def _set(self, camera: str, kind: str, payload: str | bytes, qos: int) -> None:
-        if self._known.get((camera, kind)) != (payload, qos):
-            self._known[camera, kind] = (payload, qos)
-            self._client.publish(self._topic(camera, kind), payload, qos=qos, retain=True)
+    def move(self, client: MqttClient) -> None:
+        """Publish through another client from now on; what is to be retained has to be set anew."""
+        self._client = client
+        self._items, self._queue, self._sent = {}, {}, {}
 
-    def _topic(self, camera: str, kind: str) -> str:
-        topics = {"status": self._topics.camera_status, "state": self._topics.state, "snapshot": self._topics.snapshot}
-        return topics[kind](camera)
+    def on_notice(self, notice: MqttNotice) -> None:
+        """Learn what the broker has."""
+        if isinstance(notice, Disconnected):
+            self._sent.clear()
+        elif isinstance(notice, Acknowledged) and notice.token in self._sent:
+            topic, item = self._sent.pop(notice.token)
+            if item is self._items.get(topic):  # nothing else was to lie there meanwhile
+                self._arrived(topic, item)
+
+    def step(self, now: float) -> None:
+        """Publish what is due; `now` is monotonic seconds."""
+        while self._queue and now >= self._due_at and self._client.connected:
+            topic = min(self._queue, key=self._queue.__getitem__)
+            rank = self._queue[topic]
+            if rank is Rank.PICTURE and self._client.backlog > BACKLOG_BYTES:
+                self._due_at = now + PACE_S
+            elif rank is Rank.ANNOUNCEMENT and self._last is Rank.GONE:
+                self._due_at, self._last = now + SETTLE_S, rank
+            else:
+                del self._queue[topic]
+                self._publish(topic)
+                self._last = rank
+                if rank >= Rank.ANNOUNCEMENT:
+                    self._due_at = now + PACE_S
+
+    def due(self) -> float | None:
+        """Return when `step` has something to do (monotonic seconds), or None."""
+        return self._due_at if self._queue and self._client.connected else None
+
+    def _publish(self, topic: str) -> None:
+        item = self._items[topic]
+        if item.rank is Rank.PICTURE:
+            if self._client.fits(len(item.payload)):
+                self._client.publish(topic, item.payload, qos=0, retain=True, expiry=PICTURE_EXPIRY_S)
+            return
+        if item.first is not None:
+            self._client.publish(topic, item.first, qos=1, retain=True)
+        token = self._client.publish(topic, item.payload, qos=1, retain=True)
+        if token is not None and item.rank in (Rank.GONE, Rank.ANNOUNCEMENT):
+            self._sent[token] = topic, item
+
+    def _arrived(self, topic: str, item: _Item) -> None:
+        if item.rank is Rank.GONE:
+            del self._items[topic], self._noted[topic]
+            self._queue.pop(topic, None)
+            self._guarded(lambda: self._ledger.forget_retained([topic]))
+        else:
+            item.first = None
+            self._note(topic, item.entities)
+
+    def _take_back(self, topic: str) -> None:
+        self._items[topic] = _Item(b"", Rank.GONE)
+        self._queue[topic] = Rank.GONE
+
+    def _note(self, topic: str, note: Mapping[str, str]) -> None:
+        if self._noted.get(topic) != note:
+            self._noted[topic] = note
+            self._guarded(lambda: self._ledger.note_retained({topic: note}))

@@ -21,7 +21,7 @@ from multiprocessing.process import BaseProcess
 from soteirad.camera import CameraJob, camera_main
 from soteirad.config import CameraConfig
 from soteirad.hub.health import Crashes, Pulse
-from soteirad.messages import CameraStatus, FromCamera, Heartbeat, Stop, ToCamera
+from soteirad.messages import Adjust, CameraStatus, FromCamera, Heartbeat, Stop, ToCamera
 
 logger = logging.getLogger(__name__)
 
@@ -173,6 +173,11 @@ class CameraProcess:
     def postpone(self) -> None:
         """Try the start again later."""
         self.start_at(time.monotonic() + RETRY_S)
+
+    def adjust(self, job: CameraJob) -> None:
+        """Go on by another job that differs only in what can change while the process lives."""
+        self.job = job
+        self.send(Adjust(job.camera))
 
     def replace(self, job: CameraJob | None) -> None:
         """Watch by another job, or (None) no more, as soon as the process has ended."""

@@ -40,6 +40,39 @@ class Topics:
         """Return the topic of a camera's latest picture (retained JPEG)."""
         return f"{self.prefix}/{camera}/snapshot"
 
+    def preview(self, camera: str) -> str:
+        """Return the topic of a small picture of what the camera sees now (retained JPEG)."""
+        return f"{self.prefix}/{camera}/preview"
+
+    def retained(self, camera: str) -> tuple[str, ...]:
+        """Return the topics on which something of a camera lies retained."""
+        return self.camera_status(camera), self.state(camera), self.snapshot(camera), self.preview(camera)
+
+    def answer(self, camera: str, question: str) -> str:
+        """Return the topic of the latest answer to a question (retained)."""
+        return f"{self.prefix}/{camera}/answer/{question}"
+
+    def info(self) -> str:
+        """Return the topic of what the daemon says of itself (retained)."""
+        return f"{self.prefix}/info"
+
+    def command(self, camera: str, name: str) -> str:
+        """Return the topic of a command for a camera."""
+        return f"{self.prefix}/{camera}/set/{name}"
+
+    def daemon_command(self, name: str) -> str:
+        """Return the topic of a command for the daemon itself."""
+        return f"{self.prefix}/set/{name}"
+
+    def commands(self) -> tuple[str, str]:
+        """Return the topic filters of all commands."""
+        return self.command("+", "+"), self.daemon_command("+")
+
+    def camera_of(self, topic: str) -> str:
+        """Return the part of a topic that names a camera; empty if there is none."""
+        first, *rest = topic.removeprefix(f"{self.prefix}/").split("/")
+        return first if rest else ""
+
     def diagnostics(self, camera: str) -> str:
         """Return the topic of a camera's figures."""
         return f"{self.prefix}/{camera}/diagnostics"

@@ -16,7 +16,7 @@ from soteirad.config import Config
 from soteirad.hub import fleet as fleet_module
 from soteirad.hub.fleet import Changes, Fleet, camera_jobs
 from soteirad.hub.supervisor import CameraProcess
-from soteirad.messages import Heartbeat, Stop
+from soteirad.messages import Adjust, Heartbeat, Stop
 from tests.waiting import wait_until
 
 
@@ -119,7 +119,7 @@ def test_each_camera_that_is_watched_is_told_its_own_section_and_engine() -> Non
 def test_the_same_configuration_changes_nothing(context: FakeContext) -> None:
     fleet = running(porch={}, yard={})
     changes = fleet.apply(jobs(config(porch={}, yard={})))
-    assert (changes, str(changes)) == (Changes([], [], []), "nothing changes for the cameras")
+    assert (changes, str(changes)) == (Changes([], [], [], []), "nothing changes for the cameras")
     assert fleet.due() == [] and [told(context, n) for n in (0, 1)] == [[], []]
     assert not any(camera.closing for camera in fleet)
 
@@ -136,6 +136,27 @@ def test_only_the_camera_that_changed_is_restarted_with_its_new_section(context:
     porch.start(False)
     assert context.processes[-1].job.camera.fps == 3
     assert (porch.restart_reason, porch.closing, fleet.due()) == ("reload", False, [])
+
+
+def test_what_can_change_while_a_camera_watches_is_told_to_its_process_which_goes_on(context: FakeContext) -> None:
+    fleet = running(porch={}, yard={})
+    sections = {"motion": {"threshold": 0.1}, "objects": {"min_score": 0.7}}
+    loaded = config(porch={"name": "Haustür", "detect": False, "preview": 5, **sections}, yard={})
+    assert str(fleet.apply(jobs(loaded))) == "adjusted porch"
+    assert [told(context, n) for n in (0, 1)] == [[Adjust(loaded.cameras["porch"])], []]
+    assert str(fleet.apply(jobs(loaded))) == "nothing changes for the cameras"
+    end(named(fleet, "porch"), context.processes[0])
+    named(fleet, "porch").start(False)
+    assert context.processes[-1].job.camera == loaded.cameras["porch"], "if it dies, its successor knows"
+
+
+def test_a_camera_that_is_ending_is_not_told_of_changes_but_its_successor_is(context: FakeContext) -> None:
+    fleet = running(porch={})
+    fleet.apply(jobs(config(porch={"fps": 3})))
+    assert str(fleet.apply(jobs(config(porch={"fps": 3, "detect": False})))) == "restarted porch"
+    assert [type(m) for m in told(context, 0)] == [Stop, Stop]
+    end(named(fleet, "porch"), context.processes[0])
+    assert named(fleet, "porch").succeed() and not named(fleet, "porch").job.camera.detect
 
 
 def test_a_new_camera_is_due_at_once_and_is_none_of_the_first(context: FakeContext) -> None:
@@ -175,14 +196,14 @@ def test_of_two_changes_in_a_row_the_last_one_counts(context: FakeContext) -> No
     fleet = running(porch={})
     for fps in (3, 4, 4):
         changes = fleet.apply(jobs(config(porch={"fps": fps})))
-    assert changes == Changes([], [], []), "the last one is on its way already"
+    assert changes == Changes([], [], [], []), "the last one is on its way already"
     porch = named(fleet, "porch")
     end(porch, context.processes[0])
     assert porch.succeed() and porch.job.camera.fps == 4
 
 
 def test_everything_at_once_is_told_in_one_line() -> None:
-    assert str(Changes(["a", "b"], ["c"], ["d"])) == "started a, b; restarted c; stopped d"
+    assert str(Changes(["a", "b"], ["c"], ["e"], ["d"])) == "started a, b; restarted c; adjusted e; stopped d"
 
 
 def test_another_log_level_or_engine_restarts_what_it_touches(context: FakeContext) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-from soteirad.config import Config, load_config
+from soteirad.config import CameraConfig, Config, load_config
 from soteirad.detect.choice import Choice
 from soteirad.detect.detector import REFERENCE
 from soteirad.errors import ModelError, Stopped, StorageError
@@ -23,11 +23,15 @@ GOOD = (
 )
 
 
+def watched(config: Config) -> Mapping[str, CameraConfig]:
+    return config.watched
+
+
 def outcome(load: Callable[[], Config], known: Choices | None = None,
             stop: Callable[[], bool] = lambda: False) -> Loaded | Refused | None:  # fmt: skip
     """Run a reload to its end."""
     woken = threading.Event()
-    reload = Reload(load, known or {}, stop, woken.set)
+    reload = Reload(load, watched, known or {}, stop, woken.set)
     assert reload.result is None
     reload.start()
     assert woken.wait(60.0), "the hub was not woken"
@@ -107,7 +111,7 @@ def test_the_hub_goes_on_while_a_reload_takes_its_time(file: Path) -> None:
         assert may.wait(60.0)
         return load_config(file)
 
-    reload = Reload(slow, {load_config(file).cameras["porch"].detector: CHOICE}, lambda: False, woken.set)
+    reload = Reload(slow, watched, {load_config(file).cameras["porch"].detector: CHOICE}, lambda: False, woken.set)
     reload.start()
     assert reload.result is None and not woken.is_set()
     may.set()

@@ -1,0 +1,95 @@
+"""Overrides: settings of a camera that were changed over MQTT, and stay changed until they are changed back.
+
+Pure functions. An override has the same meaning as the key in the file that it stands over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+import yaml
+
+from soteirad.config.schema import CameraConfig, Config
+
+Setting = Literal["enabled", "detect", "motion_threshold", "min_score"]
+Value = bool | float
+Overrides = Mapping[tuple[str, str], Value]
+"""(camera, setting) -> value."""
+
+SETTINGS: tuple[Setting, ...] = get_args(Setting)
+LOWEST_THRESHOLD = 0.0001
+_PLACES: dict[str, tuple[str, ...]] = {
+    "enabled": ("enabled",),
+    "detect": ("detect",),
+    "motion_threshold": ("motion", "threshold"),
+    "min_score": ("objects", "min_score"),
+}
+
+
+def limits(camera: CameraConfig, setting: str) -> tuple[float, float]:
+    """Return the lowest and highest value of a number."""
+    if setting == "motion_threshold":
+        # Not the ceiling itself: a threshold has to be under it. Whole thousandths, which are a slider's steps.
+        return LOWEST_THRESHOLD, round(camera.motion.ceiling - 0.001, 3)
+    return 0.0, 1.0
+
+
+def value_of(camera: CameraConfig, setting: str) -> Value:
+    """Return what a camera's setting is."""
+    value: object = camera
+    for key in _PLACES[setting]:
+        value = getattr(value, key)
+    return value if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
+
+
+def with_value(camera: CameraConfig, setting: str, value: Value) -> CameraConfig:
+    """Return the camera with another value of a setting, which has to be within `limits`."""
+    *sections, key = _PLACES[setting]
+    if not sections:
+        return camera.model_copy(update={key: value})
+    section = getattr(camera, sections[0])
+    return camera.model_copy(update={sections[0]: section.model_copy(update={key: value})})
+
+
+def usable(config: Config, overrides: Overrides) -> dict[tuple[str, str], Value]:
+    """Return the overrides that still mean something: their camera is there, their command is allowed (or nobody
+    could take them back), their value is possible, and the file says something else."""
+    found: dict[tuple[str, str], Value] = {}
+    for (name, setting), value in overrides.items():
+        camera = config.cameras.get(name)
+        if camera is None or setting not in config.mqtt.commands or value == value_of(camera, setting):
+            continue
+        low, high = limits(camera, setting)
+        if isinstance(value, bool) or low <= value <= high:
+            found[name, setting] = value
+    return found
+
+
+def effective(config: Config, overrides: Overrides) -> Config:
+    """Return the configuration with its overrides in force."""
+    cameras = dict(config.cameras)
+    for (name, setting), value in overrides.items():
+        cameras[name] = with_value(cameras[name], setting, value)
+    return config.model_copy(update={"cameras": cameras})
+
+
+def alike(one: CameraConfig, other: CameraConfig) -> bool:
+    """Say whether two cameras differ at most in what a process can change while it watches."""
+    one = one.model_copy(update={"name": other.name, "preview": other.preview})
+    for setting in SETTINGS:
+        if setting != "enabled":
+            one = with_value(one, setting, value_of(other, setting))
+    return one == other
+
+
+def as_yaml(overrides: Overrides) -> str:
+    """Return the lines that keep the overrides when they are put into the configuration file."""
+    cameras: dict[str, dict[str, object]] = {}
+    for (name, setting), value in sorted(overrides.items()):
+        *sections, key = _PLACES[setting]
+        place: dict[str, object] = cameras.setdefault(name, {})
+        for section in sections:
+            place = place.setdefault(section, {})  # type: ignore[assignment]
+        place[key] = value
+    return yaml.safe_dump({"cameras": cameras}, sort_keys=False) if cameras else ""

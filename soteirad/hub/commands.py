@@ -1,0 +1,105 @@
+"""Commands that arrive over MQTT: pure reading and checking. Everything here comes from outside and may be anything."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import get_args
+
+from soteirad.config import Config
+from soteirad.config.broker import Command as Name
+from soteirad.config.overrides import SETTINGS, Setting, Value, limits
+from soteirad.mqtt.topics import Topics
+
+BACK = "default"
+"""As a setting's payload: what the configuration file says."""
+MAX_PAYLOAD = 100
+_ON, _OFF = ("on", "true", "1", "yes"), ("off", "false", "0", "no")
+
+
+class CommandError(ValueError):
+    """A command that is refused; the text says why and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """Set a camera's setting; None means back to the configuration file's value."""
+
+    camera: str
+    setting: Setting
+    value: Value | None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Publish a picture of what the camera sees now."""
+
+    camera: str
+
+
+@dataclass(frozen=True)
+class Restart:
+    """Start the daemon anew."""
+
+
+Command = Change | Picture | Restart
+
+
+def read_command(topics: Topics, topic: str, payload: bytes, size: int, config: Config) -> Command | None:
+    """Return what a message on a command topic asks for; None for one that asks nothing: it has no payload.
+
+    `size` is the true length of a payload that was too long to be kept. Raises CommandError.
+    """
+    if size == 0:  # what taking a retained message back looks like to those who listen
+        return None
+    camera, name = _address(topics, topic)
+    if name not in get_args(Name) or (name == "restart") != (camera is None):
+        raise CommandError("there is no such command")
+    if camera is not None and camera not in config.cameras:
+        raise CommandError(f"there is no camera of this name: there are {', '.join(config.cameras)}")
+    if name not in config.mqtt.commands:
+        raise CommandError(f"this command is not allowed: add {name} to mqtt.commands if it shall be")
+    if name == "restart":
+        return Restart()
+    if camera is None:
+        raise CommandError("there is no such command")
+    if name == "snapshot":
+        return Picture(camera)
+    setting = next(s for s in SETTINGS if s == name)
+    return Change(camera, setting, _value(config, camera, setting, _text(payload, size)))
+
+
+def _address(topics: Topics, topic: str) -> tuple[str | None, str]:
+    """Return the camera (None: the daemon) and the name of the command."""
+    parts = topic.removeprefix(f"{topics.prefix}/").split("/")
+    if len(parts) == 2 and parts[0] == "set":
+        return None, parts[1]
+    if len(parts) == 3 and parts[1] == "set":
+        return parts[0], parts[2]
+    raise CommandError("there is no such command")
+
+
+def _text(payload: bytes, size: int) -> str:
+    if size > MAX_PAYLOAD:
+        raise CommandError(f"its payload has {size} bytes: at most {MAX_PAYLOAD} make sense")
+    try:
+        return payload.decode().strip().lower()
+    except UnicodeDecodeError:
+        raise CommandError("its payload is not UTF-8 text") from None
+
+
+def _value(config: Config, camera: str, setting: Setting, text: str) -> Value | None:
+    if text == BACK:
+        return None
+    if setting in ("enabled", "detect"):
+        if text in _ON or text in _OFF:
+            return text in _ON
+        raise CommandError("its payload is neither ON nor OFF")
+    low, high = limits(config.cameras[camera], setting)
+    try:
+        number = float(text)
+    except ValueError:
+        raise CommandError(f"its payload is not a number: allowed is {low:g} to {high:g}") from None
+    if not math.isfinite(number) or not low <= number <= high:
+        raise CommandError(f"this number is out of range: allowed is {low:g} to {high:g}")
+    return number

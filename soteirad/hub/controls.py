@@ -1,0 +1,98 @@
+"""Controls: the settings that were changed over MQTT, kept on disk, in force over the configuration file."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from soteirad.config import Config
+from soteirad.config.overrides import Value, effective, usable, value_of
+from soteirad.hub.commands import Change, Command, CommandError, read_command
+from soteirad.hub.guard import Guard
+from soteirad.hub.journal import Journal
+from soteirad.mqtt.client import Message
+from soteirad.mqtt.topics import Topics
+
+logger = logging.getLogger(__name__)
+
+LONGEST_TOLD = 150
+MOST_TOLD = 20
+"""Refusals in a minute that are told."""
+
+
+class Controls:
+    """The overrides of one box; for the hub's thread, but `effective` is for any."""
+
+    def __init__(self, journal: Journal, guard: Guard, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._journal = journal
+        self._guard = guard
+        self._monotonic = monotonic
+        self._minute, self._refused = float("-inf"), 0
+        self._overrides: dict[tuple[str, str], Value] = {}
+
+    def load(self) -> None:
+        """Take over what the journal holds."""
+        self._guard(lambda: self._take(self._journal.overrides()))
+
+    def effective(self, config: Config) -> Config:
+        """Return a configuration, as it is in the file, with what was changed."""
+        return effective(config, usable(config, self._overrides))
+
+    def settle(self, config: Config) -> None:
+        """Forget what means nothing any more under the file's configuration, and tell what differs from it."""
+        kept = usable(config, self._overrides)
+        for name, setting in self._overrides.keys() - kept.keys():
+            logger.info("%s: what was set over MQTT for %s is not in force any more", name, setting)
+        for (name, setting), value in kept.items():
+            logger.info("%s: %s is %s, set over MQTT; the file says %s", name, setting, _text(value),
+                        _text(value_of(config.cameras[name], setting)))  # fmt: skip
+        if kept != self._overrides:
+            self._keep(kept)
+
+    def change(self, config: Config, change: Change) -> None:
+        """Set one setting, or take it back; `config` is that of the file."""
+        overrides = {key: v for key, v in self._overrides.items() if key != (change.camera, change.setting)}
+        if change.value is not None:
+            overrides[change.camera, change.setting] = change.value
+        self._keep(usable(config, overrides))
+        logger.info("%s: %s is %s now, set over MQTT", change.camera, change.setting,
+                    _text(change.value) if change.value is not None else "what the file says")  # fmt: skip
+
+    def read(self, topics: Topics, message: Message, config: Config) -> Command | None:
+        """Return the command in a message; one that is refused is told, and is None."""
+        where = "".join(c if c.isprintable() else "?" for c in message.topic[:LONGEST_TOLD])
+        if message.retain:
+            logger.info("%s: a command that lies retained at the broker is ignored", where)
+            return None
+        try:
+            return read_command(topics, message.topic, message.payload, message.size, config)
+        except CommandError as error:
+            if self._may_tell():
+                logger.warning("%s: refused: %s", where, error)
+            return None
+
+    def of(self, camera: str) -> list[str]:
+        """Return which settings of a camera are changed."""
+        return sorted(setting for name, setting in self._overrides if name == camera)
+
+    def _may_tell(self) -> bool:
+        """Somebody who sends nonsense without end must not fill the log."""
+        now = self._monotonic()
+        if now - self._minute >= 60.0:
+            self._minute, self._refused = now, 0
+        self._refused += 1
+        if self._refused == MOST_TOLD:
+            logger.warning("commands are refused again and again: no more of them are told for a minute")
+        return self._refused < MOST_TOLD
+
+    def _take(self, overrides: dict[tuple[str, str], Value]) -> None:
+        self._overrides = overrides
+
+    def _keep(self, overrides: dict[tuple[str, str], Value]) -> None:
+        self._take(overrides)
+        self._guard(lambda: self._journal.replace_overrides(overrides))
+
+
+def _text(value: Value) -> str:
+    return ("on" if value else "off") if isinstance(value, bool) else f"{value:g}"

@@ -1,0 +1,275 @@
+"""Home Assistant's MQTT discovery: pure functions from a configuration to the messages that announce it.
+
+A camera is a device, and so is the daemon. Since Home Assistant 2024.11 one message describes a device with all its
+entities (`device`); older ones want a message for each entity (`single`). Unique ids derive from the topic prefix and
+the camera's key, never from the name that people see, so that renaming leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from soteirad.config import CameraConfig, Config
+from soteirad.config.overrides import limits
+from soteirad.config.values import slug
+from soteirad.event import EVENT_TYPES
+from soteirad.messages import DIAGNOSTICS_EVERY_S
+from soteirad.mqtt.topics import Topics
+
+EXPIRE_S = round(3.3 * DIAGNOSTICS_EVERY_S)
+"""Figures that stayed away three times are unknown."""
+LONGEST_STATE = 255
+"""Home Assistant takes no longer state."""
+
+Details = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Entity:
+    """One entity: its platform (`sensor`, `switch` ...), its key within the device, and its configuration."""
+
+    platform: str
+    key: str
+    details: Details
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """One retained message to Home Assistant.
+
+    `entities` are key and platform of what it announces; an entity that a device had before and lacks now is removed
+    only by `without`.
+    """
+
+    topic: str
+    payload: Details
+    entities: Mapping[str, str]
+
+    def text(self) -> str:
+        """Return the payload as JSON."""
+        return json.dumps(self.payload, separators=(",", ":"), ensure_ascii=False)
+
+    def without(self, former: Mapping[str, str]) -> str:
+        """Return the payload that removes what is in `former` (key -> platform) and is announced no more."""
+        gone = {key: {"platform": platform} for key, platform in former.items() if key not in self.entities}
+        payload = {**self.payload, "components": {**self.payload.get("components", {}), **gone}}
+        return json.dumps(payload, separators=(",", ":"), ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question whose answers arrive on `<camera>/answer/<name>` as JSON with `answer`: a truth value, a number, one
+    of `choices`, or text; null while it is unknown."""
+
+    name: str
+    answer: Literal["yes_no", "number", "choice", "text"]
+    choices: tuple[str, ...] = ()
+
+
+def announcements(config: Config, topics: Topics, version: str,
+                  questions: Mapping[str, tuple[Question, ...]] | None = None) -> list[Announcement]:  # fmt: skip
+    """Return all messages for a configuration, the daemon's first: the cameras' devices refer to it.
+
+    A camera that is switched off is announced if it may be switched on again over MQTT.
+    """
+    if config.homeassistant.discovery == "off":
+        return []
+    make = _as_device if config.homeassistant.discovery == "device" else _as_single
+    prefix, allowed = config.homeassistant.discovery_prefix, config.mqtt.commands
+    hub = _Maker(topics, None, version, "Soteira" if topics.prefix == "soteira" else f"Soteira {topics.prefix}")
+    found = list(make(prefix, hub, _unique(_hub_entities(hub, topics, allowed))))
+    for name, camera in config.cameras.items():
+        if camera.enabled or "enabled" in allowed:
+            maker = _Maker(topics, name, version, camera.name or name)
+            entities = [*_seen(maker, camera), *_pictures(maker, camera, allowed, config.storage.snapshots),
+                        *_settings(maker, camera, allowed), *_health(maker)]  # fmt: skip
+            asked = (_question(maker, q) for q in (questions or {}).get(name, ()))
+            found += make(prefix, maker, _unique([*entities, *asked]))
+    return found
+
+
+def birth_topic(config: Config) -> str | None:
+    """Return where Home Assistant says that it was started; None if it is not told anything."""
+    told = config.homeassistant
+    return None if told.discovery == "off" else f"{told.discovery_prefix}/status"
+
+
+class _Maker:
+    """What the entities of one device have in common; `camera` is None for the daemon's own."""
+
+    def __init__(self, topics: Topics, camera: str | None, version: str, title: str) -> None:
+        self.topics = topics
+        self.camera = camera or ""
+        self.node = f"{topics.prefix}_{camera or 'hub'}"
+        own = "" if topics.prefix == "soteira" else f"{slug(topics.prefix)}_"
+        self._start = f"{own}{slug(camera)}" if camera else slug(topics.prefix)
+        self.device: Details = {
+            "identifiers": [self.node], "name": title, "manufacturer": "Soteira",
+            "model": "Camera" if camera else "Daemon", "sw_version": version,
+            **({"via_device": f"{topics.prefix}_hub"} if camera else {}),
+        }  # fmt: skip
+        self.origin: Details = {"name": "Soteira", "sw_version": version}
+
+    def entity(self, platform: str, key: str, name: str, watched: bool = True, **details: Any) -> Entity:
+        """Return an entity; `watched` ones are unavailable while no frames come from the camera."""
+        sources = [self.topics.status(), *([self.topics.camera_status(self.camera)] if watched else [])]
+        availability = [{"topic": topic} for topic in sources]
+        common = {"name": name, "availability": availability, "availability_mode": "all"}
+        return Entity(platform, key, {**common, **details})
+
+    def names(self, platform: str, key: str) -> Details:
+        """Return what identifies an entity in Home Assistant."""
+        return {"unique_id": f"{self.node}_{key}", "default_entity_id": f"{platform}.{self._start}_{key}"}
+
+
+def _hub_entities(maker: _Maker, topics: Topics, allowed: tuple[str, ...]) -> Iterator[Entity]:
+    yield Entity("binary_sensor", "status", {
+        "name": "Status", "state_topic": topics.status(), "payload_on": "online", "payload_off": "offline",
+        "device_class": "connectivity", "entity_category": "diagnostic",
+    })  # fmt: skip
+    yield maker.entity("sensor", "version", "Version", watched=False, state_topic=topics.info(), icon="mdi:tag",
+                       value_template="{{ value_json.version }}", entity_category="diagnostic")  # fmt: skip
+    if "restart" in allowed:
+        yield maker.entity("button", "restart", "Restart", watched=False, device_class="restart",
+                           command_topic=topics.daemon_command("restart"), entity_category="config")  # fmt: skip
+
+
+def _seen(maker: _Maker, camera: CameraConfig) -> Iterator[Entity]:
+    """What is there now, and what happened."""
+    state = maker.topics.state(maker.camera)
+    yield maker.entity("binary_sensor", "motion", "Motion", state_topic=state, device_class="motion",
+                       value_template=_on("value_json.motion"))  # fmt: skip
+    yield maker.entity("event", "event", "Event", watched=False, state_topic=maker.topics.event(maker.camera),
+                       event_types=[*EVENT_TYPES], qos=1, icon="mdi:account-eye")  # fmt: skip
+    yield maker.entity(
+        "binary_sensor", "view_changed", "View changed", state_topic=state, device_class="problem",
+        value_template=_on("value_json.view.changed"), json_attributes_topic=state,
+        json_attributes_template="{{ {'seen': value_json.view.seen} | tojson }}",
+    )  # fmt: skip
+    for label in camera.objects.track:
+        place, title, key = f"value_json.objects[{json.dumps(label)}]", label[:1].upper() + label[1:], _key(label)
+        yield maker.entity("binary_sensor", key, title, state_topic=state, device_class="occupancy",
+                           value_template=_on(f"{place}.present"))  # fmt: skip
+        yield maker.entity("sensor", f"{key}_count", f"{title} count", state_topic=state, state_class="measurement",
+                           value_template=f"{{{{ {place}.count }}}}", icon="mdi:counter")  # fmt: skip
+    for zone in camera.zones:
+        yield maker.entity("binary_sensor", f"zone_{_key(zone)}", f"Zone {zone}", state_topic=state,
+                           device_class="occupancy",
+                           value_template=_on(f"value_json.zones[{json.dumps(zone)}].present"))  # fmt: skip
+
+
+def has_preview(camera: CameraConfig, allowed: tuple[str, ...]) -> bool:
+    """Say whether there can be a small picture of what the camera sees now: regularly, or on command."""
+    return bool(camera.preview) or "snapshot" in allowed
+
+
+def _pictures(maker: _Maker, camera: CameraConfig, allowed: tuple[str, ...], snapshots: bool) -> Iterator[Entity]:
+    if snapshots:
+        yield maker.entity("image", "last_object", "Last object", watched=False, content_type="image/jpeg",
+                           image_topic=maker.topics.snapshot(maker.camera))  # fmt: skip
+    if has_preview(camera, allowed):
+        yield maker.entity("camera", "preview", "Preview", topic=maker.topics.preview(maker.camera),
+                           enabled_by_default=bool(camera.preview))  # fmt: skip
+    if "snapshot" in allowed:
+        yield maker.entity("button", "take_picture", "Take picture", icon="mdi:camera",
+                           command_topic=maker.topics.command(maker.camera, "snapshot"))  # fmt: skip
+
+
+def _settings(maker: _Maker, camera: CameraConfig, allowed: tuple[str, ...]) -> Iterator[Entity]:
+    """What may be changed; available also while the camera is not."""
+    state = maker.topics.state(maker.camera)
+    for key, title, icon in (("enabled", "Enabled", "mdi:cctv"), ("detect", "Detection", "mdi:magnify-scan")):
+        if key in allowed:
+            yield maker.entity("switch", key, title, watched=False, state_topic=state, icon=icon,
+                               command_topic=maker.topics.command(maker.camera, key),
+                               value_template=_on(f"value_json.{key}"), entity_category="config")  # fmt: skip
+    lowest, highest = limits(camera, "motion_threshold")
+    least = min(0.001, max(lowest, camera.motion.threshold))  # a slider's steps begin here
+    for key, title, low, high, step in (("motion_threshold", "Motion threshold", least, highest, 0.001),
+                                        ("min_score", "Minimum confidence", 0.0, 1.0, 0.01)):  # fmt: skip
+        if key in allowed:
+            yield maker.entity("number", key, title, watched=False, state_topic=state, min=low, max=high, step=step,
+                               command_topic=maker.topics.command(maker.camera, key), mode="box",
+                               value_template=f"{{{{ value_json.{key} }}}}", entity_category="config",
+                               icon="mdi:tune-vertical")  # fmt: skip
+
+
+def _health(maker: _Maker) -> Iterator[Entity]:
+    yield maker.entity(
+        "binary_sensor", "connectivity", "Connectivity", watched=False, payload_on="online", payload_off="offline",
+        state_topic=maker.topics.camera_status(maker.camera), device_class="connectivity", entity_category="diagnostic",
+    )  # fmt: skip
+    # A camera process that died says only that: its figures are unknown then.
+    skipped = " + ".join(f"value_json.{key} | default(0)" for key in ("skipped", "dropped", "late", "corrupt"))
+    figures: list[tuple[str, str, str, Details]] = [
+        ("fps", "Frame rate", "value_json.fps | default('None')",
+         {"unit_of_measurement": "fps", "state_class": "measurement", "icon": "mdi:filmstrip"}),
+        ("inference", "Inference", "(value_json.stage_ms | default({})).detect | default('None')",
+         {"unit_of_measurement": "ms", "state_class": "measurement", "device_class": "duration"}),
+        ("skipped_frames", "Skipped frames", f"({skipped}) if value_json.fps is defined else 'None'",
+         {"state_class": "total_increasing", "icon": "mdi:debug-step-over"}),
+    ]  # fmt: skip
+    for key, title, template, details in figures:
+        yield maker.entity("sensor", key, title, state_topic=maker.topics.diagnostics(maker.camera),
+                           value_template=f"{{{{ {template} }}}}", expire_after=EXPIRE_S, enabled_by_default=False,
+                           entity_category="diagnostic", **details)  # fmt: skip
+
+
+def _question(maker: _Maker, question: Question) -> Entity:
+    """Return the entity for a question's answers; the whole answer is in its attributes."""
+    topic, key = maker.topics.answer(maker.camera, question.name), f"question_{_key(question.name)}"
+    title = question.name[:1].upper() + question.name[1:]
+    answer = "value_json.answer"
+    platform, details = "sensor", Details()
+    if question.answer == "yes_no":
+        platform = "binary_sensor"
+        template = f"'ON' if {answer} == true else 'OFF' if {answer} == false else 'None'"
+    elif question.answer == "number":
+        template = f"'None' if {answer} is none else {answer}"
+        details = {"state_class": "measurement"}
+    elif question.answer == "choice":
+        template = f"{answer} if {answer} in {json.dumps(question.choices)} else 'None'"
+        details = {"device_class": "enum", "options": [*question.choices]}
+    else:
+        template = f"'None' if {answer} is none else {answer} | string | truncate({LONGEST_STATE}, true, '…', 0)"
+    return maker.entity(platform, key, title, watched=False, state_topic=topic, value_template=f"{{{{ {template} }}}}",
+                        json_attributes_topic=topic, **details)  # fmt: skip
+
+
+def _on(expression: str) -> str:
+    return f"{{{{ 'ON' if {expression} else 'OFF' }}}}"
+
+
+def _key(text: str) -> str:
+    """Return a key for what an owner or a model named; in another script it is spelled by its code points."""
+    return slug(text) or "_".join(f"{ord(c):x}" for c in text)
+
+
+def _unique(entities: Any) -> list[Entity]:
+    """Give each entity a key of its own: a label may be called as something else is."""
+    found: dict[str, Entity] = {}
+    for entity in entities:
+        key, number = entity.key, 1
+        while key in found:
+            number += 1
+            key = f"{entity.key}_{number}"
+        found[key] = Entity(entity.platform, key, entity.details)
+    return list(found.values())
+
+
+def _as_device(prefix: str, maker: _Maker, entities: list[Entity]) -> Iterator[Announcement]:
+    components = {e.key: {"platform": e.platform, **e.details, **maker.names(e.platform, e.key)} for e in entities}
+    payload = {"device": maker.device, "origin": maker.origin, "components": components}
+    yield Announcement(f"{prefix}/device/{maker.node}/config", payload, {e.key: e.platform for e in entities})
+
+
+def _as_single(prefix: str, maker: _Maker, entities: list[Entity]) -> Iterator[Announcement]:
+    for entity in entities:
+        names = maker.names(entity.platform, entity.key)
+        # Before 2025.10 the key was object_id, without the platform.
+        names["object_id"] = names.pop("default_entity_id").partition(".")[2]
+        payload = {**entity.details, **names, "device": maker.device, "origin": maker.origin}
+        yield Announcement(f"{prefix}/{entity.platform}/{maker.node}/{entity.key}/config", payload, {})

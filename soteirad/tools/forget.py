@@ -1,0 +1,120 @@
+"""`forget`: takes back all that lies retained at the broker, so that nothing is left of this box there."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Collection
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from soteirad.config import Config, load_config
+from soteirad.errors import BrokerError
+from soteirad.hub.journal import Journal
+from soteirad.mqtt.broker import broker_of
+from soteirad.mqtt.client import Acknowledged, Disconnected, Message, MqttClient, MqttNotice
+from soteirad.mqtt.topics import Topics
+
+PATIENCE_S = 15.0
+"""For the connection, and for the broker's acknowledgement of everything."""
+QUIET_S = 1.5
+"""Brokers send what is retained at once; after so long a silence there is no more."""
+
+
+def forget_all(path: Path) -> list[str]:
+    """Take back what lies under the configuration's prefix, what the journal knows of, and our announcements.
+
+    Returns the topics. Raises ConfigError, StorageError, and BrokerError if the broker cannot be reached or a daemon
+    is there that would publish all again.
+    """
+    config = load_config(path)
+    if not config.storage.journal.exists():
+        return _take_back_all(config, ())
+    with closing(Journal(config.storage.journal)) as journal:
+        journal.open()
+        found = _take_back_all(config, journal.retained().keys())
+        journal.forget_retained(found)
+    return found
+
+
+def _take_back_all(config: Config, known: Collection[str]) -> list[str]:
+    visit = _Visit(config)
+    try:
+        found = sorted(visit.look() | set(known))
+        visit.take_back(found)
+    finally:
+        visit.leave()
+    return found
+
+
+class _Visit:
+    """One connection to the broker that listens and takes back; nobody notices that it came and went."""
+
+    def __init__(self, config: Config) -> None:
+        self._topics = Topics(config.mqtt.topic_prefix)
+        discovery = config.homeassistant.discovery_prefix
+        self._woken = threading.Event()
+        self._broker = replace(broker_of(config.mqtt), client_id=f"{broker_of(config.mqtt).client_id}-forget")
+        self._client = MqttClient(self._broker, topics=self._topics, on_wake=self._woken.set, visitor=True,
+                                  subscriptions=[f"{self._topics.prefix}/#", f"{discovery}/#"])  # fmt: skip
+        self._online = False
+        self._found: set[str] = set()
+        self._heard_at = 0.0
+        self._missing: set[int] = set()
+
+    def look(self) -> set[str]:
+        """Connect and return the topics on which something of ours lies. Raises BrokerError."""
+        self._client.start()
+        self._until(lambda: self._client.connected, "it does not answer")
+        self._heard_at = time.monotonic()
+        self._until(lambda: time.monotonic() - self._heard_at > QUIET_S, "it sends messages without end")
+        if self._online:
+            raise BrokerError(f"a daemon with the topic prefix {self._topics.prefix} is online and would publish all "
+                              "again: stop it first")  # fmt: skip
+        return self._found
+
+    def take_back(self, topics: Collection[str]) -> None:
+        """Take back what lies on these topics. Raises BrokerError."""
+        for topic in topics:
+            token = self._client.publish(topic, b"", qos=1, retain=True)
+            self._missing |= set() if token is None else {token}
+        self._until(lambda: not self._missing, "it does not acknowledge that the messages were taken back")
+
+    def leave(self) -> None:
+        """Disconnect."""
+        self._client.stop(1.0)
+
+    def _until(self, done: Callable[[], bool], problem: str) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not done():
+            if time.monotonic() > deadline:
+                raise self._error(problem)
+            self._woken.wait(0.1)
+            self._woken.clear()
+            for notice in self._client.step(time.monotonic()):
+                self._take(notice)
+
+    def _take(self, notice: MqttNotice) -> None:
+        if isinstance(notice, Disconnected):
+            raise self._error(notice.reason)
+        if isinstance(notice, Acknowledged):
+            self._missing.discard(notice.token)
+        elif isinstance(notice, Message) and notice.retain and notice.size:
+            self._heard_at = time.monotonic()
+            self._online |= notice.topic == self._topics.status() and notice.payload == b"online"
+            if notice.topic.startswith(f"{self._topics.prefix}/") or self._is_announcement(notice):
+                self._found.add(notice.topic)
+
+    def _is_announcement(self, message: Message) -> bool:
+        """Say whether somebody tells Home Assistant of a device of ours."""
+        try:
+            payload = json.loads(message.payload)
+            (node,) = payload["device"]["identifiers"]
+            return payload["origin"]["name"] == "Soteira" and str(node).startswith(f"{self._topics.prefix}_")
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return False
+
+    def _error(self, reason: str) -> BrokerError:
+        return BrokerError(f"the MQTT broker at {self._broker.host}:{self._broker.port}: {reason}")

@@ -1,0 +1,26 @@
+"""`config diff`: the lines that keep in the file what was set over MQTT."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from soteirad.config import load_config
+from soteirad.config.overrides import as_yaml, usable
+from soteirad.hub.journal import Journal
+
+
+def overrides_as_yaml(path: Path) -> str:
+    """Return what to put into the configuration file at `path`; empty if nothing differs from it.
+
+    Raises ConfigError and StorageError.
+    """
+    config = load_config(path)
+    file = config.storage.journal
+    if not file.exists():
+        return ""
+    journal = Journal(file)
+    journal.open()
+    try:
+        return as_yaml(usable(config, journal.overrides()))
+    finally:
+        journal.close()
