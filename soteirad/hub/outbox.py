@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from soteirad.event import Event
 from soteirad.hub.journal import Journal
 from soteirad.mqtt.client import Acknowledged, Disconnected, MqttClient, MqttNotice
-from soteirad.mqtt.topics import Topics, event_topic
+from soteirad.mqtt.topics import Topics, event_topic, is_late
 
 MAX_IN_FLIGHT = 20
 ACK_TIMEOUT_S = 90.0
+
+Mirror = Callable[[Event], Iterable[tuple[str, str]]]
+"""Returns the further messages, (topic, payload), that say the same as an event that was just published on time."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,9 @@ class Outbox:
 
     `clock` gives seconds since the epoch and decides what is late; `monotonic` gives seconds that never jump
     and decides when an acknowledgement is overdue.
+
+    What `mirror` returns follows its event at once, at QoS 1; it is not kept and nobody waits for its
+    acknowledgement. It comes again when the event does, and never for a late one.
     """
 
     def __init__(
@@ -36,12 +43,14 @@ class Outbox:
         topics: Topics,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        mirror: Mirror | None = None,
     ) -> None:
         self._journal = journal
         self._client = client
         self._topics = topics
         self._clock = clock
         self._monotonic = monotonic
+        self._mirror = mirror
         self._in_flight: dict[int, _Sent] = {}
         self._acknowledged: dict[int, str] = {}
         self._sent_up_to = 0
@@ -50,7 +59,7 @@ class Outbox:
         """Note what was acknowledged since the last call, then publish what there is room for.
 
         Call it after each `append` and each batch of notices. Raises StorageError if the journal cannot be
-        written; the acknowledgements are then kept for the next call.
+        written or read; the acknowledgements are then kept for the next call.
         """
         if self._acknowledged:
             self._journal.mark_published(self._acknowledged)
@@ -62,13 +71,17 @@ class Outbox:
         if room <= 0:
             return
         for entry in self._journal.pending(room, after_seq=self._sent_up_to):
-            topic = event_topic(self._topics, entry.event, self._clock())
+            now = self._clock()
+            topic = event_topic(self._topics, entry.event, now)
             payload = json.dumps(entry.event.payload(), separators=(",", ":"))
             token = self._client.publish(topic, payload, qos=1, retain=False)
             if token is None:
                 return
             self._in_flight[token] = _Sent(entry.seq, topic, self._monotonic())
             self._sent_up_to = entry.seq
+            if self._mirror is not None and not is_late(entry.event, now):
+                for mirrored_topic, mirrored in self._mirror(entry.event):
+                    self._client.publish(mirrored_topic, mirrored, qos=1, retain=False)
 
     def on_notice(self, notice: MqttNotice) -> None:
         """Take one notice from `MqttClient.step` or `MqttClient.stop`; others than ours are ignored."""

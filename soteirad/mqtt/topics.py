@@ -78,11 +78,14 @@ class Topics:
         return f"{self.prefix}/{camera}/diagnostics"
 
 
-def event_topic(topics: Topics, event: Event, now: float) -> str:
-    """Return the topic on which `event` is to be published at `now` (seconds since the epoch).
+def is_late(event: Event, now: float) -> bool:
+    """Say whether `event` is too old at `now` (seconds since the epoch) to fire an automation.
 
     That somebody left is sure only later than they were last seen; what counts is when it was sure.
     """
-    if now - epoch_time(event.confirmed or event.time) > LATE_AFTER_S:
-        return topics.late_event(event.camera)
-    return topics.event(event.camera)
+    return now - epoch_time(event.confirmed or event.time) > LATE_AFTER_S
+
+
+def event_topic(topics: Topics, event: Event, now: float) -> str:
+    """Return the topic on which `event` is to be published at `now` (seconds since the epoch)."""
+    return topics.late_event(event.camera) if is_late(event, now) else topics.event(event.camera)

@@ -418,3 +418,28 @@ def test_the_journal_knows_whether_a_source_is_lost(journal: Journal) -> None:
     assert journal.source_is_lost("porch")
     journal.append([make("source_restored", None, "porch"), make("entered", None, "porch")])
     assert not journal.source_is_lost("porch") and journal.source_is_lost("yard")
+
+
+def test_the_openings_of_the_visits_that_an_event_closed_are_known_by_its_id(journal: Journal) -> None:
+    first, second, other = make("entered", 1), make("present", 2), make("entered", 1, camera="yard")
+    journal.append([first, second, other])
+    assert journal.openings(first.id) == []
+    left = make("left", 1, at=T0 + 5)
+    journal.append([left])
+    assert journal.openings(left.id) == [first]
+    third = make("entered", 3, at=T0 + 6)
+    changed = make("scene_changed", None, at=T0 + 7)
+    journal.append([third, changed])
+    assert journal.openings(changed.id) == [second, third]
+    again = make("entered", 1, camera="yard", at=T0 + 8)
+    journal.append([again])
+    assert journal.openings(again.id) == [other]
+    (closed,) = journal.close_open_visits("restart", T0 + 9)
+    assert journal.openings(closed.id) == [again]
+    assert journal.openings("never seen") == []
+
+
+def test_which_visits_an_event_closed_is_found_without_reading_them_all(journal: Journal, tmp_path: Path) -> None:
+    with raw(tmp_path / "journal.db") as db:
+        (plan,) = db.execute("EXPLAIN QUERY PLAN SELECT opening FROM visits WHERE closed_by = 'x'").fetchall()
+    assert "closings" in plan[-1]

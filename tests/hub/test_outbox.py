@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,7 +27,9 @@ TOPICS = Topics("soteira")
 class Hub:
     """The part of the hub's loop that concerns events; its clocks are moved by the test."""
 
-    def __init__(self, folder: Path, broker: Mosquitto) -> None:
+    def __init__(
+        self, folder: Path, broker: Mosquitto, mirror: Callable[[Event], Iterable[tuple[str, str]]] | None = None
+    ) -> None:
         self.now = T0
         self.waited = 0.0
         self.woken = threading.Event()
@@ -36,7 +38,7 @@ class Hub:
         at = Broker(broker.host, broker.port, client_id="soteirad-soteira")
         self.client = MqttClient(at, topics=TOPICS, on_wake=self.woken.set)
         self.outbox = Outbox(
-            self.journal, self.client, TOPICS, lambda: self.now, lambda: time.monotonic() + self.waited
+            self.journal, self.client, TOPICS, lambda: self.now, lambda: time.monotonic() + self.waited, mirror
         )
 
     def start(self) -> None:
@@ -282,3 +284,47 @@ def test_pruning_what_is_in_flight_harms_nothing(hub: Hub, broker: Mosquitto, su
     broker.thaw()
     hub.until_all_published()
     assert ids(subscriber.wait_for(lambda m: len(m) >= 12))[-2:] == more
+
+
+@pytest.fixture
+def mirroring(tmp_path: Path, broker: Mosquitto) -> Iterator[Hub]:
+    """A hub whose events are each followed by two other messages."""
+    hub = Hub(tmp_path, broker, lambda event: [("soteira/m/event/a", f'{{"id": "a{event.id}"}}'),
+                                               ("soteira/m/event/b", f'{{"id": "b{event.id}"}}')])  # fmt: skip
+    hub.start()
+    yield hub
+    hub.stop()
+
+
+def test_what_mirrors_an_event_follows_it_at_once_not_retained(mirroring: Hub, subscriber: Subscriber) -> None:
+    written = mirroring.record(2 * MAX_IN_FLIGHT)
+    mirroring.until_all_published()
+    seen = subscriber.wait_for(lambda m: len(m) == 3 * len(written))
+    assert ids(seen) == [each for i in written for each in (i, f"a{i}", f"b{i}")]
+    assert not any(m.retain for m in seen)
+
+
+def test_a_late_event_is_not_mirrored(mirroring: Hub, subscriber: Subscriber) -> None:
+    late = mirroring.record(2, at=T0 - 3600)
+    timely = mirroring.record(1)
+    mirroring.until_all_published()
+    seen = subscriber.wait_for(lambda m: len(m) == 5)
+    assert ids(seen) == [*late, *timely, f"a{timely[0]}", f"b{timely[0]}"]
+
+
+def test_a_mirror_that_cannot_read_the_journal_keeps_no_event_back(
+    tmp_path: Path, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    def broken(_event: Event) -> list[tuple[str, str]]:
+        raise StorageError("the disk is gone")
+
+    hub = Hub(tmp_path, broker, broken)
+    hub.start()
+    hub.until(lambda: hub.client.connected)
+    written = hub.record(3)
+    for _ in written:
+        with pytest.raises(StorageError):
+            hub.outbox.pump()
+    hub.until_all_published()
+    assert ids(subscriber.wait_for(lambda m: len(m) == 3)) == written
+    hub.stop()
