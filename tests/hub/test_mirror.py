@@ -34,7 +34,7 @@ class Rig:
         self._acknowledged: set[int] = set()
         self.journal = Journal(folder / f"{box}.db", lambda: self.now)
         self.journal.open()
-        at = Broker(broker.host, broker.port)
+        at = Broker(broker.host, broker.port, client_id=f"soteirad-{box}")
         self.client = MqttClient(at, topics=Topics(box), on_wake=self._woken.set)
         self.mirror = FrigateMirror(self.client.publish, prefix, self.journal.openings, lambda: self.now)
         self.outbox = Outbox(self.journal, self.client, Topics(box), lambda: self.now, mirror=self.mirror.events)
@@ -97,8 +97,8 @@ def state(motion: bool, **counts: int) -> dict[str, Any]:
 
 def mirrored(listener: Subscriber, rig: Rig, prefix: str = "frigate") -> list[tuple[str, bytes]]:
     """All that came under the prefix until now."""
-    rig.client.publish("mark", b"", qos=1)
     count = sum(m.topic == "mark" for m in listener.messages()) + 1
+    rig.client.publish("mark", b"", qos=1)
     seen = listener.wait_for(lambda m: sum(x.topic == "mark" for x in m) >= count)
     return [(m.topic.removeprefix(prefix), m.payload) for m in seen if m.topic.startswith(f"{prefix}/")]
 
