@@ -232,3 +232,15 @@ class Subscriber:
         with self._changed:
             self._received.append(received)
             self._changed.notify_all()
+
+
+def retained_at(broker: Mosquitto) -> dict[str, bytes]:
+    """Return what a subscriber finds that comes now; another message says that nothing more follows."""
+    late, end = (Subscriber(broker, topic, f"late-{topic}-{time.monotonic_ns()}") for topic in ("#", "end"))
+    late.start()
+    end.start()
+    end.publish("end", b"")
+    found = late.wait_for(lambda seen: any(m.topic == "end" for m in seen))
+    for subscriber in (late, end):
+        subscriber.stop()
+    return {m.topic: m.payload for m in found if m.retain}

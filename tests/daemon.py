@@ -22,8 +22,8 @@ from tests.brokers import Received
 
 ROOT = Path(__file__).resolve().parent.parent
 DEADLINE_S = 60.0
-UNSEEN = ("restart", "camera_restart", "reload", "removed", "switched_off", "detection_off", "source_lost", "source_ended", "gap", "scene_changed",
-          "superseded")  # fmt: skip
+UNSEEN = ("restart", "camera_restart", "reload", "removed", "switched_off", "detection_off", "source_lost",
+          "source_ended", "gap", "scene_changed", "superseded")  # fmt: skip
 STOP_WITHIN_S = 5.0
 """A requirement: a signal ends the daemon and all its processes within this time."""
 

@@ -10,7 +10,10 @@ from soteirad import __version__
 from soteirad.assembly import zones
 from soteirad.config import Config
 from soteirad.config.overrides import SETTINGS, value_of
+from soteirad.event import Event
+from soteirad.hub.mirror import FrigateMirror
 from soteirad.hub.retained import Retained
+from soteirad.messages import Picture
 from soteirad.mqtt.client import MqttClient
 from soteirad.mqtt.homeassistant import announcements, has_preview
 from soteirad.mqtt.topics import Topics
@@ -20,13 +23,17 @@ from soteirad.state import camera_state
 class Bulletin:
     """Knows what each camera last told, and keeps the retained messages true to it.
 
-    `overridden` names the settings of a camera that are not those of its file.
+    `overridden` names the settings of a camera that are not those of its file. `make_mirror` makes what says the same
+    in Frigate's format under a prefix.
     """
 
-    def __init__(self, retained: Retained, topics: Topics, overridden: Callable[[str], Collection[str]]) -> None:
+    def __init__(self, retained: Retained, topics: Topics, overridden: Callable[[str], Collection[str]],
+                 make_mirror: Callable[[str], FrigateMirror]) -> None:  # fmt: skip
         self._retained = retained
         self._topics = topics
         self._overridden = overridden
+        self._make_mirror = make_mirror
+        self._mirror: FrigateMirror | None = None
         self._config: Config | None = None
         self._online: dict[str, bool] = {}
         self._states: dict[str, Mapping[str, Any]] = {}
@@ -34,18 +41,31 @@ class Bulletin:
     def configure(self, config: Config, leaving: Collection[str] = ()) -> None:
         """Go by another configuration; cameras that are `leaving` it still run, and are `removed` later."""
         self._config = config
+        frigate = config.mqtt.frigate_events
+        if not frigate.enabled:
+            self._mirror = None
+        elif self._mirror is None or self._mirror.prefix != frigate.topic_prefix:
+            self._mirror = self._make_mirror(frigate.topic_prefix)
         self._retained.set(self._topics.status(), "online")
         self._retained.set(self._topics.info(), json.dumps({"version": __version__}))
         for name in self._cameras():
             self.status(name, self.online(name))
             self._tell(name)
         self._retained.announce(announcements(config, self._topics, __version__))
+        if self._mirror is not None:
+            self._mirror.online(True)
+        self._retained.keep(self._pictures(config, leaving))
+
+    def _pictures(self, config: Config, leaving: Collection[str]) -> list[str]:
+        """Return the topics on which something may stay that this run did not publish."""
         kept = [t for name in leaving for t in self._topics.retained(name)]
         for name in self._cameras():  # of an earlier run or of before: pictures that would come again
             kept += [self._topics.snapshot(name)] if config.storage.snapshots else []
             wanted = has_preview(config.cameras[name], config.mqtt.commands)
             kept += [self._topics.preview(name)] if wanted else []
-        self._retained.keep(kept)
+        if self._mirror is not None and config.storage.snapshots:
+            kept += self._mirror.pictures({name: config.cameras[name].objects.track for name in self._cameras()})
+        return kept
 
     def move(self, client: MqttClient, topics: Topics) -> None:
         """Go on at another broker or under another prefix; `configure` has to follow."""
@@ -70,9 +90,21 @@ class Bulletin:
         """Tell a camera's true state once more, to somebody who wished it otherwise."""
         self._tell(camera, again=True)
 
-    def snapshot(self, camera: str, jpeg: bytes) -> None:
-        """Tell the picture of the latest confirmed object."""
-        self._retained.picture(self._topics.snapshot(camera), jpeg)
+    def confirmed(self, event: Event) -> None:
+        """Learn of an event that was just committed; its picture follows."""
+        if self._mirror is not None:
+            self._mirror.confirmed(event)
+
+    def mirrored(self, event: Event) -> list[tuple[str, str]]:
+        """Return what else is to be published with an event that is on time: (topic, payload)."""
+        return [] if self._mirror is None else self._mirror.events(event)
+
+    def snapshot(self, camera: str, picture: Picture) -> None:
+        """Tell the picture of a confirmed object, or a better one in its place."""
+        if picture.latest:
+            self._retained.picture(self._topics.snapshot(camera), picture.jpeg)
+        if self._mirror is not None:
+            self._mirror.picture(picture)
 
     def preview(self, camera: str, jpeg: bytes) -> None:
         """Tell what the camera sees now."""
@@ -93,6 +125,13 @@ class Bulletin:
             self._states.pop(camera, None)
             self._online.pop(camera, None)
             self._retained.take_back(self._topics.retained(camera))
+            if self._mirror is not None:
+                self._mirror.forget(camera)
+
+    def stopping(self) -> None:
+        """Tell that the daemon ends; its own status is the connection's last word."""
+        if self._mirror is not None:
+            self._mirror.online(False)
 
     def _cameras(self) -> list[str]:
         """Return the cameras of which there is something to tell: watched, or to be switched on over MQTT."""
@@ -110,3 +149,5 @@ class Bulletin:
         state.update({setting: value_of(camera, setting) for setting in SETTINGS})
         state["overrides"] = [*self._overridden(name)]
         self._retained.set(self._topics.state(name), json.dumps(state, separators=(",", ":")), again=again)
+        if self._mirror is not None:
+            self._mirror.state(name, state)

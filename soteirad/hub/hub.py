@@ -22,10 +22,12 @@ from soteirad.hub.fleet import Changes, Fleet, camera_jobs
 from soteirad.hub.guard import Guard
 from soteirad.hub.intake import Closing, Intake
 from soteirad.hub.journal import Journal
+from soteirad.hub.mirror import FrigateMirror
 from soteirad.hub.outbox import Outbox
 from soteirad.hub.reload import Loaded, Reload
 from soteirad.hub.retained import Retained
 from soteirad.hub.supervisor import CameraProcess
+from soteirad.hub.webhooks import Webhooks
 from soteirad.messages import (
     CameraFailed,
     CameraState,
@@ -53,6 +55,7 @@ logger = logging.getLogger(__name__)
 CAMERA_STOP_S = 2.0
 FLUSH_S = 0.5
 MQTT_STOP_S = 0.5
+WEBHOOKS_STOP_S = 0.5
 """Together the end takes under 5 seconds."""
 OLD_CAMERAS_S = 5.0
 """How long a start waits for the cameras of a hub that was killed to write what they still hold."""
@@ -87,7 +90,8 @@ class Hub:
         self._controls = Controls(self._journal, self._guard)
         self._connect(config)
         self._retained = Retained(self._client, self._journal, self._guard)
-        self._bulletin = Bulletin(self._retained, self._topics, self._controls.of)
+        self._bulletin = Bulletin(self._retained, self._topics, self._controls.of, self._mirror)
+        self._webhooks = Webhooks(config.webhooks)
         self._events = 0
         self._prune_at = 0.0
         self._finished_at: float | None = None
@@ -110,6 +114,7 @@ class Hub:
         self._fleet.found(self._jobs())
         self._recover()
         self._bulletin.configure(self._config)
+        self._webhooks.start()
         self._client.start()
         for camera in self._fleet:
             self._start_camera(camera)
@@ -135,7 +140,16 @@ class Hub:
         heard = [*self._topics.commands(), *([self._birth] if self._birth else [])]
         self._client = MqttClient(broker_of(config.mqtt), topics=self._topics, subscriptions=heard,
                                   on_wake=self._signals.wake)  # fmt: skip
-        self._outbox = Outbox(self._journal, self._client, self._topics)
+        self._outbox = Outbox(self._journal, self._client, self._topics, mirror=self._mirrored)
+
+    def _mirrored(self, event: Event) -> list[tuple[str, str]]:
+        return self._bulletin.mirrored(event)
+
+    def _mirror(self, prefix: str) -> FrigateMirror:
+        def publish(topic: str, payload: bytes | str, qos: int = 0, retain: bool = False) -> object:
+            return self._client.publish(topic, payload, qos, retain)
+
+        return FrigateMirror(self._retained, publish, prefix, self._journal.openings)
 
     def _open_storage(self) -> None:
         self._spool.create()
@@ -221,6 +235,10 @@ class Hub:
             logger.warning("storage.path stays %s until the daemon is restarted", old.storage.path)
             new = new.model_copy(update={"storage": new.storage.model_copy(update={"path": old.storage.path})})
         self._file, self._choices = new, loaded.choices
+        if new.webhooks != old.webhooks:
+            self._webhooks.stop(0.0)
+            self._webhooks = Webhooks(new.webhooks)
+            self._webhooks.start()
         self._controls.settle(new)
         if new.mqtt != old.mqtt or birth_topic(new) != self._birth:
             if (new.mqtt.host, new.mqtt.port) != (old.mqtt.host, old.mqtt.port):
@@ -272,12 +290,13 @@ class Hub:
                 camera.send(Committed(tuple(e.id for e in ours)))
         for event in events:
             logger.info("%s: %s %s", event.camera, event.event_type, event.label or "")
+            self._bulletin.confirmed(event)
+            self._webhooks.submit(event)
 
     def _handle(self, camera: CameraProcess, message: FromCamera) -> None:
         if isinstance(message, Picture):
             self._guard(lambda: write_atomically(self._pictures / message.path, message.jpeg))
-            if message.latest:
-                self._bulletin.snapshot(camera.name, message.jpeg)
+            self._bulletin.snapshot(camera.name, message)
         elif isinstance(message, Preview):
             self._bulletin.preview(camera.name, message.jpeg)
         elif isinstance(message, CameraState):
@@ -392,6 +411,8 @@ class Hub:
             camera.join(deadline)
             self._bulletin.ended(camera.name)
         self._flush()
+        self._webhooks.stop(WEBHOOKS_STOP_S)
+        self._bulletin.stopping()
         self._handle_notices(self._client.stop(MQTT_STOP_S))
         self._pump()
         self._journal.close()

@@ -12,14 +12,16 @@ from typing import Any
 import pytest
 
 from soteirad.event import Event, iso_time, new_id
+from soteirad.hub.guard import Guard
 from soteirad.hub.journal import Journal
 from soteirad.hub.mirror import REMEMBERED, FrigateMirror
 from soteirad.hub.outbox import Outbox
+from soteirad.hub.retained import Retained
 from soteirad.messages import Picture
 from soteirad.mqtt.broker import Broker
 from soteirad.mqtt.client import Acknowledged, Connected, MqttClient
 from soteirad.mqtt.topics import Topics
-from tests.brokers import Mosquitto, Subscriber
+from tests.brokers import Mosquitto, Subscriber, retained_at
 
 T0 = 1_800_000_000.0
 SPEED = 30.0
@@ -32,14 +34,21 @@ class Rig:
         self.now = T0
         self._woken = threading.Event()
         self._acknowledged: set[int] = set()
+        self._paced = 0.0
         self.journal = Journal(folder / f"{box}.db", lambda: self.now)
         self.journal.open()
         at = Broker(broker.host, broker.port, client_id=f"soteirad-{box}")
         self.client = MqttClient(at, topics=Topics(box), on_wake=self._woken.set)
-        self.mirror = FrigateMirror(self.client.publish, prefix, self.journal.openings, lambda: self.now)
+        self.retained = Retained(self.client, self.journal, Guard())
+        self.mirror = self.mirror_for(prefix)
         self.outbox = Outbox(self.journal, self.client, Topics(box), lambda: self.now, mirror=self.mirror.events)
         self.client.start()
         self.until(lambda: self.client.connected)
+
+    def mirror_for(self, prefix: str) -> FrigateMirror:
+        mirror = FrigateMirror(self.retained, self.client.publish, prefix, self.journal.openings, lambda: self.now)
+        mirror.online(True)
+        return mirror
 
     def until(self, true: Callable[[], object]) -> None:
         deadline = time.monotonic() + 30.0
@@ -49,14 +58,18 @@ class Rig:
             self._woken.clear()
             for notice in self.client.step(time.monotonic() * SPEED):
                 self.outbox.on_notice(notice)
+                self.retained.on_notice(notice)
                 if isinstance(notice, Connected):
-                    self.mirror.connected()
+                    self.retained.publish_all(0.0)
                 elif isinstance(notice, Acknowledged):
                     self._acknowledged.add(notice.token)
             self.outbox.pump()
+            self._paced += 1.0
+            self.retained.step(self._paced)
 
     def settle(self) -> None:
-        """Wait until the broker has all that was published."""
+        """Wait until the broker has all that was to be published."""
+        self.until(lambda: self.retained.due() is None)
         token = self.client.publish("settled", b"", qos=1)
         self.until(lambda: token in self._acknowledged)
 
@@ -70,7 +83,7 @@ class Rig:
         self.until(lambda: not self.journal.count_pending())
 
     def stop(self) -> None:
-        self.mirror.offline()
+        self.mirror.online(False)
         self.client.stop(5.0)
         self.journal.close()
 
@@ -97,6 +110,7 @@ def state(motion: bool, **counts: int) -> dict[str, Any]:
 
 def mirrored(listener: Subscriber, rig: Rig, prefix: str = "frigate") -> list[tuple[str, bytes]]:
     """All that came under the prefix until now."""
+    rig.settle()
     count = sum(m.topic == "mark" for m in listener.messages()) + 1
     rig.client.publish("mark", b"", qos=1)
     seen = listener.wait_for(lambda m: sum(x.topic == "mark" for x in m) >= count)
@@ -112,12 +126,7 @@ def told(listener: Subscriber, rig: Rig) -> list[tuple[str, str]]:
 def left_at(broker: Mosquitto, rig: Rig) -> dict[str, bytes]:
     """What a subscriber finds that comes now."""
     rig.settle()
-    subscriber = Subscriber(broker, client_id="late")
-    subscriber.start()
-    rig.client.publish("end", b"")
-    found = subscriber.wait_for(lambda m: any(x.topic == "end" for x in m))
-    subscriber.stop()
-    return {m.topic: m.payload for m in found if m.retain}
+    return retained_at(broker)
 
 
 def test_a_visit_is_new_and_ends_with_one_id_right_behind_our_own_events(rig: Rig, listener: Subscriber) -> None:
@@ -226,12 +235,12 @@ def test_a_subscriber_that_comes_later_finds_counts_motion_picture_and_that_we_a
     rig: Rig, broker: Mosquitto
 ) -> None:
     rig.mirror.state("porch", state(True, person=2))
-    rig.mirror.snapshot("porch", "person", b"jpeg")
+    rig.retained.picture("frigate/porch/person/snapshot", b"jpeg")
     assert left_at(broker, rig) == {
         "frigate/available": b"online", "frigate/porch/person": b"2", "frigate/porch/all": b"2",
         "frigate/porch/motion": b"ON", "frigate/porch/person/snapshot": b"jpeg",
     }  # fmt: skip
-    rig.mirror.offline()
+    rig.mirror.online(False)
     assert left_at(broker, rig)["frigate/available"] == b"offline"
 
 
@@ -260,7 +269,9 @@ def test_a_new_connection_gets_all_again(rig: Rig, broker: Mosquitto, listener: 
 def test_all_of_a_camera_that_is_no_more_is_taken_back(rig: Rig, broker: Mosquitto) -> None:
     for camera in ("porch", "yard"):
         rig.mirror.state(camera, state(False, person=1))
-        rig.mirror.snapshot(camera, "person", b"jpeg")
+        event = make("entered", camera=camera)
+        rig.publish(event)
+        rig.mirror.picture(Picture(event.id, "x", b"jpeg"))
     rig.mirror.forget("porch")
     rig.mirror.forget("never seen")
     assert set(left_at(broker, rig)) == {
@@ -269,18 +280,17 @@ def test_all_of_a_camera_that_is_no_more_is_taken_back(rig: Rig, broker: Mosquit
     }  # fmt: skip
 
 
-def test_after_a_move_nothing_is_left_under_the_old_prefix_and_all_is_under_the_new_one(
-    rig: Rig, broker: Mosquitto
-) -> None:
+def test_under_another_prefix_nothing_is_left_under_the_old_one(rig: Rig, broker: Mosquitto) -> None:
     rig.mirror.state("porch", state(False, person=1))
-    rig.mirror.snapshot("porch", "person", b"jpeg")
-    rig.mirror.take_back()
-    rig.mirror.move(rig.client.publish, "house/nvr")
-    rig.mirror.connected()
-    rig.mirror.state("porch", state(False, person=2))
+    rig.retained.picture("frigate/porch/person/snapshot", b"jpeg")
+    rig.settle()
+    rig.retained.move(rig.client)
+    mirror = rig.mirror_for("house/nvr")
+    mirror.state("porch", state(False, person=2))
+    rig.retained.keep(mirror.pictures({"porch": ["person"]}))
     assert left_at(broker, rig) == {
         "house/nvr/available": b"online", "house/nvr/porch/person": b"2", "house/nvr/porch/all": b"2",
-        "house/nvr/porch/motion": b"OFF", "house/nvr/porch/person/snapshot": b"jpeg",
+        "house/nvr/porch/motion": b"OFF",
     }  # fmt: skip
 
 

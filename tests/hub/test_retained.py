@@ -17,7 +17,7 @@ from soteirad.mqtt.broker import Broker
 from soteirad.mqtt.client import Connected, MqttClient
 from soteirad.mqtt.homeassistant import Announcement
 from soteirad.mqtt.topics import Topics
-from tests.brokers import Mosquitto, Subscriber
+from tests.brokers import Mosquitto, Subscriber, retained_at
 
 
 class Rig:
@@ -69,19 +69,6 @@ def rig(broker: Mosquitto, tmp_path: Path) -> Iterator[Rig]:
     rig.connect()
     yield rig
     rig.close()
-
-
-def left_at(broker: Mosquitto) -> dict[str, bytes]:
-    """What a subscriber finds that comes now; another message says that nothing more follows."""
-    subscriber = Subscriber(broker, client_id=f"late-{time.monotonic_ns()}")
-    subscriber.start()
-    end = Subscriber(broker, topic="none", client_id="end")
-    end.start()
-    end.publish("end", b"")
-    found = subscriber.wait_for(lambda m: any(message.topic == "end" for message in m))
-    subscriber.stop()
-    end.stop()
-    return {message.topic: message.payload for message in found if message.retain}
 
 
 def arrived(listener: Subscriber, count: int) -> list[tuple[str, bytes]]:
@@ -143,7 +130,7 @@ def test_what_is_taken_back_is_gone_at_the_broker_and_from_memory(
     rig.retained.take_back(["a", "c", "never seen"])
     rig.settle()
     rig.until(lambda: rig.journal.retained() == {"b": {}})
-    assert left_at(broker) == {"b": b"1"}
+    assert retained_at(broker) == {"b": b"1"}
 
 
 def test_what_was_taken_back_while_the_broker_was_away_is_taken_back_when_it_is_there(
@@ -159,7 +146,7 @@ def test_what_was_taken_back_while_the_broker_was_away_is_taken_back_when_it_is_
     broker.start()
     rig.until(lambda: rig.client.connected)
     rig.until(lambda: not rig.journal.retained())
-    assert "a" not in left_at(broker)
+    assert "a" not in retained_at(broker)
 
 
 def test_what_comes_back_before_it_was_taken_back_stays(rig: Rig, broker: Mosquitto) -> None:
@@ -169,7 +156,7 @@ def test_what_comes_back_before_it_was_taken_back_stays(rig: Rig, broker: Mosqui
     rig.retained.set("a", "1")
     rig.settle()
     rig.until(lambda: not rig.client.backlog)
-    assert left_at(broker) == {"a": b"1"} and "a" in rig.journal.retained()
+    assert retained_at(broker) == {"a": b"1"} and "a" in rig.journal.retained()
 
 
 def test_what_an_earlier_run_left_is_taken_back_if_it_is_not_kept(
@@ -187,7 +174,7 @@ def test_what_an_earlier_run_left_is_taken_back_if_it_is_not_kept(
     successor.connect()
     successor.settle()
     successor.until(lambda: successor.journal.retained().keys() == {"cam/state", "cam/snapshot"})
-    assert {t: p for t, p in left_at(broker).items() if t != "rig/status"} == {
+    assert {t: p for t, p in retained_at(broker).items() if t != "rig/status"} == {
         "cam/state": b"2", "cam/snapshot": b"jpeg"
     }  # fmt: skip
     successor.close()
@@ -221,9 +208,9 @@ def test_what_a_device_lost_while_the_daemon_did_not_run_is_removed_too(
     successor.connect()
     successor.settle()
     successor.until(lambda: successor.journal.retained() == {"ha/device/a/config": {"x": "sensor"}})
-    told = [(m.topic, m.payload) for m in listener.messages()]
+    told = [(m.topic, m.payload) for m in listener.wait_for(lambda seen: seen[-1].payload == device("x").text().encode())]
     assert ("ha/device/b/config", b"") in told and b'"y":{"platform":"sensor"}}' in told[-2][1]
-    assert {t for t in left_at(broker) if t.startswith("ha")} == {"ha/device/a/config"}
+    assert {t for t in retained_at(broker) if t.startswith("ha")} == {"ha/device/a/config"}
     successor.close()
 
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import yaml
 
-from tests.brokers import Mosquitto, Received, Subscriber
+from tests.brokers import Mosquitto, Received, Subscriber, retained_at
 from tests.clips import DEMO
 from tests.daemon import Daemon, events, kinds, payloads, soteirad, write_config
 from tests.house import StartDaemon
@@ -30,18 +30,6 @@ def wait_state(listener: Subscriber, **expected: Any) -> dict[str, Any]:
         return all(last.get(key) == value for key, value in expected.items())
 
     return states(listener.wait_for(holds))[-1]
-
-
-def left_at(broker: Mosquitto, name: str) -> dict[str, bytes]:
-    """What lies retained at the broker now."""
-    late, end = Subscriber(broker, client_id=name), Subscriber(broker, topic="none", client_id=f"{name}-end")
-    late.start()
-    end.start()
-    end.publish("end", "1")
-    found = late.wait_for(lambda seen: any(m.topic == "end" for m in seen))
-    for subscriber in (late, end):
-        subscriber.stop()
-    return {m.topic: m.payload for m in found if m.retain}
 
 
 def house(tmp_path: Path, broker: Mosquitto, cameras: dict[str, Any], **sections: Any) -> Path:
@@ -129,9 +117,12 @@ def test_nothing_is_left_of_what_is_not_wanted_any_more(
     cameras["porch"]["objects"] = {"track": ["person"]}
     house(tmp_path, broker, cameras)
     reload(daemon)
-    daemon.wait_until(lambda: not any("gate" in t for t in left_at(broker, "one")), "the gate is gone")
-    porch = json.loads(left_at(broker, "two")[announced.format("porch")])
-    assert "person" in porch["components"] and "cat" not in porch["components"]
+    daemon.wait_until(lambda: not any("gate" in t for t in retained_at(broker)), "the gate is gone")
+
+    def entities() -> set[str]:
+        return set(json.loads(retained_at(broker)[announced.format("porch")])["components"])
+
+    daemon.wait_until(lambda: {"person", "cat"} & entities() == {"person"}, "the cat is gone")
     removal = [json.loads(m.payload)["components"].get("cat") for m in listener.messages()
                if m.topic == announced.format("porch")]  # fmt: skip
     assert removal[-2:] == [{"platform": "binary_sensor"}, None]
@@ -140,8 +131,8 @@ def test_nothing_is_left_of_what_is_not_wanted_any_more(
     del cameras["yard"]  # while it does not run, and another prefix
     house(tmp_path, broker, cameras, mqtt={"topic_prefix": "house"})
     daemon = start_daemon(path)
-    daemon.wait_until(lambda: not any("soteira" in t for t in left_at(broker, "three")), "the old prefix is gone")
-    assert "house/porch/state" in left_at(broker, "four")
+    daemon.wait_until(lambda: not any("soteira" in t for t in retained_at(broker)), "the old prefix is gone")
+    assert "house/porch/state" in retained_at(broker)
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
     refused = soteirad("forget", "-c", path)
     assert refused.returncode == 1 and "stop it first" in refused.stderr
@@ -151,4 +142,4 @@ def test_nothing_is_left_of_what_is_not_wanted_any_more(
     forgotten = soteirad("forget", "-c", path, "--json")
     assert document["mqtt"]["topic_prefix"] == "house" and forgotten.returncode == 0, forgotten.stderr
     assert "homeassistant/device/house_porch/config" in json.loads(forgotten.stdout)["topics"]
-    assert left_at(broker, "five") == {"other/state": b"stays"}
+    assert retained_at(broker) == {"other/state": b"stays"}
