@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import random
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from soteirad.camera import CameraJob
 from soteirad.config import Config
 from soteirad.errors import SoteiraError, Stopped
 from soteirad.event import Event
-from soteirad.hub.bulletin import Bulletin
+from soteirad.hub.broadcast import Broadcast
 from soteirad.hub.commands import Change, Restart
 from soteirad.hub.commands import Picture as PictureWish
 from soteirad.hub.controls import Controls
@@ -22,10 +19,7 @@ from soteirad.hub.fleet import Changes, Fleet, camera_jobs
 from soteirad.hub.guard import Guard
 from soteirad.hub.intake import Closing, Intake
 from soteirad.hub.journal import Journal
-from soteirad.hub.mirror import FrigateMirror
-from soteirad.hub.outbox import Outbox
 from soteirad.hub.reload import Loaded, Reload
-from soteirad.hub.retained import Retained
 from soteirad.hub.supervisor import CameraProcess
 from soteirad.hub.webhooks import Webhooks
 from soteirad.messages import (
@@ -41,10 +35,7 @@ from soteirad.messages import (
     SourceFinished,
     TakePicture,
 )
-from soteirad.mqtt.broker import broker_of
-from soteirad.mqtt.client import Connected, Message, MqttClient, MqttNotice
-from soteirad.mqtt.homeassistant import birth_topic
-from soteirad.mqtt.topics import Topics
+from soteirad.mqtt.client import Message
 from soteirad.service.notify import Notifier
 from soteirad.service.signals import Signals
 from soteirad.snapshot import write_atomically
@@ -61,8 +52,6 @@ OLD_CAMERAS_S = 5.0
 """How long a start waits for the cameras of a hub that was killed to write what they still hold."""
 PRUNE_EVERY_S = 3600.0
 UNTIL_END_FLUSH_S = 30.0
-BIRTH_DELAY_S = (0.5, 3.0)
-"""How long to wait, by chance, when Home Assistant was started: all that speak to it answer at that moment."""
 
 
 class Hub:
@@ -88,9 +77,8 @@ class Hub:
         self._guard = Guard()
         self._intake = Intake(self._journal, self._spool, self._guard, self._committed)
         self._controls = Controls(self._journal, self._guard)
-        self._connect(config)
-        self._retained = Retained(self._client, self._journal, self._guard)
-        self._bulletin = Bulletin(self._retained, self._topics, self._controls.of, self._mirror)
+        self._broadcast = Broadcast(config, self._journal, self._guard, self._signals.wake, self._controls.of)
+        self._bulletin = self._broadcast.bulletin
         self._webhooks = Webhooks(config.webhooks)
         self._events = 0
         self._prune_at = 0.0
@@ -115,7 +103,7 @@ class Hub:
         self._recover()
         self._bulletin.configure(self._config)
         self._webhooks.start()
-        self._client.start()
+        self._broadcast.start()
         for camera in self._fleet:
             self._start_camera(camera)
         self._notifier.ready()
@@ -133,31 +121,13 @@ class Hub:
     def _jobs(self) -> dict[str, CameraJob]:
         return camera_jobs(self._config, self._choices, self._config.storage.path / "spool", self._log_level)
 
-    def _connect(self, config: Config) -> None:
-        """Make the connection's objects; the connection itself begins with `start`."""
-        self._topics = Topics(config.mqtt.topic_prefix)
-        self._birth = birth_topic(config)
-        heard = [*self._topics.commands(), *([self._birth] if self._birth else [])]
-        self._client = MqttClient(broker_of(config.mqtt), topics=self._topics, subscriptions=heard,
-                                  on_wake=self._signals.wake)  # fmt: skip
-        self._outbox = Outbox(self._journal, self._client, self._topics, mirror=self._mirrored)
-
-    def _mirrored(self, event: Event) -> list[tuple[str, str]]:
-        return self._bulletin.mirrored(event)
-
-    def _mirror(self, prefix: str) -> FrigateMirror:
-        def publish(topic: str, payload: bytes | str, qos: int = 0, retain: bool = False) -> object:
-            return self._client.publish(topic, payload, qos, retain)
-
-        return FrigateMirror(self._retained, publish, prefix, self._journal.openings)
-
     def _open_storage(self) -> None:
         self._spool.create()
         self._spool.claim()
         if not self._spool.wait_until_free(OLD_CAMERAS_S, self._signals.wait) and not self._signals.stop:
             logger.warning("camera processes of a daemon that was killed are still there")
         self._journal.open()
-        self._retained.load()
+        self._broadcast.load()
         self._controls.load()
 
     def _recover(self) -> None:
@@ -169,10 +139,10 @@ class Hub:
         """Wait for something to do, and do it."""
         self._signals.wait(timeout)
         self._take_messages()
-        self._handle_notices(self._client.step(time.monotonic()))
-        self._pump()
+        for message in self._broadcast.step(time.monotonic()):
+            if not self._stopping:
+                self._obey(message)
         now = time.monotonic()
-        self._retained.step(now)
         self._fleet.check(now)
         if not self._stopping:
             self._start_due(now)
@@ -186,7 +156,7 @@ class Hub:
 
     def _feed_watchdog(self, now: float) -> None:
         """Tell systemd that all is at work; a camera that cannot be revived is no reason to restart the others."""
-        if not self._client.hangs(now):
+        if not self._broadcast.hangs(now):
             self._hang_told = False
             self._notifier.watchdog(now)
         elif not self._hang_told:
@@ -240,14 +210,7 @@ class Hub:
             self._webhooks = Webhooks(new.webhooks)
             self._webhooks.start()
         self._controls.settle(new)
-        if new.mqtt != old.mqtt or birth_topic(new) != self._birth:
-            if (new.mqtt.host, new.mqtt.port) != (old.mqtt.host, old.mqtt.port):
-                self._retained.take_back_all()
-            self._handle_notices(self._client.stop(MQTT_STOP_S))
-            self._pump()
-            self._connect(new)
-            self._bulletin.move(self._client, self._topics)
-            self._client.start()
+        self._broadcast.move(old, new, MQTT_STOP_S)
         logger.info("the configuration was reloaded: %s", self._put_in_force())
 
     def _put_in_force(self) -> Changes:
@@ -265,8 +228,7 @@ class Hub:
 
     def _timeout(self) -> float:
         now = time.monotonic()
-        due = [*self._fleet.due(), self._client.retry_at, self._retained.due()]
-        return max(0.0, min([1.0] + [at - now for at in due if at is not None]))
+        return max(0.0, min([1.0] + [at - now for at in (*self._fleet.due(), *self._broadcast.due())]))
 
     def _take_messages(self) -> None:
         """Read all pipes, commit all new events in one transaction, and only then answer."""
@@ -304,7 +266,7 @@ class Hub:
         elif isinstance(message, CameraStatus):
             self._bulletin.status(camera.name, message.online)
         elif isinstance(message, Diagnostics):
-            self._publish_diagnostics(camera.name, message.values)
+            self._broadcast.diagnostics(camera.name, message.values)
         elif isinstance(message, SourceFinished):
             camera.finished = True
             self._file_failed |= bool(message.problem)
@@ -328,27 +290,11 @@ class Hub:
             self._bulletin.removed(camera.name)
             self._fleet.drop(camera)
         elif not ends:
-            self._publish_diagnostics(camera.name, {"online": False, "reason": fate})
+            self._broadcast.diagnostics(camera.name, {"online": False, "reason": fate})
 
-    def _publish_diagnostics(self, camera: str, values: Mapping[str, Any]) -> None:
-        self._client.publish(self._topics.diagnostics(camera), json.dumps(values, separators=(",", ":")))
-
-    def _handle_notices(self, notices: list[MqttNotice]) -> None:
-        for notice in notices:
-            self._outbox.on_notice(notice)
-            self._retained.on_notice(notice)
-            if isinstance(notice, Connected):
-                self._retained.publish_all(time.monotonic())
-            elif isinstance(notice, Message):
-                self._hear(notice)
-
-    def _hear(self, message: Message) -> None:
-        """Take what somebody published for us: Home Assistant's birth message, or a command."""
-        if message.topic == self._birth:
-            if message.payload == b"online" and not message.retain:
-                self._retained.publish_all(time.monotonic(), random.uniform(*BIRTH_DELAY_S))
-            return
-        command = self._controls.read(self._topics, message, self._file)
+    def _obey(self, message: Message) -> None:
+        """Do what somebody wishes over MQTT, as far as it is allowed; then say what is true."""
+        command = self._controls.read(self._broadcast.topics, message, self._file)
         if isinstance(command, Change):
             self._controls.change(self._file, command)
             self._put_in_force()
@@ -356,7 +302,7 @@ class Hub:
             self._ask_for_picture(command.camera)
         elif isinstance(command, Restart):
             self._ask_to_restart()
-        self._bulletin.again(self._topics.camera_of(message.topic))
+        self._bulletin.again(self._broadcast.topics.camera_of(message.topic))
 
     def _ask_for_picture(self, name: str) -> None:
         camera = next((c for c in self._fleet if c.name == name and c.connection is not None), None)
@@ -374,9 +320,6 @@ class Hub:
             return
         logger.info("told over MQTT to restart")
         self.restart = self._signals.stop = True
-
-    def _pump(self) -> None:
-        self._guard(self._outbox.pump)
 
     def _prune(self) -> None:
         outbox = self._config.storage.outbox
@@ -412,15 +355,13 @@ class Hub:
             self._bulletin.ended(camera.name)
         self._flush()
         self._webhooks.stop(WEBHOOKS_STOP_S)
-        self._bulletin.stopping()
-        self._handle_notices(self._client.stop(MQTT_STOP_S))
-        self._pump()
+        self._broadcast.stop(MQTT_STOP_S)
         self._journal.close()
         logger.info("stopped")
 
     def _flush(self) -> None:
         """Give the broker a moment to take what the journal still holds."""
         deadline = time.monotonic() + FLUSH_S
-        while time.monotonic() < deadline and self._client.connected and self._journal.count_pending():
+        while time.monotonic() < deadline and self._broadcast.connected and self._journal.count_pending():
             self._turn(0.05)
 
