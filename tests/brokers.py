@@ -10,7 +10,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 START_TIMEOUT_S = 20.0
+_PLUGIN_ROOTS = ("/usr/lib", "/usr/local/lib", "/opt/homebrew/lib")
 _SBIN = "/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"
 
 
@@ -39,19 +40,54 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def mosquitto_plugin(name: str) -> Path:
+    """Return the path of a plugin that comes with mosquitto; skip the test that asks if it is not there."""
+    found = [path for root in _PLUGIN_ROOTS for path in Path(root).glob(f"**/{name}")]
+    if not found:
+        reason = f"mosquitto's plugin {name} is not installed: nothing was tested against it"
+        print(f"SKIPPED: {reason}")
+        pytest.skip(reason)
+    return found[0]
+
+
+@dataclass(frozen=True)
+class BrokerTls:
+    """What a broker speaks TLS with; with `ask` it wants a certificate that `ca` signed."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+    ask: bool = False
+
+
 class Mosquitto:
     """One broker on a loopback port of its own, with persistence in `folder`; the port survives a restart.
 
-    With `users` (name -> password) nobody else may connect.
+    With `users` (name -> password) nobody else may connect. `extra` are further lines of its configuration.
     """
 
-    def __init__(self, folder: Path, users: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        users: dict[str, str] | None = None,
+        extra: Sequence[str] = (),
+        tls: BrokerTls | None = None,
+    ) -> None:
+        self._extra = list(extra)
+        self._tls = tls
         self.host = "127.0.0.1"
         self.port = 0
         self._folder = folder
         self._users = users or {}
         self._process: subprocess.Popen[bytes] | None = None
         self._frozen = False
+
+    def __enter__(self) -> Mosquitto:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def start(self) -> None:
         """Start it and return when it accepts connections."""
@@ -118,6 +154,10 @@ class Mosquitto:
             f"log_dest file {self._folder}/mosquitto.log",
             "log_type all",
         ]
+        if self._tls is not None:
+            lines[1:1] = [f"cafile {self._tls.ca}", f"certfile {self._tls.certificate}", f"keyfile {self._tls.key}",
+                          f"require_certificate {'true' if self._tls.ask else 'false'}"]  # fmt: skip
+        lines += self._extra
         if os.geteuid() == 0:  # else it becomes the user mosquitto, who may not write here
             lines.append(f"user {pwd.getpwuid(0).pw_name}")
         if self._users:

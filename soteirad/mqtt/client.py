@@ -92,7 +92,7 @@ class MqttClient:
         self._told_not_allowed: tuple[str, ...] = ()
         self._told_insecure = False
         self._told_dropped = False
-        self._told_refused = False
+        self._told_refused: set[str] = set()
 
     @property
     def connected(self) -> bool:
@@ -141,9 +141,8 @@ class MqttClient:
             self._take(self._reports.get(), now, notices)
         if self._link is not None and self._link.dropped and not self._told_dropped:
             self._told_dropped = True
-            _log.warning("dropped %d messages from the MQTT broker at %s, and shall drop more like them: they come too "
-                         "fast, or their topics are no text; who sends them?", self._link.dropped,
-                         self._where)  # fmt: skip
+            _log.warning("dropped messages (%d so far) from the MQTT broker at %s: they come too fast, or their topics "
+                         "are no text; who sends them?", self._link.dropped, self._where)  # fmt: skip
         if self._running and self._connection is None and now >= self._retry_at:
             self._open()
         return notices
@@ -166,8 +165,8 @@ class MqttClient:
         token = self._token(info.mid)
         self._handed_over[token] = (len(data), topic)
         self._backlog += len(data)
-        if self._limit.sent(token, len(data), self._now):
-            self._limit.probing(token if qos else self._probe(self._connection))
+        if self._limit.sent(token, len(data), self._now) and qos == 0:  # paho may hold others back for a while
+            self._probe(token)
         return token
 
     def drop(self, reason: str) -> None:
@@ -209,10 +208,11 @@ class MqttClient:
     def _token(self, mid: int) -> int:
         return self._generation << _MID_BITS | mid
 
-    def _probe(self, connection: Connection) -> int:
+    def _probe(self, token: int) -> None:
         """Ask what any broker answers in order and what changes nothing: to end a subscription that we don't have."""
-        _, mid = connection.unsubscribe(f"{self._topics.status()}/none")
-        return self._token(mid or 0)
+        if self._connection is not None:
+            _, mid = self._connection.unsubscribe(f"{self._topics.status()}/none")
+            self._limit.probing(token, self._token(mid or 0))
 
     def _take(self, report: Report, now: float, notices: list[MqttNotice]) -> None:
         """Turn one report into state and notices; those of a discarded connection are void."""
@@ -237,7 +237,7 @@ class MqttClient:
         self._connected = True
         self._connected_at = now
         self._told_reason = None
-        self._told_dropped = self._told_refused = False
+        self._told_dropped = False
         self._limit.connected(link.packet_limit)
         _log.info("connected to the MQTT broker at %s", self._where)
         if self._broker.tls is not None and self._broker.tls.insecure and not self._told_insecure:
@@ -250,11 +250,11 @@ class MqttClient:
         token = self._token(report.mid)
         size, topic = self._handed_over.pop(token, (0, ""))
         self._backlog -= size
-        self._limit.written(token, now)
-        self._limit.answered(token)  # if it was sent with QoS 1, it is its own probe
-        if report.refused and not self._told_refused:
-            self._told_refused = True
-            _log.warning("the MQTT broker at %s took a message on %s but passes it to nobody (%s): look at the "
+        if self._limit.written(token, now):
+            self._probe(token)
+        if report.refused and topic not in self._told_refused:
+            self._told_refused.add(topic)
+            _log.warning("the MQTT broker at %s received a message on %s but passes it to nobody (%s): look at the "
                          "broker's access rules", self._where, topic, report.refused.lower())  # fmt: skip
         notices.append(Acknowledged(token))
 

@@ -209,7 +209,9 @@ def _on_connect(client: paho.Client, link: Any, _flags: Any, code: ReasonCode, p
 def _on_disconnect(_client: paho.Client, link: Any, flags: Any, code: ReasonCode, _properties: Any) -> None:
     theirs = bool(flags.is_disconnect_packet_from_server)
     reason = reasons.lost(str(code), link.broker, link.accepted, theirs)
-    link.because(reason, closed=reason == reasons.CLOSED, too_large=theirs and str(code) == "Packet too large")
+    # An answer that paho does not understand counts as well: mosquitto 2.0 gives one to a message that is too large.
+    closed = link.accepted and not theirs and reason != reasons.SILENT
+    link.because(reason, closed=closed, too_large=theirs and str(code) == "Packet too large")
 
 
 def _on_publish(_client: paho.Client, link: Any, mid: int, code: ReasonCode, _properties: Any) -> None:

@@ -26,7 +26,7 @@ class _Suspect:
     token: int
     size: int
     at: float
-    probe: int = -1
+    probe: int | None = None
     written: bool = False
 
 
@@ -55,21 +55,29 @@ class SizeLimit:
         self._proven = LARGE
 
     def sent(self, token: int, size: int, now: float) -> bool:
-        """A message was handed over. Returns whether a probe is to follow it: give its number to `probing`."""
+        """A message was handed over. Returns whether it is watched: it wants a probe after it."""
         if size <= self._proven:
             return False
         self._unproven.append(_Suspect(token, size, now))
         return True
 
-    def probing(self, probe: int) -> None:
-        """The probe of the message last `sent` went out under this number, or it is its token if it is acknowledged."""
-        self._unproven[-1].probe = probe
+    def written(self, token: int, now: float) -> bool:
+        """A message was written to the socket or acknowledged: the broker has it, or will have it soon.
 
-    def written(self, token: int, now: float) -> None:
-        """A message was written to the socket (QoS 0): only from now on may the broker see it."""
+        Returns whether it is watched and has had no probe yet. Being acknowledged proves nothing: mosquitto 2.0
+        acknowledges what exceeds its `message_size_limit`, and then closes the connection.
+        """
         for suspect in self._unproven:
             if suspect.token == token:
                 suspect.at, suspect.written = now, True
+                return suspect.probe is None
+        return False
+
+    def probing(self, token: int, probe: int) -> None:
+        """The probe of a message went out, under this number."""
+        for suspect in self._unproven:
+            if suspect.token == token:
+                suspect.probe = probe
 
     def answered(self, probe: int) -> None:
         """The broker answered a probe: it has read the message before it, and lives."""

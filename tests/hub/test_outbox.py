@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from soteirad.errors import StorageError
 from soteirad.event import Event, iso_time, new_id
 from soteirad.hub.journal import Journal
-from soteirad.hub.outbox import ACK_TIMEOUT_S, MAX_IN_FLIGHT, Outbox
+from soteirad.hub.outbox import ACK_TIMEOUT_S, MAX_IN_FLIGHT, Mirror, Outbox
 from soteirad.mqtt.broker import Broker
 from soteirad.mqtt.client import Disconnected, MqttClient, MqttNotice
 from soteirad.mqtt.topics import Topics
@@ -27,10 +27,9 @@ TOPICS = Topics("soteira")
 class Hub:
     """The part of the hub's loop that concerns events; its clocks are moved by the test."""
 
-    def __init__(
-        self, folder: Path, broker: Mosquitto, mirror: Callable[[Event], Iterable[tuple[str, str]]] | None = None
-    ) -> None:
+    def __init__(self, folder: Path, broker: Mosquitto, speed: float = SPEED, mirror: Mirror | None = None) -> None:
         self.now = T0
+        self.speed = speed
         self.waited = 0.0
         self.woken = threading.Event()
         self.notices: list[MqttNotice] = []
@@ -54,7 +53,7 @@ class Hub:
     def turn(self) -> None:
         self.woken.wait(0.02)
         self.woken.clear()
-        for notice in self.client.step(time.monotonic() * SPEED):
+        for notice in self.client.step(time.monotonic() * self.speed):
             self.notices.append(notice)
             self.outbox.on_notice(notice)
         self.outbox.pump()
@@ -176,6 +175,36 @@ def test_a_broker_outage_in_the_middle_loses_no_event_and_keeps_the_order(
     assert "Received PUBLISH from soteirad-soteira (d1" not in log
 
 
+def test_a_broker_that_restarts_fifty_times_amid_300_events_loses_none_and_keeps_the_order(
+    tmp_path: Path, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    hub = Hub(tmp_path, broker, speed=10 * SPEED)
+    hub.start()
+    written: list[str] = []
+    for count in range(50):
+        hub.until(lambda: hub.client.connected)
+        written += hub.record(6)
+        if count % 3 == 0:
+            hub.until(lambda n=count: len(subscriber.messages()) > n // 2)
+        elif count % 3 == 1:
+            hub.turn()
+        else:
+            broker.freeze()  # some are on their way when it ends
+            hub.turn()
+        broker.stop()
+        broker.start()
+        hub.until(lambda: hub.client.retry_at is not None or not hub.client.connected)
+    hub.until_all_published()
+    seen = subscriber.wait_for(lambda m: set(ids(m)) >= set(written))
+    assert len(written) == 300 and first_seen(seen) == written
+    payloads: dict[str, set[bytes]] = {}
+    for message in seen:
+        payloads.setdefault(json.loads(message.payload)["id"], set()).add(message.payload)
+    assert all(len(same) == 1 for same in payloads.values()), "a duplicate is the same event"
+    assert sum(isinstance(n, Disconnected) for n in hub.notices) >= 50
+    hub.stop()
+
+
 def test_a_hub_that_restarts_goes_on_where_the_broker_had_acknowledged(
     tmp_path: Path, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
@@ -289,7 +318,7 @@ def test_pruning_what_is_in_flight_harms_nothing(hub: Hub, broker: Mosquitto, su
 @pytest.fixture
 def mirroring(tmp_path: Path, broker: Mosquitto) -> Iterator[Hub]:
     """A hub whose events are each followed by two other messages."""
-    hub = Hub(tmp_path, broker, lambda event: [("soteira/m/event/a", f'{{"id": "a{event.id}"}}'),
+    hub = Hub(tmp_path, broker, mirror=lambda event: [("soteira/m/event/a", f'{{"id": "a{event.id}"}}'),
                                                ("soteira/m/event/b", f'{{"id": "b{event.id}"}}')])  # fmt: skip
     hub.start()
     yield hub
@@ -318,7 +347,7 @@ def test_a_mirror_that_cannot_read_the_journal_keeps_no_event_back(
     def broken(_event: Event) -> list[tuple[str, str]]:
         raise StorageError("the disk is gone")
 
-    hub = Hub(tmp_path, broker, broken)
+    hub = Hub(tmp_path, broker, mirror=broken)
     hub.start()
     hub.until(lambda: hub.client.connected)
     written = hub.record(3)

@@ -79,6 +79,22 @@ def test_check_reports_the_models_and_labels_of_all_cameras_together(tmp_path: P
     assert named == ["label", "misfit", "none"]
 
 
+def test_check_tells_files_for_encryption_that_cannot_be_used_in_one_line_with_the_other_problems(
+    tmp_path: Path,
+) -> None:
+    config, gone = tmp_path / "soteira.yaml", tmp_path / "gone.pem"
+    config.write_text(
+        f'mqtt: {{tls: {{ca: "{gone}"}}}}\n'
+        "cameras:\n  porch: {source: a.mp4, detector: {model: yolo-900}}\n",
+        encoding="utf-8",
+    )  # fmt: skip
+    result = soteirad("check", "-c", config)
+    assert (result.returncode, result.stdout) == (1, "")
+    tls, camera = result.stderr.splitlines()
+    assert tls.startswith(f"{config}: {gone}: mqtt.tls.ca: this file cannot be read (no such file")
+    assert "cameras.porch" in camera
+
+
 def test_check_makes_no_state_folder_and_opens_no_source(tmp_path: Path) -> None:
     config = tmp_path / "soteira.yaml"
     state = tmp_path / "state"
