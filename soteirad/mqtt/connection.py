@@ -134,8 +134,10 @@ class Connection(paho.Client):
             link.because(reasons.unreachable(error, link.broker))
         except UnicodeError:  # what the resolver raises for a..b or a label of 64 letters
             link.because("the host name is not a valid one: check mqtt.host")
-        except Exception as error:
-            link.because(f"{type(error).__name__}: {error}")
+        except Exception as error:  # how paho 2.1 takes a packet that makes no sense
+            _log.debug("the connection's thread ended", exc_info=True)
+            detail = f"{type(error).__name__}: {error}"
+            link.because(reasons.not_understood(detail, link.broker, link.accepted), closed=link.accepted)
         finally:
             link.report("down")
         return MQTTErrorCode.MQTT_ERR_CONN_LOST

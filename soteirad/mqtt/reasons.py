@@ -61,9 +61,14 @@ def lost(code: str, broker: Broker, accepted: bool, theirs: bool) -> str:
     if theirs:
         meaning = _THEIR_WORDS.get(code, f"the broker ended the connection ({code.lower()})")
         return meaning.format(name=broker.client_id)
-    if code == "Protocol error" and not accepted:
-        return f"what listens there does not speak MQTT {broker.version}: {_elsewhere(broker)}"
-    return SILENT if code == "Keep alive timeout" else f"the broker's answer was not understood ({code.lower()})"
+    return SILENT if code == "Keep alive timeout" else not_understood(code.lower(), broker, accepted)
+
+
+def not_understood(detail: str, broker: Broker, accepted: bool) -> str:
+    """Say what a packet means that makes no sense; `detail` is what paho makes of it."""
+    if accepted:
+        return f"the broker's answer was not understood ({detail})"
+    return f"what listens there does not speak MQTT {broker.version}: {_elsewhere(broker)}"
 
 
 def _elsewhere(broker: Broker) -> str:
