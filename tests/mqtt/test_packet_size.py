@@ -15,7 +15,13 @@ PICTURE = b"p" * 60_000
 
 
 class Publisher(Driver):
-    """A hub that publishes its retained state at each connection, as far as it fits: small, a picture, small."""
+    """A hub that publishes its retained state at each connection, as far as it fits: small, a picture, small.
+
+    Its clock is slower than the other tests': the five seconds of a suspicion are to last on a busy machine.
+    """
+
+    def __init__(self, broker: Broker, speed: float = 5.0) -> None:
+        super().__init__(broker, speed=speed)
 
     picture_qos = 0
     published = 0
@@ -68,7 +74,7 @@ def test_a_picture_that_fits_is_published_at_each_connection(tmp_path: Path) -> 
 
 def test_a_connection_that_is_dropped_or_whose_broker_restarts_teaches_no_limit(broker: Mosquitto) -> None:
     with Publisher(Broker(broker.host, broker.port)) as hub:
-        for count in range(4):
+        for count in range(3):
             hub.until_connected()
             broker.freeze()  # so that the picture is on its way
             hub.turn()
@@ -88,7 +94,7 @@ def test_a_connection_that_is_dropped_or_whose_broker_restarts_teaches_no_limit(
 
 def test_a_rival_with_our_name_teaches_no_limit(broker: Mosquitto, caplog: pytest.LogCaptureFixture) -> None:
     at = Broker(broker.host, broker.port)
-    with Publisher(at, speed=10.0) as one, Publisher(at, speed=10.0) as two:
+    with Publisher(at) as one, Publisher(at) as two:
 
         def told() -> bool:
             two.turn()
