@@ -24,6 +24,10 @@ EXPIRE_S = round(3.3 * DIAGNOSTICS_EVERY_S)
 LONGEST_STATE = 255
 """Home Assistant takes no longer state."""
 
+ICONS = {"person": "account", "car": "car", "truck": "truck", "bus": "bus", "bicycle": "bicycle", "bird": "bird",
+         "motorcycle": "motorbike", "cat": "cat", "dog": "dog"}  # fmt: skip
+"""Common labels in Home Assistant's icon set; the others look like rooms that are occupied."""
+
 Details = dict[str, Any]
 
 
@@ -151,13 +155,14 @@ def _seen(maker: _Maker, camera: CameraConfig) -> Iterator[Entity]:
     )  # fmt: skip
     for label in camera.objects.track:
         place, title, key = f"value_json.objects[{json.dumps(label)}]", label[:1].upper() + label[1:], _key(label)
+        icon: Details = {"icon": f"mdi:{ICONS[label]}"} if label in ICONS else {}
         yield maker.entity("binary_sensor", key, title, state_topic=state, device_class="occupancy",
-                           value_template=_on(f"{place}.present"))  # fmt: skip
+                           value_template=_on(f"{place}.present"), **icon)  # fmt: skip
         yield maker.entity("sensor", f"{key}_count", f"{title} count", state_topic=state, state_class="measurement",
                            value_template=f"{{{{ {place}.count }}}}", icon="mdi:counter")  # fmt: skip
     for zone in camera.zones:
         yield maker.entity("binary_sensor", f"zone_{_key(zone)}", f"Zone {zone}", state_topic=state,
-                           device_class="occupancy",
+                           device_class="occupancy", icon="mdi:vector-polygon",
                            value_template=_on(f"value_json.zones[{json.dumps(zone)}].present"))  # fmt: skip
 
 
