@@ -160,12 +160,14 @@ class MqttClient:
         data = payload.encode() if isinstance(payload, str) else payload
         properties = expiring(expiry) if expiry is not None and self._broker.version == "5" else None
         info = self._connection.publish(topic, data, qos, retain, properties)
-        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            return None
         token = self._token(info.mid)
+        accepted = info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS
+        watched = self._limit.sent(token, len(data), self._now, accepted)
+        if not accepted:
+            return None
         self._handed_over[token] = (len(data), topic)
         self._backlog += len(data)
-        if self._limit.sent(token, len(data), self._now) and qos == 0:  # paho may hold others back for a while
+        if watched and qos == 0:  # paho may hold others back for a while
             self._probe(token)
         return token
 

@@ -26,6 +26,7 @@ class _Suspect:
     token: int
     size: int
     at: float
+    accepted: bool
     probe: int | None = None
     written: bool = False
 
@@ -54,11 +55,15 @@ class SizeLimit:
         self._unproven = []
         self._proven = LARGE
 
-    def sent(self, token: int, size: int, now: float) -> bool:
-        """A message was handed over. Returns whether it is watched: it wants a probe after it."""
+    def sent(self, token: int, size: int, now: float, accepted: bool = True) -> bool:
+        """A message was handed over. Returns whether it is watched: it wants a probe after it.
+
+        `accepted` False says that the connection seemed to be gone. It may have gone because of this very message,
+        which is suspected if it is `written` nevertheless.
+        """
         if size <= self._proven:
             return False
-        self._unproven.append(_Suspect(token, size, now))
+        self._unproven.append(_Suspect(token, size, now, accepted))
         return True
 
     def written(self, token: int, now: float) -> bool:
@@ -92,7 +97,7 @@ class SizeLimit:
         Returns whether the end points at a message's size. Look at `learned` for what follows from it.
         """
         # Brokers read in order: what comes first of the unproven is what it broke on.
-        suspect = next((s for s in self._unproven if not s.written or now - s.at <= SOON_S), None)
+        suspect = next((s for s in self._unproven if (now - s.at <= SOON_S if s.written else s.accepted)), None)
         previous, self._suspicion = self._suspicion, None
         self._unproven = []
         if suspect is None or not (closed or too_large):

@@ -166,3 +166,17 @@ def test_a_message_that_was_acknowledged_is_suspected_until_its_probe_is_answere
         assert not limit.written(1, 50.0)
         assert limit.ended(50.1, closed=True, too_large=False)
     assert limit.learned == BIG
+
+
+@pytest.mark.parametrize("was_written", [True, False])
+def test_a_message_for_which_there_was_no_connection_any_more_is_suspected_if_it_was_written_nevertheless(
+    was_written: bool,
+) -> None:
+    limit = SizeLimit()
+    for _ in range(2):
+        limit.connected(None)
+        assert limit.sent(1, BIG, 1.0, accepted=False)
+        if was_written:
+            limit.written(1, 1.0)
+        assert limit.ended(1.0, closed=True, too_large=False) == was_written
+    assert limit.learned == (BIG if was_written else None)
