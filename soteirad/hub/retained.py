@@ -42,9 +42,11 @@ class Rank(IntEnum):
     """The order of publication on a new connection."""
 
     STATE = 0
-    GONE = 1
-    ANNOUNCEMENT = 2
-    PICTURE = 3
+    WITHDRAWN = 1
+    """An announcement that is taken back: first, or Home Assistant reads nothing where a state was."""
+    GONE = 2
+    ANNOUNCEMENT = 3
+    PICTURE = 4
 
 
 @dataclass
@@ -153,7 +155,7 @@ class Retained:
             rank = self._queue[topic]
             if rank is Rank.PICTURE and self._client.backlog > BACKLOG_BYTES:
                 self._due_at = now + PACE_S
-            elif rank is Rank.ANNOUNCEMENT and self._last is Rank.GONE:
+            elif rank > self._last is Rank.WITHDRAWN:
                 self._due_at, self._last = now + SETTLE_S, rank
             else:
                 del self._queue[topic]
@@ -175,11 +177,11 @@ class Retained:
         if item.first is not None:
             self._client.publish(topic, item.first, qos=1, retain=True)
         token = self._client.publish(topic, item.payload, qos=1, retain=True)
-        if token is not None and item.rank in (Rank.GONE, Rank.ANNOUNCEMENT):
+        if token is not None and item.rank is not Rank.STATE:
             self._sent[token] = topic, item
 
     def _arrived(self, topic: str, item: _Item) -> None:
-        if item.rank is Rank.GONE:
+        if item.rank in (Rank.WITHDRAWN, Rank.GONE):
             del self._items[topic], self._noted[topic]
             self._queue.pop(topic, None)
             self._guarded(lambda: self._ledger.forget_retained([topic]))
@@ -188,8 +190,9 @@ class Retained:
             self._note(topic, item.entities)
 
     def _take_back(self, topic: str) -> None:
-        self._items[topic] = _Item(b"", Rank.GONE)
-        self._queue[topic] = Rank.GONE
+        rank = Rank.WITHDRAWN if self._noted[topic] else Rank.GONE  # only announcements have a note
+        self._items[topic] = _Item(b"", rank)
+        self._queue[topic] = rank
 
     def _note(self, topic: str, note: Mapping[str, str]) -> None:
         if self._noted.get(topic) != note:

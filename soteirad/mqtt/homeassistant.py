@@ -154,16 +154,16 @@ def _seen(maker: _Maker, camera: CameraConfig) -> Iterator[Entity]:
         json_attributes_template="{{ {'seen': value_json.view.seen} | tojson }}",
     )  # fmt: skip
     for label in camera.objects.track:
-        place, title, key = f"value_json.objects[{json.dumps(label)}]", label[:1].upper() + label[1:], _key(label)
+        seen, title, key = _seen_there("objects", label), label[:1].upper() + label[1:], _key(label)
         icon: Details = {"icon": f"mdi:{ICONS[label]}"} if label in ICONS else {}
         yield maker.entity("binary_sensor", key, title, state_topic=state, device_class="occupancy",
-                           value_template=_on(f"{place}.present"), **icon)  # fmt: skip
+                           value_template=_on(f"{seen}.present | default(false)"), **icon)  # fmt: skip
         yield maker.entity("sensor", f"{key}_count", f"{title} count", state_topic=state, state_class="measurement",
-                           value_template=f"{{{{ {place}.count }}}}", icon="mdi:counter")  # fmt: skip
+                           value_template=f"{{{{ {seen}.count | default(0) }}}}", icon="mdi:counter")  # fmt: skip
     for zone in camera.zones:
         yield maker.entity("binary_sensor", f"zone_{_key(zone)}", f"Zone {zone}", state_topic=state,
                            device_class="occupancy", icon="mdi:vector-polygon",
-                           value_template=_on(f"value_json.zones[{json.dumps(zone)}].present"))  # fmt: skip
+                           value_template=_on(f"{_seen_there('zones', zone)}.present | default(false)"))  # fmt: skip
 
 
 def has_preview(camera: CameraConfig, allowed: tuple[str, ...]) -> bool:
@@ -248,6 +248,11 @@ def _on(expression: str) -> str:
     return f"{{{{ 'ON' if {expression} else 'OFF' }}}}"
 
 
+def _seen_there(where: str, name: str) -> str:
+    """Return the template of who is seen of a label, or in a zone; nobody in a state from before there was one."""
+    return f"(value_json.{where}[{json.dumps(name)}] | default({{}}))"
+
+
 def _key(text: str) -> str:
     """Return a key for what an owner or a model named; in another script it is spelled by its code points."""
     return slug(text) or "_".join(f"{ord(c):x}" for c in text)
@@ -277,4 +282,5 @@ def _as_single(prefix: str, maker: _Maker, entities: list[Entity]) -> Iterator[A
         # Before 2025.10 the key was object_id, without the platform.
         names["object_id"] = names.pop("default_entity_id").partition(".")[2]
         payload = {**entity.details, **names, "device": maker.device, "origin": maker.origin}
-        yield Announcement(f"{prefix}/{entity.platform}/{maker.node}/{entity.key}/config", payload, {})
+        topic = f"{prefix}/{entity.platform}/{maker.node}/{entity.key}/config"
+        yield Announcement(topic, payload, {entity.key: entity.platform})

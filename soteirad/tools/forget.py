@@ -13,6 +13,7 @@ from pathlib import Path
 from soteirad.config import Config, load_config
 from soteirad.errors import BrokerError
 from soteirad.hub.journal import Journal
+from soteirad.hub.retained import SETTLE_S
 from soteirad.mqtt.broker import broker_of
 from soteirad.mqtt.client import Acknowledged, Disconnected, Message, MqttClient, MqttNotice
 from soteirad.mqtt.topics import Topics
@@ -43,7 +44,12 @@ def _take_back_all(config: Config, known: Collection[str]) -> list[str]:
     visit = _Visit(config)
     try:
         found = sorted(visit.look() | set(known))
-        visit.take_back(found)
+        # First what tells Home Assistant of us, or it would read nothing where a state was.
+        announcements = [topic for topic in found if topic.endswith("/config")]
+        visit.take_back(announcements)
+        if announcements:
+            visit.pause(SETTLE_S)
+        visit.take_back([topic for topic in found if topic not in announcements])
     finally:
         visit.leave()
     return found
@@ -81,6 +87,11 @@ class _Visit:
             token = self._client.publish(topic, b"", qos=1, retain=True)
             self._missing |= set() if token is None else {token}
         self._until(lambda: not self._missing, "it does not acknowledge that the messages were taken back")
+
+    def pause(self, seconds: float) -> None:
+        """Let others take in what was taken back."""
+        end = time.monotonic() + seconds
+        self._until(lambda: time.monotonic() > end, "")
 
     def leave(self) -> None:
         """Disconnect."""

@@ -70,6 +70,7 @@ def visited(changes: list[Change]) -> bool:
 
 def test_home_assistant_has_each_entity_and_no_other(house: House) -> None:
     ha = house.homeassistant
+    ha.wait(lambda ha: ha.entities().keys() >= WANTED.keys(), "all entities are there")
     assert ha.entities().keys() == WANTED.keys()
     for entity_id, wanted in WANTED.items():
         entity, state = ha.entities()[entity_id], ha.state(entity_id)

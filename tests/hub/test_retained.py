@@ -215,19 +215,22 @@ def test_what_a_device_lost_while_the_daemon_did_not_run_is_removed_too(
     successor.close()
 
 
-def test_other_announcements_follow_removed_ones_after_a_pause(rig: Rig, listener: Subscriber) -> None:
+def test_announcements_are_taken_back_first_and_all_else_follows_after_a_pause(rig: Rig, listener: Subscriber) -> None:
+    rig.retained.set("cam/state", "{}")
     rig.retained.announce([device("x", topic="ha/old")])
     rig.settle()
+    rig.until(lambda: len(listener.messages()) == 2)
     rig.retained.announce([device("x", topic="ha/new")])
+    rig.retained.take_back(["cam/state"])
     rig.now += PACE_S
     rig.turn()
-    assert arrived(listener, 2)[1] == ("ha/old", b"")
+    assert arrived(listener, 3)[2] == ("ha/old", b"")
     rig.now += SETTLE_S - 0.1
     rig.turn()
-    assert len(listener.messages()) == 2
+    assert len(listener.messages()) == 3
     rig.now += 0.2
     rig.turn()
-    assert arrived(listener, 3)[2][0] == "ha/new"
+    assert [(t, p[:1]) for t, p in arrived(listener, 5)[3:]] == [("cam/state", b""), ("ha/new", b"{")]
 
 
 def test_pictures_wait_for_a_slow_broker_and_only_the_newest_is_sent(

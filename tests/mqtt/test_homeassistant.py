@@ -194,6 +194,12 @@ def test_figures_are_unknown_when_a_camera_process_died() -> None:
     assert rendered(found["inference"], {"fps": 9.8, "stage_ms": {}}) == "None"
 
 
+def test_a_state_from_before_a_label_or_a_zone_was_there_says_nobody() -> None:
+    found = components(config())
+    for key, said in (("person", "OFF"), ("person_count", "0"), ("zone_step", "OFF")):
+        assert rendered(found[key], {"objects": {}, "zones": {}}) == said
+
+
 @pytest.mark.parametrize(("question", "answer", "shown"), [
     ("parcel", True, "ON"), ("parcel", False, "OFF"), ("parcel", None, "None"),
     ("cars", 3, "3"), ("cars", 0, "0"), ("cars", None, "None"),
