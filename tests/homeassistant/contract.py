@@ -64,7 +64,10 @@ def box(commands: Iterable[str] = ALL_COMMANDS) -> dict[str, Wanted]:
 
 
 STANDING_ALONE = ("switch.porch_enabled", "binary_sensor.porch_connectivity")
-"""What says something while the camera is off: the switch that wakes it, and perhaps whether it is connected."""
+"""What may say something while nobody watches the camera: the switch that wakes it, and whether it is connected."""
+WHILE_OFF = (*STANDING_ALONE, "switch.porch_detect", "number.porch_motion_threshold", "number.porch_min_score",
+             "event.porch_event", "image.porch_last_object")  # fmt: skip
+"""What is there while the camera is off and the daemon lives: settings, and what was last seen."""
 EVENTS = set(EVENT_TYPES)
 
 

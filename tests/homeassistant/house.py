@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -108,6 +109,7 @@ class House:
     def clear(self) -> None:
         """End the daemons, wait until Home Assistant has forgotten its devices, and take back all that is retained."""
         self._end_daemons()
+        shutil.rmtree(self._folder / "state", ignore_errors=True)  # it remembers what lies at the broker
         # In this order: a template that is given nothing is an error in Home Assistant's log.
         self.publish(dict.fromkeys((topic for topic in self.retained() if topic.startswith("homeassistant/")), b""))
         self.homeassistant.wait(lambda ha: not ha.entities() and not ha.devices(), "its devices are forgotten")

@@ -80,7 +80,8 @@ def test_a_camera_that_is_added_appears_after_a_reload(house: House, run: Run, v
     configure(house, visits, {"porch": {}, "yard": {"name": "Back yard"}})
     daemon.signal(signal.SIGHUP)
     ha.wait_state("binary_sensor.yard_connectivity", "on", START_S)
-    assert ha.entities().keys() == wanted("porch", "yard") and ha.devices()["soteira_yard"].name == "Back yard"
+    ha.wait(lambda ha: ha.entities().keys() == wanted("porch", "yard"), "all of both are there")
+    assert ha.devices()["soteira_yard"].name == "Back yard"
 
 
 def test_a_camera_that_is_renamed_keeps_its_entities(house: House, run: Run, visits: HttpCamera) -> None:

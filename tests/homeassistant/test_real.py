@@ -13,7 +13,7 @@ from soteirad import __version__
 from tests.daemon import Daemon
 from tests.homeassistant import contract
 from tests.homeassistant.client import Change, RefusedError
-from tests.homeassistant.contract import ANY, HUB, STANDING_ALONE
+from tests.homeassistant.contract import ANY, HUB, WHILE_OFF
 from tests.homeassistant.house import House
 from tests.homeassistant.rig import number
 from tests.http_camera import HttpCamera
@@ -170,7 +170,7 @@ def test_nobody_looks_for_objects_while_detect_is_off(house: House) -> None:
 
 def test_a_camera_that_is_switched_off_has_no_process_and_only_its_switch(house: House, watching: Daemon) -> None:
     ha, processes = house.homeassistant, len(watching.group())
-    shown = [entity_id for entity_id in SHOWN if ".porch_" in entity_id and entity_id not in STANDING_ALONE]
+    shown = [entity_id for entity_id in SHOWN if ".porch_" in entity_id and entity_id not in WHILE_OFF]
     ha.call("switch.turn_off", "switch.porch_enabled")
     ha.wait_state("switch.porch_enabled", "off")
     watching.wait_until(lambda: len(watching.group()) < processes, "the camera's process ends")
