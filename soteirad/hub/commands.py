@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import re
 from dataclasses import dataclass
 from typing import get_args
 
@@ -14,6 +14,8 @@ from soteirad.mqtt.topics import Topics
 BACK = "default"
 """As a setting's payload: what the configuration file says."""
 MAX_PAYLOAD = 100
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?")
+"""Narrower than what Python reads: no nan, no 1_000, no digits of other scripts."""
 _ON, _OFF = ("on", "true", "1", "yes"), ("off", "false", "0", "no")
 
 
@@ -71,7 +73,8 @@ def read_command(topics: Topics, topic: str, payload: bytes, size: int, config: 
 
 def _address(topics: Topics, topic: str) -> tuple[str | None, str]:
     """Return the camera (None: the daemon) and the name of the command."""
-    parts = topic.removeprefix(f"{topics.prefix}/").split("/")
+    own = f"{topics.prefix}/"
+    parts = topic[len(own) :].split("/") if topic.startswith(own) else []
     if len(parts) == 2 and parts[0] == "set":
         return None, parts[1]
     if len(parts) == 3 and parts[1] == "set":
@@ -96,10 +99,9 @@ def _value(config: Config, camera: str, setting: Setting, text: str) -> Value | 
             return text in _ON
         raise CommandError("its payload is neither ON nor OFF")
     low, high = limits(config.cameras[camera], setting)
-    try:
-        number = float(text)
-    except ValueError:
-        raise CommandError(f"its payload is not a number: allowed is {low:g} to {high:g}") from None
-    if not math.isfinite(number) or not low <= number <= high:
+    if not _NUMBER.fullmatch(text):
+        raise CommandError(f"its payload is not a number: allowed is {low:g} to {high:g}")
+    number = float(text)
+    if not low <= number <= high:
         raise CommandError(f"this number is out of range: allowed is {low:g} to {high:g}")
-    return number
+    return number + 0.0  # zero without a sign
