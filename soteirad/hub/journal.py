@@ -339,6 +339,19 @@ class Journal:
         return StorageError(f"{self._path}: {text}: {remedy}")
 
 
+def is_there(journal: Path) -> bool:
+    """Say whether there is a journal. Raises StorageError if this user may not know."""
+    try:
+        journal.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise StorageError(
+            f"{journal}: it may not be read ({error.strerror}): do this as root, or as the user soteirad runs as"
+        ) from error
+    return True
+
+
 def _close_visits(db: sqlite3.Connection, event: Event, now: float, reason: str, track_id: int | None) -> None:
     """Close the open visit of one track of the event's camera, or all of them."""
     db.execute(

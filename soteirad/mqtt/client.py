@@ -108,6 +108,11 @@ class MqttClient:
         return self._backlog
 
     @property
+    def dropped(self) -> int:
+        """How many messages of this connection were not kept, because they came too fast."""
+        return 0 if self._link is None else self._link.dropped
+
+    @property
     def retry_at(self) -> float | None:
         """When `step` will open the next connection, on the clock of `step`; None while there is one."""
         return self._retry_at if self._running and self._connection is None else None
@@ -275,18 +280,22 @@ class MqttClient:
                 notices.append(Disconnected(reason))
             return
         if was_connected:
-            _log.warning("lost the MQTT broker at %s: %s", self._where, reason)
+            self._tell("lost the MQTT broker at %s: %s", reason)
             notices.append(Disconnected(reason))
             self._judge_end(link, now)
         else:
             self._limit.failed()
             if reason != self._told_reason:
                 self._told_reason = reason
-                _log.warning("no connection to the MQTT broker at %s: %s", self._where, reason)
+                self._tell("no connection to the MQTT broker at %s: %s", reason)
                 notices.append(Disconnected(reason))
         ceiling = min(RETRY_MAX_S, RETRY_MIN_S * 2 ** min(self._failures, 10))
         self._retry_at = now + max(RETRY_MIN_S, ceiling * self._rng.uniform(0.5, 1.0))
         self._failures += 1
+
+    def _tell(self, text: str, reason: str) -> None:
+        """Log why there is no connection; a visit ends with it, and its owner tells that."""
+        _log.log(logging.DEBUG if self._visitor else logging.WARNING, text, self._where, reason)
 
     def _judge_end(self, link: Link, now: float) -> None:
         """Judge a connection by its end and its life.

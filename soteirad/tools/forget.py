@@ -9,10 +9,11 @@ from collections.abc import Callable, Collection
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from soteirad.config import Config, load_config
 from soteirad.errors import BrokerError
-from soteirad.hub.journal import Journal
+from soteirad.hub.journal import Journal, is_there
 from soteirad.hub.retained import SETTLE_S
 from soteirad.mqtt.broker import broker_of
 from soteirad.mqtt.client import Acknowledged, Disconnected, Message, MqttClient, MqttNotice
@@ -31,7 +32,7 @@ def forget_all(path: Path) -> list[str]:
     is there that would publish all again.
     """
     config = load_config(path)
-    if not config.storage.journal.exists():
+    if not is_there(config.storage.journal):
         return _take_back_all(config, ())
     with closing(Journal(config.storage.journal)) as journal:
         journal.open()
@@ -76,6 +77,8 @@ class _Visit:
         self._until(lambda: self._client.connected, "it does not answer")
         self._heard_at = time.monotonic()
         self._until(lambda: time.monotonic() - self._heard_at > QUIET_S, "it sends messages without end")
+        if self._client.dropped:
+            raise self._error("it sends more at once than can be looked at: try again")
         if self._online:
             raise BrokerError(f"a daemon with the topic prefix {self._topics.prefix} is online and would publish all "
                               "again: stop it first")  # fmt: skip
@@ -85,7 +88,9 @@ class _Visit:
         """Take back what lies on these topics. Raises BrokerError."""
         for topic in topics:
             token = self._client.publish(topic, b"", qos=1, retain=True)
-            self._missing |= set() if token is None else {token}
+            if token is None:
+                raise self._error("the connection ended")
+            self._missing.add(token)
         self._until(lambda: not self._missing, "it does not acknowledge that the messages were taken back")
 
     def pause(self, seconds: float) -> None:
@@ -122,10 +127,15 @@ class _Visit:
         """Say whether somebody tells Home Assistant of a device of ours."""
         try:
             payload = json.loads(message.payload)
-            (node,) = payload["device"]["identifiers"]
-            return payload["origin"]["name"] == "Soteira" and str(node).startswith(f"{self._topics.prefix}_")
-        except (ValueError, TypeError, KeyError, RecursionError):
+            entities = payload["components"].values() if "components" in payload else [payload]
+            return payload["origin"]["name"] == "Soteira" and any(map(self._is_entity, entities))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return False
+
+    def _is_entity(self, entity: Any) -> bool:
+        """Say whether an entity goes by our status; names do not tell `house` with camera `2_a` from `house_2`."""
+        status = self._topics.status()
+        return entity.get("state_topic") == status or {"topic": status} in entity.get("availability", ())
 
     def _error(self, reason: str) -> BrokerError:
         return BrokerError(f"the MQTT broker at {self._broker.host}:{self._broker.port}: {reason}")

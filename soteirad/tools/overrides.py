@@ -6,7 +6,7 @@ from pathlib import Path
 
 from soteirad.config import load_config
 from soteirad.config.overrides import as_yaml, usable
-from soteirad.hub.journal import Journal
+from soteirad.hub.journal import Journal, is_there
 
 
 def overrides_as_yaml(path: Path) -> str:
@@ -16,7 +16,7 @@ def overrides_as_yaml(path: Path) -> str:
     """
     config = load_config(path)
     file = config.storage.journal
-    if not file.exists():
+    if not is_there(file):
         return ""
     journal = Journal(file)
     journal.open()
