@@ -48,6 +48,8 @@ class Bulletin:
             self._mirror = self._make_mirror(frigate.topic_prefix)
         self._retained.set(self._topics.status(), "online")
         self._retained.set(self._topics.info(), json.dumps({"version": __version__}))
+        for name in self._online.keys() - set(leaving):
+            self.removed(name)
         for name in self._cameras():
             self.status(name, self.online(name))
             self._tell(name)
@@ -61,8 +63,7 @@ class Bulletin:
         kept = [t for name in leaving for t in self._topics.retained(name)]
         for name in self._cameras():  # of an earlier run or of before: pictures that would come again
             kept += [self._topics.snapshot(name)] if config.storage.snapshots else []
-            wanted = has_preview(config.cameras[name], config.mqtt.commands)
-            kept += [self._topics.preview(name)] if wanted else []
+            kept += [self._topics.preview(name)] if self._previewed(name) else []
         if self._mirror is not None and config.storage.snapshots:
             kept += self._mirror.pictures({name: config.cameras[name].objects.track for name in self._cameras()})
         return kept
@@ -101,6 +102,8 @@ class Bulletin:
 
     def snapshot(self, camera: str, picture: Picture) -> None:
         """Tell the picture of a confirmed object, or a better one in its place."""
+        if self._config is None or not self._config.storage.snapshots:  # one under way may come after they ended
+            return
         if picture.latest:
             self._retained.picture(self._topics.snapshot(camera), picture.jpeg)
         if self._mirror is not None:
@@ -108,7 +111,8 @@ class Bulletin:
 
     def preview(self, camera: str, jpeg: bytes) -> None:
         """Tell what the camera sees now."""
-        self._retained.picture(self._topics.preview(camera), jpeg)
+        if self._previewed(camera):
+            self._retained.picture(self._topics.preview(camera), jpeg)
 
     def ended(self, camera: str) -> None:
         """Tell that nobody watches a camera at the moment."""
@@ -132,6 +136,12 @@ class Bulletin:
         """Tell that the daemon ends; its own status is the connection's last word."""
         if self._mirror is not None:
             self._mirror.online(False)
+
+    def _previewed(self, camera: str) -> bool:
+        """Say whether there is to be a small picture of what a camera sees."""
+        config = self._config
+        return (config is not None and camera in config.cameras
+                and has_preview(config.cameras[camera], config.mqtt.commands))  # fmt: skip
 
     def _cameras(self) -> list[str]:
         """Return the cameras of which there is something to tell: watched, or to be switched on over MQTT."""
