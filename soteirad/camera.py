@@ -154,16 +154,19 @@ class _Runner:
 
     def serve(self) -> None:
         """Do what is not about one frame: the hub's wishes, previews, diagnostics, and a sign of life."""
+        asked = False
         while not self.uplink.wishes.empty():  # this thread is the only one that takes from it
             wish = self.uplink.wishes.get()
             if isinstance(wish, Adjust):
                 self._camera = wish.camera
                 self.deliver(self.watch.adjust(wish.camera))
             else:
-                self.preview()
+                asked = True  # one picture answers all who ask at the same time
+        if asked:
+            self.preview()
         now = time.monotonic()
-        if self._camera.preview and self._online and now >= self._preview_at:
-            self._preview_at = now + self._camera.preview
+        if self._camera.preview and self._online and now - self._preview_at >= self._camera.preview:
+            self._preview_at = now
             self.preview(again=False)
         self.beat()
         self.diagnose()

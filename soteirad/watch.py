@@ -131,7 +131,9 @@ class CameraWatch:
 
     def end(self, reason: str) -> list[Outcome]:
         """Close the open visits with `reason`: the source ended or was lost."""
-        return self._ended(self.pipeline.restart(reason))
+        outcomes = self._ended(self.pipeline.restart(reason))
+        self._last_frame = None  # when the source is back, this is not what it shows
+        return outcomes
 
     def adjust(self, camera: CameraConfig) -> list[Outcome]:
         """Go on with other thresholds, or with or without gate 3; returns the visits that this ends.

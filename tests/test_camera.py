@@ -7,15 +7,21 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
-from soteirad.camera import CameraJob, DetectorThread, LiveRunner
+from soteirad import camera as camera_module
+from soteirad.camera import PREVIEW_WIDTH, CameraJob, DetectorThread, FileRunner, LiveRunner
+from soteirad.config import CameraConfig
 from soteirad.config.schema import camera_from
 from soteirad.detect.choice import Choice
 from soteirad.detect.detector import REFERENCE
 from soteirad.errors import HangError
 from soteirad.mailbox import Crashed, Mailbox
+from soteirad.messages import Adjust, CameraState, Preview, TakePicture
 from soteirad.watch import CameraWatch
+from tests.capture.made import frame_of
 
 
 class BrokenWatch:
@@ -93,3 +99,171 @@ def test_a_reader_that_hangs_beyond_all_time_limits_ends_the_run(
             live_runner(lambda: Waiting(ended), tmp_path).run()
     finally:
         ended.set()
+
+
+# Wishes and previews
+
+
+class Time:
+    """The clock of the camera's module."""
+
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return 1_800_000_000.0 + self.now
+
+
+class Kept:
+    """An uplink that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.wishes: queue.SimpleQueue[object] = queue.SimpleQueue()
+        self.sent: list[object] = []
+        self.send = self.picture = self.confirm = self.sent.append
+
+    def previews(self) -> list[bytes]:
+        found = [message.jpeg for message in self.sent if isinstance(message, Preview)]
+        self.sent.clear()
+        return found
+
+
+PICTURE = np.random.default_rng(1).integers(0, 255, (720, 1280, 3), np.uint8)
+
+
+class Rig:
+    """A file's runner that was given frames by hand."""
+
+    def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **settings: object) -> None:
+        self.time = Time()
+        monkeypatch.setattr(camera_module, "time", self.time)
+        self.camera = self.configured(**settings)
+        self.watch = CameraWatch("porch", self.camera, lambda *_: "id", CHOICE)
+        self.uplink = Kept()
+        job = CameraJob("porch", self.camera, CHOICE, tmp_path, False, "info")
+        self.runner = FileRunner(job, self.watch, self.uplink, threading.Event())  # type: ignore[arg-type]
+        self._media = 0.0
+
+    def configured(self, **settings: object) -> CameraConfig:
+        return camera_from({"source": "clip.mp4", "detect": False, **settings})
+
+    def frame(self) -> None:
+        """Take a frame in, and do what is done after each."""
+        self._media += 1.0
+        self.runner.deliver(self.watch.step(frame_of(PICTURE, time=self._media)))
+        self.runner.serve()
+
+    def wish(self, *wishes: object) -> None:
+        for wish in wishes:
+            self.uplink.wishes.put(wish)
+        self.runner.serve()
+
+
+@pytest.fixture
+def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
+    return Rig(tmp_path, monkeypatch)
+
+
+def test_a_picture_that_is_asked_for_is_the_latest_and_small(rig: Rig) -> None:
+    rig.runner.tell_status(True)
+    rig.frame()
+    rig.frame()
+    rig.wish(TakePicture())
+    (jpeg,) = rig.uplink.previews()
+    assert cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).shape == (360, PREVIEW_WIDTH, 3)
+    rig.wish(TakePicture())
+    assert rig.uplink.previews() == [jpeg], "the same one again is an answer"
+
+
+def test_any_number_of_wishes_for_a_picture_is_answered_with_one(rig: Rig) -> None:
+    rig.runner.tell_status(True)
+    rig.frame()
+    rig.wish(*[TakePicture()] * 1000)
+    assert len(rig.uplink.previews()) == 1 and rig.uplink.wishes.empty()
+
+
+def test_a_picture_before_the_first_frame_or_while_the_source_is_away_is_none(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig.wish(TakePicture())
+    rig.runner.tell_status(True)
+    rig.wish(TakePicture())
+    rig.frame()
+    rig.runner.tell_status(False, "cable")
+    rig.wish(*[TakePicture()] * 5)
+    assert rig.uplink.previews() == []
+    assert caplog.text.count("no picture: the source is offline") == 2
+
+
+def test_there_is_no_picture_of_before_the_outage_when_the_source_is_back(rig: Rig) -> None:
+    rig.runner.tell_status(True)
+    rig.frame()
+    rig.runner.deliver(rig.watch.end("source_lost"))
+    rig.runner.tell_status(False, "cable")
+    rig.runner.tell_status(True)
+    rig.wish(TakePicture())
+    assert rig.uplink.previews() == []
+    rig.frame()
+    rig.wish(TakePicture())
+    assert len(rig.uplink.previews()) == 1
+
+
+def test_previews_come_at_their_interval_and_only_of_new_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig(tmp_path, monkeypatch, preview=5)
+    rig.frame()
+    assert rig.uplink.previews() == [], "the source is not online yet"
+    rig.runner.tell_status(True)
+    counts = []
+    for _ in range(12):
+        rig.frame()
+        counts.append(len(rig.uplink.previews()))
+        rig.time.now += 1.0
+    assert counts == [1, 0, 0, 0, 0] * 2 + [1, 0]
+    rig.time.now += 60.0
+    rig.runner.serve()
+    assert len(rig.uplink.previews()) == 1, "however long it was, it is one"
+    rig.time.now += 60.0
+    rig.runner.serve()
+    assert rig.uplink.previews() == [], "nothing new was seen"
+    rig.runner.tell_status(False, "cable")
+    rig.frame()
+    assert rig.uplink.previews() == []
+
+
+def test_without_an_interval_there_are_no_previews(rig: Rig) -> None:
+    rig.runner.tell_status(True)
+    for _ in range(20):
+        rig.frame()
+        rig.time.now += 60.0
+    assert rig.uplink.previews() == []
+
+
+def test_the_interval_of_previews_changes_while_it_runs(rig: Rig) -> None:
+    rig.runner.tell_status(True)
+    rig.frame()
+    rig.wish(Adjust(rig.configured(preview=3600)))
+    assert len(rig.uplink.previews()) == 1
+    rig.wish(Adjust(rig.configured(preview=1)))
+    rig.time.now += 1.0
+    rig.frame()
+    assert len(rig.uplink.previews()) == 1, "the former interval does not count any more"
+    rig.wish(Adjust(rig.configured()))
+    rig.time.now += 60.0
+    rig.frame()
+    assert rig.uplink.previews() == []
+
+
+def test_a_wish_for_other_settings_is_answered_with_the_state_also_while_the_source_is_away(rig: Rig) -> None:
+    rig.runner.prepare()
+    rig.runner.tell_status(False, "cable")
+    rig.uplink.sent.clear()
+    rig.wish(Adjust(rig.configured(motion={"threshold": 0.1})), Adjust(rig.configured(motion={"threshold": 0.2})))
+    states = [message.state for message in rig.uplink.sent if isinstance(message, CameraState)]
+    assert [state["motion_threshold"] for state in states] == [0.1, 0.2]
+    rig.uplink.sent.clear()
+    rig.wish(Adjust(rig.configured(motion={"threshold": 0.2})))
+    assert not rig.uplink.sent, "nothing changed"

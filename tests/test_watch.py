@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from soteirad.config import CameraConfig
 from soteirad.config.schema import camera_from
 from soteirad.detect.choice import Choice
+from soteirad.detect.detection import Detections
 from soteirad.detect.detector import REFERENCE
 from soteirad.event import Event, replay_id
-from soteirad.watch import CameraWatch
+from soteirad.watch import CameraWatch, LookResult
 from tests.capture.made import frame_of
 from tests.shared_data import DEMO
 
@@ -26,7 +28,6 @@ Picture = NDArray[np.uint8]
 Change = Callable[[int, Picture], Picture]
 """(frame number, wide picture of 960x540) -> what the camera sees, 640x360."""
 
-pytestmark = pytest.mark.slow
 SIZE = (640, 360)
 STANDS = 150
 """The frame of the clip from which on a person stands still, for 14 s."""
@@ -102,6 +103,7 @@ def run(change: Change, frames: int = FRAMES) -> tuple[list[Event], list[dict[st
 UNDONE = [(covered, "covered"), (defocused, "defocused"), (turned, "moved"), (knocked, "moved")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("change", "seen"), UNDONE)
 def test_what_happens_to_a_camera_is_told_once_and_nobody_comes_or_goes(change: Change, seen: str) -> None:
     events, states, _ = run(change)
@@ -113,6 +115,7 @@ def test_what_happens_to_a_camera_is_told_once_and_nobody_comes_or_goes(change: 
     assert states == [normal, {"changed": True, "seen": seen}, normal]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("change", "seen"), UNDONE)
 def test_who_was_there_is_present_again_when_the_old_view_is_back(change: Change, seen: str) -> None:
     events, _, _ = run(change)
@@ -122,6 +125,7 @@ def test_who_was_there_is_present_again_when_the_old_view_is_back(change: Change
     assert [e.event_type for e in after if e.event_type != "left"] == ["present"]
 
 
+@pytest.mark.slow
 def test_a_changed_view_has_a_picture_and_ends_the_visits() -> None:
     events, _, _ = run(covered, END)
     present, told = events
@@ -130,11 +134,13 @@ def test_a_changed_view_has_a_picture_and_ends_the_visits() -> None:
     assert told.snapshot == f"porch/{told.time[:10]}/{told.id}.jpg"
 
 
+@pytest.mark.slow
 def test_a_knocked_camera_says_how_far() -> None:
     told = next(e for e in run(knocked, END)[0] if e.event_type == "scene_changed")
     assert told.why["shift"] == pytest.approx([-0.1, 0.0], abs=0.01)
 
 
+@pytest.mark.slow
 def test_a_covered_camera_does_not_run_its_detector() -> None:
     def looks(frames: int) -> int:
         return run(covered, frames)[2].pipeline.counters.detector_runs
@@ -142,7 +148,109 @@ def test_a_covered_camera_does_not_run_its_detector() -> None:
     assert looks(START + 20) == looks(END)
 
 
+@pytest.mark.slow
 def test_infrared_light_is_no_changed_view() -> None:
     events, states, _ = run(lit_by_infrared)
     assert [e.event_type for e in events] == ["present"]
     assert len(states) == 1
+
+
+class Certain:
+    """A detector that sees one person in every picture."""
+
+    def picture_size(self, width: int, height: int) -> tuple[int, int]:
+        return width, height
+
+    def detect(self, _picture: Picture) -> Detections:
+        box = np.array([[0.4, 0.2, 0.6, 0.9]], np.float32)
+        return Detections(box, np.array([0.8], np.float32), np.array([0]))
+
+
+def camera(**settings: object) -> CameraConfig:
+    return camera_from({"source": "clip.mp4", "speed": "max", **settings})
+
+
+def certain_watch(**settings: object) -> CameraWatch:
+    watch = CameraWatch("porch", camera(**settings), lambda _, media, what: replay_id("clip", media, what),
+                        Choice(REFERENCE, 0.0, None, ()))  # fmt: skip
+    watch._detector = Certain()  # type: ignore[assignment]
+    return watch
+
+
+STILL = np.random.default_rng(1).integers(0, 255, (90, 160, 3), np.uint8).repeat(2, 0).repeat(2, 1)
+
+
+def play(watch: CameraWatch, start: float, end: float) -> list[Event]:
+    frames = [frame_of(STILL, time=float(t), captured=1_800_000_000.0 + t) for t in np.arange(start, end, 0.1)]
+    return [outcome.event for frame in frames for outcome in watch.step(frame)]
+
+
+def told(events: list[Event]) -> list[tuple[str, object]]:
+    return [(e.event_type, e.why.get("reason") if e.event_type == "left" else None) for e in events]
+
+
+def test_detection_off_and_on_ends_visits_and_finds_who_is_there_present() -> None:
+    watch = certain_watch()
+    events = play(watch, 0, 3)
+    off = [o.event for o in watch.adjust(camera(detect=False))]
+    assert told(events + off) == [("present", None), ("left", "detection_off")]
+    assert off[0].track_id == events[0].track_id and off[0].snapshot is None
+    assert off[0].confirmed == "2027-01-15T08:00:02.900Z", "sure with the last frame, whenever they were last seen"
+    state = watch.state()
+    assert (state["detect"], state["objects"]["person"]) == (False, {"present": False, "count": 0})
+    assert play(watch, 3, 10) == []
+    assert watch.adjust(camera()) == []
+    assert told(play(watch, 10, 13)) == [("present", None)] and watch.state()["detect"] is True
+
+
+def test_the_state_tells_the_settings_that_were_adjusted() -> None:
+    watch = certain_watch()
+    assert watch.adjust(camera(motion={"threshold": 0.07}, objects={"min_score": 0.55})) == []
+    state = watch.state()
+    assert (state["motion_threshold"], state["min_score"]) == (0.07, 0.55)
+    assert watch.pipeline.settings.motion_threshold == 0.07
+
+
+def test_a_look_in_flight_when_detection_ends_confirms_nobody() -> None:
+    watch = certain_watch()
+    play(watch, 0, 0.15)
+    frame = frame_of(STILL, time=0.2)
+    assert watch.pipeline.wants(frame)
+    analysis, _ = watch.analyse(frame)
+    assert analysis.look is not None
+    watch.pipeline.begin_look(analysis)
+    result = watch.detect(analysis)
+    watch.adjust(camera(detect=False))
+    assert watch.conclude(result) == [] == watch.conclude(LookResult(analysis, None, 0.0, 0.0))
+    assert watch.state()["objects"]["person"]["count"] == 0
+
+
+def test_adjusting_before_the_first_frame_ends_nothing() -> None:
+    watch = certain_watch()
+    assert watch.adjust(camera(detect=False)) == [] == watch.adjust(camera())
+    assert told(play(watch, 0, 3)) == [("present", None)]
+
+
+def test_there_is_a_picture_of_the_last_frame_once_for_who_has_it_already() -> None:
+    watch = certain_watch()
+    assert watch.picture(640) is None
+    play(watch, 0, 1)
+    found = watch.picture(160)
+    assert found is not None
+    jpeg, taken = found
+    assert taken == pytest.approx(0.9)
+    assert cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).shape == (90, 160, 3)
+    assert watch.picture(160, since=taken) is None
+    assert watch.picture(160) == found
+    play(watch, 1, 2)
+    assert watch.picture(160, since=taken) is not None
+
+
+def test_there_is_no_picture_from_before_the_source_was_lost() -> None:
+    watch = certain_watch()
+    play(watch, 0, 3)
+    assert told([o.event for o in watch.end("source_lost")]) == [("left", "source_lost")]
+    assert watch.picture(640) is None
+    assert watch.adjust(camera(detect=False)) == []
+    play(watch, 60, 61)
+    assert watch.picture(640) is not None
