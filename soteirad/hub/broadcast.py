@@ -28,13 +28,13 @@ BIRTH_DELAY_S = (0.5, 3.0)
 class Broadcast:
     """For the hub's thread. `overridden` names the settings of a camera that were changed over MQTT."""
 
-    def __init__(self, config: Config, journal: Journal, guard: Guard, on_wake: Callable[[], None],
+    def __init__(self, config: Config, journal: Journal, on_wake: Callable[[], None],
                  overridden: Callable[[str], Collection[str]]) -> None:  # fmt: skip
         self._journal = journal
-        self._guard = guard
+        self._guard = Guard()
         self._on_wake = on_wake
         self._connect(config)
-        self._retained = Retained(self._client, journal, guard)
+        self._retained = Retained(self._client, journal, Guard())
         self.bulletin = Bulletin(self._retained, self.topics, overridden, self._mirror)
 
     @property

@@ -30,6 +30,7 @@ class Controls:
         self._monotonic = monotonic
         self._minute, self._refused = float("-inf"), 0
         self._overrides: dict[tuple[str, str], Value] = {}
+        self._saved = True
 
     def load(self) -> None:
         """Take over what the journal holds."""
@@ -49,9 +50,10 @@ class Controls:
                         _text(value_of(config.cameras[name], setting)))  # fmt: skip
         if kept != self._overrides:
             self._keep(kept)
+            self.save()
 
     def change(self, config: Config, change: Change) -> None:
-        """Set one setting, or take it back; `config` is that of the file."""
+        """Set one setting, or take it back, until `save` only in memory; `config` is that of the file."""
         overrides = {key: v for key, v in self._overrides.items() if key != (change.camera, change.setting)}
         if change.value is not None:
             overrides[change.camera, change.setting] = change.value
@@ -63,7 +65,8 @@ class Controls:
         """Return the command in a message; one that is refused is told, and is None."""
         where = "".join(c if c.isprintable() else "?" for c in message.topic[:LONGEST_TOLD])
         if message.retain:
-            logger.info("%s: a command that lies retained at the broker is ignored", where)
+            if self._may_tell():
+                logger.info("%s: a command that lies retained at the broker is ignored", where)
             return None
         try:
             return read_command(topics, message.topic, message.payload, message.size, config)
@@ -71,6 +74,11 @@ class Controls:
             if self._may_tell():
                 logger.warning("%s: refused: %s", where, error)
             return None
+
+    def save(self) -> None:
+        """Put on disk what is not there yet; if the disk fails, the next call tries again."""
+        if not self._saved:
+            self._saved = self._guard(lambda: self._journal.replace_overrides(self._overrides))
 
     def of(self, camera: str) -> list[str]:
         """Return which settings of a camera are changed."""
@@ -91,7 +99,7 @@ class Controls:
 
     def _keep(self, overrides: dict[tuple[str, str], Value]) -> None:
         self._take(overrides)
-        self._guard(lambda: self._journal.replace_overrides(overrides))
+        self._saved = False
 
 
 def _text(value: Value) -> str:

@@ -16,10 +16,14 @@ from soteirad.hub.supervisor import CameraProcess, process_context
 
 
 def camera_jobs(config: Config, choices: Choices, spool: Path, log_level: str) -> dict[str, CameraJob]:
-    """Return what each camera that is watched is told: its own section and engine, and nothing of the others."""
+    """Return what each camera that is watched is told: its own section and engine, and nothing of the others.
+
+    A camera whose engine is not chosen yet has to wait.
+    """
     return {
         name: CameraJob(name, camera, choices[camera.detector], spool, config.storage.snapshots, log_level)
         for name, camera in config.watched.items()
+        if camera.detector in choices
     }
 
 

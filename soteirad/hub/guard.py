@@ -11,7 +11,8 @@ logger = logging.getLogger(__name__)
 
 
 class Guard:
-    """Runs actions that touch the disk."""
+    """Runs actions that touch the disk; each kind of action has a guard of its own, or the success of one would make
+    the failure of another news again and again."""
 
     def __init__(self) -> None:
         self._told = ""

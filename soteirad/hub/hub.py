@@ -33,7 +33,6 @@ from soteirad.messages import (
     Picture,
     Preview,
     SourceFinished,
-    TakePicture,
 )
 from soteirad.mqtt.client import Message
 from soteirad.service.notify import Notifier
@@ -75,9 +74,9 @@ class Hub:
         self._choices: Choices = {}
         self._reload: Reload | None = None
         self._guard = Guard()
-        self._intake = Intake(self._journal, self._spool, self._guard, self._committed)
-        self._controls = Controls(self._journal, self._guard)
-        self._broadcast = Broadcast(config, self._journal, self._guard, self._signals.wake, self._controls.of)
+        self._intake = Intake(self._journal, self._spool, Guard(), self._committed)
+        self._controls = Controls(self._journal, Guard())
+        self._broadcast = Broadcast(config, self._journal, self._signals.wake, self._controls.of)
         self._bulletin = self._broadcast.bulletin
         self._webhooks = Webhooks(config.webhooks)
         self._events = 0
@@ -139,9 +138,10 @@ class Hub:
         """Wait for something to do, and do it."""
         self._signals.wait(timeout)
         self._take_messages()
-        for message in self._broadcast.step(time.monotonic()):
-            if not self._stopping:
-                self._obey(message)
+        heard = self._broadcast.step(time.monotonic())
+        if not self._stopping:
+            self._obey(heard)
+        self._controls.save()
         now = time.monotonic()
         self._fleet.check(now)
         if not self._stopping:
@@ -196,7 +196,21 @@ class Hub:
                 for problem in result.problems:
                     logger.error("%s", problem)
                 logger.error("the new configuration cannot be used: the old one stays in force")
+                self._give_up_unproven()
             self._notifier.ready()
+
+    def _give_up_unproven(self) -> None:
+        """Switch cameras off again that were switched on and have no engine: they would make the next start fail."""
+        unproven = self._unproven()
+        for name in unproven:
+            logger.error("%s: it cannot be switched on", name)
+            self._controls.change(self._file, Change(name, "enabled", False))
+        if unproven:
+            self._put_in_force()
+
+    def _unproven(self) -> list[str]:
+        """Return the cameras that were off so far: their engines have to be proven first."""
+        return [name for name, camera in self._config.watched.items() if camera.detector not in self._choices]
 
     def _apply(self, loaded: Loaded) -> None:
         """Go on with a new configuration file; only what it changes is touched."""
@@ -204,7 +218,8 @@ class Hub:
         if new.storage.path != old.storage.path:
             logger.warning("storage.path stays %s until the daemon is restarted", old.storage.path)
             new = new.model_copy(update={"storage": new.storage.model_copy(update={"path": old.storage.path})})
-        self._file, self._choices = new, loaded.choices
+        running = {camera.job.camera.detector: camera.job.choice for camera in self._fleet}
+        self._file, self._choices = new, {**running, **loaded.choices}
         if new.webhooks != old.webhooks:
             self._webhooks.stop(0.0)
             self._webhooks = Webhooks(new.webhooks)
@@ -216,9 +231,8 @@ class Hub:
     def _put_in_force(self) -> Changes:
         """Go by the file and what was set over MQTT; only what that changes is touched."""
         self._config = self._controls.effective(self._file)
-        if not all(camera.detector in self._choices for camera in self._config.watched.values()):
-            self._signals.reload = True  # a camera that was off so far: its engine has to be proven first
-            return Changes([], [], [], [])
+        if self._unproven():
+            self._signals.reload = True
         changes = self._fleet.apply(self._jobs())
         self._bulletin.configure(self._config, [camera.name for camera in self._fleet if camera.closing])
         for camera in self._fleet:
@@ -292,27 +306,37 @@ class Hub:
         elif not ends:
             self._broadcast.diagnostics(camera.name, {"online": False, "reason": fate})
 
-    def _obey(self, message: Message) -> None:
-        """Do what somebody wishes over MQTT, as far as it is allowed; then say what is true."""
-        command = self._controls.read(self._broadcast.topics, message, self._file)
-        if isinstance(command, Change):
-            self._controls.change(self._file, command)
+    def _obey(self, messages: Sequence[Message]) -> None:
+        """Do what somebody wishes over MQTT, as far as it is allowed; then say what is true.
+
+        However many come at once, what they change is put in force once: somebody may send them without end.
+        """
+        topics = self._broadcast.topics
+        commands = [self._controls.read(topics, message, self._file) for message in messages]
+        changes = [command for command in commands if isinstance(command, Change)]
+        for change in changes:
+            self._controls.change(self._file, change)
+        if changes:
+            self._controls.save()
             self._put_in_force()
-        elif isinstance(command, PictureWish):
-            self._ask_for_picture(command.camera)
-        elif isinstance(command, Restart):
+        for name in {command.camera for command in commands if isinstance(command, PictureWish)}:
+            self._ask_for_picture(name)
+        if Restart() in commands:
             self._ask_to_restart()
-        self._bulletin.again(self._broadcast.topics.camera_of(message.topic))
+        for name in {topics.camera_of(message.topic) for message in messages}:
+            self._bulletin.again(name)
 
     def _ask_for_picture(self, name: str) -> None:
         camera = next((c for c in self._fleet if c.name == name and c.connection is not None), None)
         if camera is None:
             logger.warning("%s: no picture: nobody watches this camera at the moment", name)
         else:
-            camera.send(TakePicture())
+            camera.take_picture()
 
     def _ask_to_restart(self) -> None:
         """End, to be started anew; not with a configuration that would keep it from coming back."""
+        if self._signals.stop:  # who wants the end by a signal wants no new start
+            return
         try:
             self._load()
         except SoteiraError as error:

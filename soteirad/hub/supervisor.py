@@ -21,7 +21,7 @@ from multiprocessing.process import BaseProcess
 from soteirad.camera import CameraJob, camera_main
 from soteirad.config import CameraConfig
 from soteirad.hub.health import Crashes, Pulse
-from soteirad.messages import Adjust, CameraStatus, FromCamera, Heartbeat, Stop, ToCamera
+from soteirad.messages import Adjust, CameraStatus, FromCamera, Heartbeat, Stop, TakePicture, ToCamera
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +55,8 @@ class CameraProcess:
     `founding` cameras were there when the daemon started.
     """
 
+    MOST_UNHEARD = 8
+    """Wishes sent to a camera from which nothing was heard since: a full pipe would hold up the hub."""
     BACKLOG = 256
     """Messages that wait for the hub's loop; beyond that the pipe fills and the camera keeps its own."""
 
@@ -84,6 +86,8 @@ class CameraProcess:
         self._kill_at: float | None = None
         self._killed_because = ""
         self._restart_at: float | None = None
+        self._unheard = 0
+        self._adjust_due = False
 
     def start(self, lost: bool) -> None:
         """Start the process; `lost` says that the journal knows its source as lost.
@@ -112,6 +116,7 @@ class CameraProcess:
         self._inbox = queue.Queue(self.BACKLOG)
         self._restart_at = self._kill_at = None
         self._killed_because, self.finished, self.complaint = "", False, ""
+        self._unheard, self._adjust_due = 0, False
         self._pulse = _pulse_of(job.camera)
         self.starts += 1
         threading.Thread(target=self._read, args=(ours, self._inbox), name=f"pipe-{self.name}", daemon=True).start()
@@ -128,6 +133,9 @@ class CameraProcess:
                 return messages, True
             self._feel(message)
             messages.append(message)
+            self._unheard = 0
+            if self._adjust_due:
+                self.adjust(self.job)
 
     def send(self, message: ToCamera) -> None:
         """Send to the camera; a camera that is gone is noticed by `receive`."""
@@ -177,7 +185,14 @@ class CameraProcess:
     def adjust(self, job: CameraJob) -> None:
         """Go on by another job that differs only in what can change while the process lives."""
         self.job = job
-        self.send(Adjust(job.camera))
+        self._adjust_due = not self._may_wish()
+        if not self._adjust_due:
+            self.send(Adjust(job.camera))
+
+    def take_picture(self) -> None:
+        """Ask for a picture of what the camera sees now, unless it is busy with wishes."""
+        if self._may_wish():
+            self.send(TakePicture())
 
     def replace(self, job: CameraJob | None) -> None:
         """Watch by another job, or (None) no more, as soon as the process has ended."""
@@ -227,6 +242,11 @@ class CameraProcess:
             logger.warning("%s: the camera process left an incomplete message (%s)", self.name, type(error).__name__)
         inbox.put(None)
         self._on_wake()
+
+    def _may_wish(self) -> bool:
+        """Say whether the camera listens, as far as is known."""
+        self._unheard += 1
+        return self._unheard <= self.MOST_UNHEARD
 
     def _feel(self, message: FromCamera) -> None:
         """Keep the pulse."""

@@ -16,7 +16,7 @@ from soteirad.config import Config
 from soteirad.hub import fleet as fleet_module
 from soteirad.hub.fleet import Changes, Fleet, camera_jobs
 from soteirad.hub.supervisor import CameraProcess
-from soteirad.messages import Adjust, Heartbeat, Stop
+from soteirad.messages import Adjust, Heartbeat, Stop, TakePicture
 from tests.waiting import wait_until
 
 
@@ -305,3 +305,43 @@ def test_a_process_that_the_system_cannot_start_now_is_tried_again_and_leaves_no
     camera.start(False)
     assert camera.connection is not None and camera.due() is None
     assert len(list(Path("/dev/fd").iterdir())) <= before + 3
+
+
+def test_a_camera_whose_engine_is_not_chosen_yet_has_no_job() -> None:
+    loaded = config(porch={}, gate={"detector": {"threads": 2}})
+    choices = {loaded.cameras["porch"].detector: None}
+    assert list(camera_jobs(loaded, choices, Path("spool"), "info")) == ["porch"]
+
+
+def test_a_camera_that_takes_nothing_never_holds_up_the_hub_and_gets_the_newest_settings_when_it_wakes(
+    context: FakeContext,
+) -> None:
+    fleet = running(porch={})
+    camera = named(fleet, "porch")
+    for number in range(2000):  # more than the pipe holds
+        fleet.apply(jobs(config(porch={"objects": {"min_score": number / 2000}})))
+        camera.take_picture()
+    assert len(told(context, 0)) == CameraProcess.MOST_UNHEARD
+    process = context.processes[0].end
+    assert process is not None
+    process.send(Heartbeat(1))
+    found: list[object] = []
+    wait_until(lambda: found.extend(camera.receive()[0]) or found)  # type: ignore[func-returns-value]
+    (adjust,) = told(context, 0)
+    assert isinstance(adjust, Adjust) and adjust.camera.objects.min_score == 1999 / 2000
+    camera.take_picture()
+    assert told(context, 0) == [TakePicture()]
+
+
+def test_a_camera_that_is_started_anew_listens_again(context: FakeContext) -> None:
+    fleet = running(porch={})
+    camera = named(fleet, "porch")
+    for _ in range(CameraProcess.MOST_UNHEARD + 1):
+        camera.take_picture()
+    fleet.apply(jobs(config(porch={"detect": False})))
+    assert told(context, 0) == [TakePicture()] * CameraProcess.MOST_UNHEARD
+    end(camera, context.processes[0])
+    camera.start(False)
+    assert context.processes[1].job.camera.detect is False
+    camera.take_picture()
+    assert told(context, 1) == [TakePicture()]

@@ -23,13 +23,12 @@ def states(messages: list[Received], camera: str = "porch") -> list[dict[str, An
     return [json.loads(p) for p in payloads(messages, f"soteira/{camera}/state") if p]
 
 
-def wait_state(listener: Subscriber, **expected: Any) -> dict[str, Any]:
-    """Wait until the last state of the porch says this."""
+def wait_state(listener: Subscriber, camera: str = "porch", **expected: Any) -> dict[str, Any]:
+    """Wait until the last state of a camera says this."""
     def holds(seen: list[Received]) -> bool:
-        last = (states(seen) or [{}])[-1]
-        return all(last.get(key) == value for key, value in expected.items())
+        return expected.items() <= (states(seen, camera) or [{}])[-1].items()
 
-    return states(listener.wait_for(holds))[-1]
+    return states(listener.wait_for(holds), camera)[-1]
 
 
 def house(tmp_path: Path, broker: Mosquitto, cameras: dict[str, Any], **sections: Any) -> Path:
@@ -143,3 +142,30 @@ def test_nothing_is_left_of_what_is_not_wanted_any_more(
     assert document["mqtt"]["topic_prefix"] == "house" and forgotten.returncode == 0, forgotten.stderr
     assert "homeassistant/device/house_porch/config" in json.loads(forgotten.stdout)["topics"]
     assert retained_at(broker) == {"other/state": b"stays"}
+
+
+def test_a_camera_that_cannot_be_switched_on_is_off_again_and_keeps_nothing_else_from_working(
+    tmp_path: Path, broker: Mosquitto, listener: Subscriber, start_daemon: StartDaemon, misfit_card: Path
+) -> None:
+    clip = {"source": str(DEMO), "speed": 1}
+    config = write_config(
+        tmp_path, broker.port,
+        {"porch": clip, "yard": {**clip, "enabled": False, "detector": {"model": str(misfit_card)}}},
+        mqtt={"host": "127.0.0.1", "port": broker.port, "commands": ["enabled", "min_score", "detect"]},
+    )  # fmt: skip
+    daemon = start_daemon(config)
+    wait_state(listener, "yard", enabled=False, overrides=[])
+    listener.wait_for(lambda seen: payloads(seen, "soteira/porch/status")[-1:] == ["online"])
+    listener.publish("soteira/yard/set/enabled", "ON")
+    listener.publish("soteira/porch/set/min_score", "0.75")
+    wait_state(listener, min_score=0.75, overrides=["min_score"])
+    daemon.wait_log("yard: it cannot be switched on")
+    wait_state(listener, "yard", enabled=False, overrides=[])
+    listener.publish("soteira/porch/set/detect", "OFF")
+    wait_state(listener, detect=False, overrides=["detect", "min_score"])
+    daemon.stop()
+    again = start_daemon(config)
+    again.wait_log("porch: min_score is 0.75, set over MQTT")
+    listener.wait_for(lambda seen: payloads(seen, "soteira/porch/status")[-1:] == ["online"])
+    wait_state(listener, detect=False, min_score=0.75)
+    again.stop()
