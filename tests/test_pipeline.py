@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -208,3 +210,109 @@ def test_a_source_that_becomes_quick_again_has_gaps_again() -> None:
     player.play(seconds(120, 140), PERSON)
     player.play(seconds(150, 153), PERSON)
     assert [visit.reason for visit in player.visits].count("gap") == 1
+
+
+def adjust(player: Player, **settings: object) -> None:
+    changed = replace(player.pipeline.settings, **settings)  # type: ignore[arg-type]
+    player.visits += player.pipeline.adjust(changed)
+
+
+def test_visits_end_when_nobody_looks_any_more() -> None:
+    player = Player()
+    player.play(seconds(0, 3), PERSON)
+    adjust(player, detect=False)
+    assert [(v.kind, v.reason) for v in player.visits[1:]] == [("left", "detection_off")]
+    assert player.pipeline.tracker.tracks == []
+    looks = len(player.looks)
+    player.play(seconds(3, 20), PERSON, AT_THE_DOOR)
+    player.play(seconds(20, 30), PERSON)
+    assert len(player.looks) == looks and len(player.visits) == 2
+
+
+def test_motion_is_told_while_nobody_looks() -> None:
+    player = Player(detect=False)
+    player.play(seconds(0, 5), NOBODY)
+    door = SCENE.copy()
+    door[36:162, 128:192] = 255 - door[36:162, 128:192]
+    player.play(seconds(5, 5.3), NOBODY, door)
+    assert player.pipeline.moving and player.looks == []
+
+
+def test_who_is_there_when_looks_begin_again_is_present_whenever_they_came() -> None:
+    player = Player()
+    player.play(seconds(0, 3), NOBODY)
+    adjust(player, detect=False)
+    player.play(seconds(3, 20), NOBODY)
+    player.play(seconds(20, 20.5), NOBODY, DIM)
+    player.play(seconds(20.5, 24), NOBODY, AT_THE_DOOR)
+    adjust(player, detect=True)
+    player.play(seconds(24, 27), PERSON, AT_THE_DOOR)
+    assert player.kinds() == ["present"]
+    assert player.pipeline.trigger(player.visits[0]) == "start"
+
+
+def test_who_comes_a_while_after_looks_began_again_has_entered() -> None:
+    player = Player(detect=False)
+    player.play(seconds(0, 5), NOBODY)
+    adjust(player, detect=True)
+    player.play(seconds(5, 15), NOBODY)
+    door = SCENE.copy()
+    door[36:162, 128:192] = 255 - door[36:162, 128:192]
+    player.play(seconds(15, 18), PERSON, door)
+    assert player.kinds() == ["entered"]
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_look_in_flight_when_looks_ended_is_void_even_if_they_began_again(again: bool) -> None:
+    player = Player(every_frame=True)
+    player.play(seconds(0, 1), PERSON)
+    frame = frame_of(SCENE, time=1.0)
+    assert player.pipeline.wants(frame)
+    analysis = player.pipeline.analyse(frame)
+    player.pipeline.begin_look(analysis)
+    adjust(player, detect=False)
+    if again:
+        adjust(player, detect=True)
+    assert player.pipeline.observe(analysis, PERSON) == []
+    player.pipeline.lose_look(analysis)
+    assert player.pipeline.tracker.tracks == []
+    if again:
+        player.play(seconds(1.1, 3), PERSON)
+        assert player.kinds() == ["present", "left", "present"], "the look that is lost holds up no other"
+
+
+def test_settings_that_are_the_same_end_no_visit() -> None:
+    player = Player()
+    player.play(seconds(0, 3), PERSON)
+    for _ in range(3):
+        adjust(player)
+    adjust(player, motion_threshold=0.3, filters={0: LabelFilter(min_score=0.5)})
+    player.play(seconds(3, 6), PERSON)
+    assert player.kinds() == ["present"]
+
+
+def test_a_higher_score_keeps_new_objects_out_and_those_that_are_known_in() -> None:
+    player = Player(every_frame=True)
+    adjust(player, filters={0: LabelFilter(min_score=0.9)})
+    player.play(seconds(0, 3), PERSON)
+    assert player.kinds() == []
+    adjust(player, filters={0: LabelFilter(min_score=0.7)})
+    player.play(seconds(3, 5), PERSON)
+    adjust(player, filters={0: LabelFilter(min_score=0.9)})
+    player.play(seconds(5, 10), PERSON)
+    assert player.kinds() == ["present"]
+
+
+def test_another_motion_threshold_is_that_of_the_gate_and_of_the_cadence_and_outlives_a_restart() -> None:
+    player = Player()
+    player.play(seconds(0, 1), NOBODY)
+    adjust(player, motion_threshold=0.5)
+    player.pipeline.restart("source_lost")
+    assert player.pipeline._motion.threshold == player.pipeline._cadence.motion_threshold == 0.5
+
+
+def test_what_cannot_be_changed_while_it_runs_stays() -> None:
+    player = Player()
+    before = player.pipeline.settings
+    adjust(player, fps=1.0, motion_ceiling=0.5, detect=False)
+    assert player.pipeline.settings == replace(before, detect=False)

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from soteirad.config.schema import camera_from
 from soteirad.errors import StorageError
 from soteirad.event import Event
-from soteirad.messages import CameraStatus, Committed, Confirmed, Picture, Stop
+from soteirad.messages import Adjust, CameraStatus, Committed, Confirmed, Picture, Preview, Stop, TakePicture
 from soteirad.spool import Spool
 from soteirad.uplink import MAX_PICTURES, Uplink
 from tests.waiting import PATIENCE_S, wait_until
@@ -184,6 +185,37 @@ def test_a_hub_that_is_gone_is_told_even_if_nothing_can_be_spooled(
     hub.close()
     assert gone.wait(PATIENCE_S)
     camera.close()
+
+
+def test_wishes_arrive_in_order_and_stop_nothing(rig: Rig) -> None:
+    wishes = [Adjust(camera_from({"source": "rtsp://h/s", "detect": on})) for on in (False, True)]
+    sent = [wishes[0], TakePicture(), wishes[1], TakePicture()]
+    for wish in sent:
+        rig.hub.send(wish)
+    wait_until(lambda: rig.uplink.wishes.qsize() == 4)
+    assert [rig.uplink.wishes.get() for _ in sent] == sent
+    assert not rig.stop.is_set()
+
+
+def test_a_wish_between_two_answers_keeps_neither_from_arriving(rig: Rig) -> None:
+    rig.uplink.confirm(event(1))
+    rig.uplink.confirm(event(2))
+    rig.receive(2)
+    commit(rig.hub, 1)
+    rig.hub.send(TakePicture())
+    commit(rig.hub, 2)
+    rig.uplink.close(PATIENCE_S)
+    assert rig.spooled() == [] and rig.uplink.wishes.qsize() == 1
+
+
+def test_previews_count_as_pictures_for_a_stalled_hub(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    jpeg = bytes(1_000_000)
+    for _ in range(MAX_PICTURES + 5):
+        rig.uplink.picture(Preview(jpeg))
+    assert [r.getMessage() for r in caplog.records] == ["the hub is slow: a preview is dropped"] * 5
+    assert rig.receive(MAX_PICTURES) == [Preview(jpeg)] * MAX_PICTURES
+    rig.uplink.picture(Preview(b"again"))
+    assert rig.receive(1) == [Preview(b"again")]
 
 
 # The spool

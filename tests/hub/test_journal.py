@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import shutil
@@ -443,3 +444,127 @@ def test_which_visits_an_event_closed_is_found_without_reading_them_all(journal:
     with raw(tmp_path / "journal.db") as db:
         (plan,) = db.execute("EXPLAIN QUERY PLAN SELECT opening FROM visits WHERE closed_by = 'x'").fetchall()
     assert "closings" in plan[-1]
+
+
+VERSION_1 = (
+    """CREATE TABLE events (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, camera TEXT NOT NULL,
+        event_type TEXT NOT NULL, recorded_at REAL NOT NULL, published_at REAL, topic TEXT, payload TEXT NOT NULL)""",
+    "CREATE INDEX outbox ON events (seq) WHERE published_at IS NULL",
+    """CREATE TABLE visits (
+        visit INTEGER PRIMARY KEY, camera TEXT NOT NULL, track_id INTEGER NOT NULL, opened_by TEXT NOT NULL,
+        opening TEXT NOT NULL, closed_by TEXT, closed_at REAL, reason TEXT)""",
+    "CREATE UNIQUE INDEX open_visits ON visits (camera, track_id) WHERE closed_at IS NULL",
+    """CREATE VIEW prunable AS SELECT seq, recorded_at, published_at FROM events
+        WHERE id NOT IN (SELECT opened_by FROM visits WHERE closed_at IS NULL)""",
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL)",
+    "INSERT INTO meta (key, value) VALUES ('dropped', 3)",
+    "PRAGMA user_version = 1",
+)
+
+
+def version_1(path: Path, events: list[Event]) -> None:
+    """Make a journal as the first version did, with visits that are open."""
+    with raw(path) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        for statement in VERSION_1:
+            db.execute(statement)
+        for event in events:
+            payload = json.dumps(event.payload())
+            db.execute("INSERT INTO events (id, camera, event_type, recorded_at, payload) VALUES (?, ?, ?, ?, ?)",
+                       (event.id, event.camera, event.event_type, T0, payload))  # fmt: skip
+            db.execute("INSERT INTO visits (camera, track_id, opened_by, opening) VALUES (?, ?, ?, ?)",
+                       (event.camera, event.track_id, event.id, payload))  # fmt: skip
+
+
+def schema(path: Path) -> tuple[int, list[tuple[str, str]]]:
+    with raw(path) as db:
+        rows = db.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name").fetchall()
+        return db.execute("PRAGMA user_version").fetchone()[0], [(name, "".join(sql.split())) for name, sql in rows]
+
+
+def test_a_journal_of_the_first_version_is_upgraded_and_loses_nothing(tmp_path: Path) -> None:
+    events = [make("entered", 1), make("present", 2)]
+    version_1(tmp_path / "journal.db", events)
+    journal = Journal(tmp_path / "journal.db")
+    journal.open()
+    assert [entry.event for entry in journal.pending(9)] == events == journal.open_visits()
+    assert (journal.count_dropped(), journal.overrides(), journal.retained()) == (3, {}, {})
+    journal.replace_overrides({("porch", "detect"): False})
+    journal.note_retained({"soteira/porch/state": {}})
+    again = reopened(journal, tmp_path)
+    assert (again.overrides(), again.retained()) == ({("porch", "detect"): False}, {"soteira/porch/state": {}})
+    assert [e.track_id for e in again.close_open_visits("restart", T0)] == [1, 2]
+    again.close()
+
+
+def test_an_upgraded_journal_is_like_a_new_one(tmp_path: Path) -> None:
+    version_1(tmp_path / "old.db", [])
+    for name in ("old.db", "new.db"):
+        journal = Journal(tmp_path / name)
+        journal.open()
+        journal.close()
+    assert schema(tmp_path / "old.db") == schema(tmp_path / "new.db")
+    assert schema(tmp_path / "new.db")[0] == SCHEMA_VERSION
+
+
+def test_an_upgrade_that_fails_leaves_the_first_version_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "journal.db"
+    version_1(path, [make("entered", 1)])
+    before = schema(path)
+    with monkeypatch.context() as patch:
+        patch.setattr("soteirad.hub.journal._UPGRADES", (("CREATE TABLE overrides (x)", "CREATE TABLE meta (x)"),))
+        with pytest.raises(StorageError, match="already exists"):
+            Journal(path).open()
+    assert schema(path) == before
+    journal = Journal(path)
+    journal.open()
+    assert len(journal.open_visits()) == 1
+    journal.close()
+
+
+def test_a_newer_journal_is_not_touched(journal: Journal, tmp_path: Path) -> None:
+    journal.close()
+    path = tmp_path / "journal.db"
+    with raw(path) as db:
+        db.execute("CREATE TABLE future (x)")
+        db.execute("DROP TABLE overrides")
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 7}")
+    before = schema(path)
+    with pytest.raises(StorageError, match=f"schema {SCHEMA_VERSION + 7}, this one knows up to {SCHEMA_VERSION}"):
+        Journal(path).open()
+    assert schema(path) == before
+
+
+def test_overrides_come_back_with_their_kinds(journal: Journal, tmp_path: Path) -> None:
+    overrides = {("porch", "detect"): False, ("porch", "min_score"): 0.1 + 0.2, ("yard", "motion_threshold"): 1e-4}
+    journal.replace_overrides({("old", "enabled"): False})
+    journal.replace_overrides(overrides)
+    again = reopened(journal, tmp_path)
+    assert again.overrides() == overrides and again.overrides()["porch", "detect"] is False
+    again.replace_overrides({})
+    assert again.overrides() == {}
+    again.close()
+
+
+def test_a_disk_that_refuses_new_overrides_keeps_the_former(journal: Journal) -> None:
+    former = {("porch", "detect"): False}
+    journal.replace_overrides(former)
+    with pytest.raises(TypeError):
+        journal.replace_overrides({("porch", "min_score"): 0.5, ("yard", "detect"): object()})
+    assert journal.overrides() == former
+
+
+def test_the_ledger_remembers_topics_with_their_newest_note_until_they_are_forgotten(
+    journal: Journal, tmp_path: Path
+) -> None:
+    journal.note_retained({"a": {}, "b": {"x": "sensor"}})
+    journal.note_retained({"b": {"x": "sensor", "y": "switch"}, "c\n'\u00e9": {}})
+    again = reopened(journal, tmp_path)
+    assert again.retained() == {"a": {}, "b": {"x": "sensor", "y": "switch"}, "c\n'\u00e9": {}}
+    again.forget_retained(["a", "never there", "c\n'\u00e9"])
+    again.forget_retained([])
+    assert again.retained() == {"b": {"x": "sensor", "y": "switch"}}
+    again.close()
