@@ -56,9 +56,11 @@ def test_a_picture_and_a_restart_need_no_payload_in_particular() -> None:
     assert read("soteira/set/restart", b"PRESS") == Restart()
 
 
-NO_NUMBERS = ["", "  ", "nan", "NaN", "inf", "-inf", "Infinity", "1e999", "-1e999", "-0.1", "-1e-300", "1.0001",
-              "9" * 99, "0x1", "0.5.5", "0,5", "1/2", "0_1", "0.1_5", "\u0660.\u0665", "\uff10.\uff15", "\u00bd", "\u2460",
-              "0.5\x00", "0.5;1", "[0.5]", '{"value": 0.5}', "true", "on", "null", "None", "\u202e5.0"]  # fmt: skip
+NO_NUMBERS = [
+    "", "  ", "nan", "NaN", "inf", "-inf", "Infinity", "1e999", "-1e999", "-0.1", "-1e-300", "1.0001", "9" * 99, "0x1",
+    "0.5.5", "0,5", "1/2", "0_1", "0.1_5", "\u0660.\u0665", "\uff10.\uff15", "\u00bd", "\u2460", "0.5\x00", "0.5;1",
+    "[0.5]", '{"value": 0.5}', "true", "on", "null", "None", "\u202e5.0",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("payload", NO_NUMBERS, ids=ascii)

@@ -220,9 +220,11 @@ def test_good_commands_are_taken_however_much_nonsense_comes(rig: Rig) -> None:
     assert rig.read("soteira/porch/set/detect", b"OFF") == Change("porch", "detect", False)
 
 
-HOSTILE = ["soteira/por\nERROR fake: all is well/set/detect", "soteira/\x1b[2Jx/set/detect",
-           "soteira/\u202etxt/set/detect", "soteira/\u2028/set/detect", "soteira/\ud800/set/detect", "soteira/" + "x" * 60_000 + "/set/detect",
-           "soteira/%s%d%n/set/detect"]  # fmt: skip
+HOSTILE = [
+    "soteira/por\nERROR fake: all is well/set/detect", "soteira/\x1b[2Jx/set/detect", "soteira/\u202etxt/set/detect",
+    "soteira/\u2028/set/detect", "soteira/\ud800/set/detect", "soteira/" + "x" * 60_000 + "/set/detect",
+    "soteira/%s%d%n/set/detect",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("retain", [False, True])
