@@ -16,7 +16,9 @@ from soteirad.config import Config
 from soteirad.hub.bulletin import Bulletin
 from soteirad.hub.guard import Guard
 from soteirad.hub.journal import Journal
+from soteirad.hub.mirror import FrigateMirror
 from soteirad.hub.retained import PACE_S, Retained
+from soteirad.messages import Picture
 from soteirad.mqtt.broker import Broker
 from soteirad.mqtt.client import Acknowledged, MqttClient
 from soteirad.mqtt.topics import Topics
@@ -49,11 +51,14 @@ class Rig:
         self.journal.open()
         self.retained = Retained(self.client, self.journal, Guard())
         self.retained.load()
-        self.bulletin = Bulletin(self.retained, Topics(prefix), lambda name: self.overridden.get(name, []))
+        self.bulletin = Bulletin(self.retained, Topics(prefix), lambda name: self.overridden.get(name, []), self.mirror)
         self.now = 0.0
         self._acknowledged: set[int] = set()
         self.client.start()
         self._until(lambda: self.client.connected)
+
+    def mirror(self, prefix: str) -> FrigateMirror:
+        return FrigateMirror(self.retained, self.client.publish, prefix, self.journal.openings)
 
     def config(self, commands: tuple[str, ...] = (), snapshots: bool = True, discovery: str = "off",
                **cameras: dict[str, Any]) -> Config:  # fmt: skip
@@ -139,7 +144,7 @@ def test_the_same_configuration_again_publishes_nothing(rig: Rig) -> None:
     rig.bulletin.configure(loaded)
     rig.bulletin.status("porch", True)
     rig.bulletin.state("porch", watched(loaded, "porch"))
-    rig.bulletin.snapshot("porch", b"jpeg 1")
+    rig.bulletin.snapshot("porch", Picture("id", "x", b"jpeg 1"))
     rig.bulletin.preview("porch", b"jpeg 2")
     before = rig.found()
     listener = Subscriber(rig.broker, f"{rig.prefix}/#", f"{rig.prefix}-listener")
@@ -178,7 +183,7 @@ def test_when_a_process_ended_nobody_is_there_and_the_last_picture_is_still_the_
     rig.bulletin.configure(loaded)
     rig.bulletin.status("porch", True)
     rig.bulletin.state("porch", watched(loaded, "porch", snapshot={"event": "x"}))
-    rig.bulletin.snapshot("porch", b"jpeg")
+    rig.bulletin.snapshot("porch", Picture("id", "x", b"jpeg"))
     rig.bulletin.ended("porch")
     found = rig.found()
     state = found["porch/state"]
@@ -191,7 +196,7 @@ def test_a_camera_that_left_the_configuration_stays_until_its_process_ended(rig:
     rig.bulletin.configure(loaded)
     rig.bulletin.status("yard", True)
     rig.bulletin.state("yard", watched(loaded, "yard"))
-    rig.bulletin.snapshot("yard", b"jpeg")
+    rig.bulletin.snapshot("yard", Picture("id", "x", b"jpeg"))
     rig.bulletin.configure(rest, leaving=["yard"])
     assert {"yard/status", "yard/state", "yard/snapshot"} <= set(rig.found())
     rig.bulletin.ended("yard")
@@ -230,7 +235,7 @@ def test_a_camera_that_was_switched_off_over_mqtt_is_there_to_be_switched_on_aga
 def test_pictures_that_are_not_wanted_any_more_are_taken_back(rig: Rig) -> None:
     rig.bulletin.configure(rig.config(porch={"preview": 5}, yard={"preview": 5}))
     for name in ("porch", "yard"):
-        rig.bulletin.snapshot(name, b"jpeg s")
+        rig.bulletin.snapshot(name, Picture("id", "x", b"jpeg s"))
         rig.bulletin.preview(name, b"jpeg p")
     assert {"porch/snapshot", "porch/preview", "yard/preview"} <= set(rig.found())
     rig.bulletin.configure(rig.config(snapshots=False, porch={}, yard={"preview": 5}))
@@ -240,7 +245,7 @@ def test_pictures_that_are_not_wanted_any_more_are_taken_back(rig: Rig) -> None:
 def test_a_picture_that_was_under_way_when_pictures_ended_is_not_published(rig: Rig) -> None:
     rig.bulletin.configure(rig.config(porch={"preview": 5}))
     rig.bulletin.configure(rig.config(snapshots=False, porch={}))
-    rig.bulletin.snapshot("porch", b"jpeg s")
+    rig.bulletin.snapshot("porch", Picture("id", "x", b"jpeg s"))
     rig.bulletin.preview("porch", b"jpeg p")
     assert sorted(rig.found()) == ["info", "porch/state", "porch/status", "status"]
 
@@ -256,7 +261,7 @@ def test_what_an_earlier_run_left_of_cameras_that_are_gone_is_taken_back(rig: Ri
     loaded = rig.config(porch={}, yard={"preview": 1})
     rig.bulletin.configure(loaded)
     for name in loaded.cameras:
-        rig.bulletin.snapshot(name, b"jpeg")
+        rig.bulletin.snapshot(name, Picture("id", "x", b"jpeg"))
     rig.bulletin.preview("yard", b"jpeg")
     rig.settle()
     rig.close()
