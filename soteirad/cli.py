@@ -221,11 +221,15 @@ def config_diff(config: ConfigOption = DEFAULT_CONFIG) -> None:
 
 
 @app.command()
-def forget(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def forget(
+    config: ConfigOption = DEFAULT_CONFIG,
+    force: Annotated[bool, typer.Option("--force", help="Even if a daemon seems to be online.")] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Take back all that lies retained at the broker: state, pictures, and the devices in Home Assistant."""
     from soteirad.tools.forget import forget_all
 
-    topics = forget_all(config)
+    topics = forget_all(config, force)
     if as_json:
         print(json.dumps({"topics": topics}, indent=1))
     else:

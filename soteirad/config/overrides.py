@@ -31,7 +31,7 @@ def limits(camera: CameraConfig, setting: str) -> tuple[float, float]:
     """Return the lowest and highest value of a number."""
     if setting == "motion_threshold":
         # Not the ceiling itself: a threshold has to be under it. Whole thousandths, which are a slider's steps.
-        return LOWEST_THRESHOLD, round(camera.motion.ceiling - 0.001, 3)
+        return LOWEST_THRESHOLD, max(LOWEST_THRESHOLD, round(camera.motion.ceiling - 0.001, 3))
     return 0.0, 1.0
 
 

@@ -155,6 +155,7 @@ class Cadence:
 
     def restart(self) -> None:
         """Begin anew after a reconnect or a changed view: the next frames are looked at one by one."""
+        self._due = None
         self._opening, self._opening_reason = self.settings.opening_looks, Look.START
 
     def scene_due(self, time: float, motion_open: bool) -> bool:

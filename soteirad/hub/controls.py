@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 LONGEST_TOLD = 150
 MOST_TOLD = 20
-"""Refusals in a minute that are told."""
+"""Commands in a minute that are told, obeyed or refused."""
 
 
 class Controls:
@@ -28,7 +28,7 @@ class Controls:
         self._journal = journal
         self._guard = guard
         self._monotonic = monotonic
-        self._minute, self._refused = float("-inf"), 0
+        self._minute, self._heard = float("-inf"), 0
         self._overrides: dict[tuple[str, str], Value] = {}
         self._saved = True
 
@@ -57,9 +57,13 @@ class Controls:
         overrides = {key: v for key, v in self._overrides.items() if key != (change.camera, change.setting)}
         if change.value is not None:
             overrides[change.camera, change.setting] = change.value
-        self._keep(usable(config, overrides))
-        logger.info("%s: %s is %s now, set over MQTT", change.camera, change.setting,
-                    _text(change.value) if change.value is not None else "what the file says")  # fmt: skip
+        kept = usable(config, overrides)
+        if kept == self._overrides:
+            return
+        self._keep(kept)
+        if self._may_tell():
+            logger.info("%s: %s is %s now, set over MQTT", change.camera, change.setting,
+                        _text(change.value) if change.value is not None else "what the file says")  # fmt: skip
 
     def read(self, topics: Topics, message: Message, config: Config) -> Command | None:
         """Return the command in a message; one that is refused is told, and is None."""
@@ -88,11 +92,11 @@ class Controls:
         """Somebody who sends nonsense without end must not fill the log."""
         now = self._monotonic()
         if now - self._minute >= 60.0:
-            self._minute, self._refused = now, 0
-        self._refused += 1
-        if self._refused == MOST_TOLD:
-            logger.warning("commands are refused again and again: no more of them are told for a minute")
-        return self._refused < MOST_TOLD
+            self._minute, self._heard = now, 0
+        self._heard += 1
+        if self._heard == MOST_TOLD:
+            logger.warning("commands come again and again: no more of them are told for a minute")
+        return self._heard < MOST_TOLD
 
     def _take(self, overrides: dict[tuple[str, str], Value]) -> None:
         self._overrides = overrides

@@ -131,8 +131,9 @@ class Retained:
 
     def publish_all(self, now: float, delay: float = 0.0) -> None:
         """Publish everything again, `delay` seconds from now (monotonic): somebody may have forgotten it."""
+        # What waits already does not wait longer, or somebody who is started again and again would end all of it.
+        self._due_at = min(self._due_at, now + delay) if self._queue else now + delay
         self._queue.update({topic: item.rank for topic, item in self._items.items()})
-        self._due_at = now + delay
 
     def move(self, client: MqttClient) -> None:
         """Publish through another client from now on; what is to be retained has to be set anew."""

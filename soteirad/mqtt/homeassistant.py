@@ -192,7 +192,7 @@ def _settings(maker: _Maker, camera: CameraConfig, allowed: tuple[str, ...]) -> 
                                command_topic=maker.topics.command(maker.camera, key),
                                value_template=_on(f"value_json.{key}"), entity_category="config")  # fmt: skip
     lowest, highest = limits(camera, "motion_threshold")
-    least = min(0.001, max(lowest, camera.motion.threshold))  # a slider's steps begin here
+    least = min(0.001, max(lowest, camera.motion.threshold), highest / 2)  # a slider's steps begin here
     for key, title, low, high, step in (("motion_threshold", "Motion threshold", least, highest, 0.001),
                                         ("min_score", "Minimum confidence", 0.0, 1.0, 0.01)):  # fmt: skip
         if key in allowed:

@@ -25,26 +25,28 @@ QUIET_S = 1.5
 """Brokers send what is retained at once; after so long a silence there is no more."""
 
 
-def forget_all(path: Path) -> list[str]:
+def forget_all(path: Path, force: bool = False) -> list[str]:
     """Take back what lies under the configuration's prefix, what the journal knows of, and our announcements.
+
+    `force` does so even if a daemon seems to be online: its last will may have died with the broker.
 
     Returns the topics. Raises ConfigError, StorageError, and BrokerError if the broker cannot be reached or a daemon
     is there that would publish all again.
     """
     config = load_config(path)
     if not is_there(config.storage.journal):
-        return _take_back_all(config, ())
+        return _take_back_all(config, (), force)
     with closing(Journal(config.storage.journal)) as journal:
         journal.open()
-        found = _take_back_all(config, journal.retained().keys())
+        found = _take_back_all(config, journal.retained().keys(), force)
         journal.forget_retained(found)
     return found
 
 
-def _take_back_all(config: Config, known: Collection[str]) -> list[str]:
+def _take_back_all(config: Config, known: Collection[str], force: bool) -> list[str]:
     visit = _Visit(config)
     try:
-        found = sorted(visit.look() | set(known))
+        found = sorted(visit.look(force) | set(known))
         # First what tells Home Assistant of us, or it would read nothing where a state was.
         announcements = [topic for topic in found if topic.endswith("/config")]
         visit.take_back(announcements)
@@ -71,7 +73,7 @@ class _Visit:
         self._heard_at = 0.0
         self._missing: set[int] = set()
 
-    def look(self) -> set[str]:
+    def look(self, force: bool) -> set[str]:
         """Connect and return the topics on which something of ours lies. Raises BrokerError."""
         self._client.start()
         self._until(lambda: self._client.connected, "it does not answer")
@@ -79,9 +81,9 @@ class _Visit:
         self._until(lambda: time.monotonic() - self._heard_at > QUIET_S, "it sends messages without end")
         if self._client.dropped:
             raise self._error("it sends more at once than can be looked at: try again")
-        if self._online:
+        if self._online and not force:
             raise BrokerError(f"a daemon with the topic prefix {self._topics.prefix} is online and would publish all "
-                              "again: stop it first")  # fmt: skip
+                              "again: stop it first (or, if there is none any more, use --force)")  # fmt: skip
         return self._found
 
     def take_back(self, topics: Collection[str]) -> None:

@@ -122,6 +122,15 @@ def test_somebody_who_was_started_anew_gets_everything_after_a_delay(rig: Rig, l
     assert arrived(listener, 3)[2:] == [("a", b"1")]
 
 
+def test_somebody_who_is_started_again_and_again_does_not_hold_up_what_waits(rig: Rig, listener: Subscriber) -> None:
+    for n in range(10):
+        rig.retained.picture("cam/snapshot", b"%d" % n)
+        rig.now += PACE_S
+        rig.retained.publish_all(rig.now, delay=2.0)
+        rig.turn()
+    rig.until(lambda: len(listener.messages()) >= 9)
+
+
 def test_what_is_taken_back_is_gone_at_the_broker_and_from_memory(
     rig: Rig, broker: Mosquitto
 ) -> None:

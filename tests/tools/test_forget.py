@@ -20,7 +20,7 @@ from soteirad.mqtt.homeassistant import announcements
 from soteirad.mqtt.topics import Topics
 from soteirad.tools import forget as forget_module
 from soteirad.tools.forget import forget_all
-from tests.brokers import Mosquitto, Subscriber, free_port
+from tests.brokers import Mosquitto, Subscriber, retained_at, free_port
 from tests.daemon import soteirad
 
 
@@ -61,14 +61,7 @@ def announce(others: Subscriber, config: Config) -> set[str]:
 
 def left_at(broker: Mosquitto) -> set[str]:
     """The topics on which something lies retained."""
-    look, end = Subscriber(broker, client_id="look"), Subscriber(broker, topic="none", client_id="end")
-    look.start()
-    end.start()
-    end.publish("end", b"")
-    found = look.wait_for(lambda seen: any(m.topic == "end" for m in seen))
-    for subscriber in (look, end):
-        subscriber.stop()
-    return {m.topic for m in found if m.retain}
+    return set(retained_at(broker))
 
 
 OURS = ["house/status", "house/info", "house/porch/state", "house/porch/snapshot", "house/gone/answer/parcel",
@@ -137,6 +130,8 @@ def test_while_the_daemon_is_online_nothing_is_touched(
     with pytest.raises(BrokerError, match=r"topic prefix house is online .* stop it first"):
         forget_all(write(tmp_path, broker.port))
     assert left_at(broker) == {"house/status", "house/porch/state"}
+    assert len(forget_all(write(tmp_path, broker.port), force=True)) == 2, "there is no daemon: its last will was lost"
+    assert left_at(broker) == set()
 
 
 def test_what_the_journal_knows_of_is_taken_back_too_and_forgotten(
@@ -190,8 +185,8 @@ def test_a_connection_that_ends_before_everything_is_taken_back_is_no_success(
     others.publish("house/porch/state", b"{}", retain=True)
     look = forget_module._Visit.look
 
-    def look_and_lose(visit: Any) -> set[str]:
-        found = look(visit)
+    def look_and_lose(visit: Any, force: bool) -> set[str]:
+        found = look(visit, force)
         broker.stop()
         visit._client._connection.loop_stop()
         return found
