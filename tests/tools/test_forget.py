@@ -20,7 +20,7 @@ from soteirad.mqtt.homeassistant import announcements
 from soteirad.mqtt.topics import Topics
 from soteirad.tools import forget as forget_module
 from soteirad.tools.forget import forget_all
-from tests.brokers import Mosquitto, Subscriber, retained_at, free_port
+from tests.brokers import Mosquitto, Subscriber, free_port, retained_at
 from tests.daemon import soteirad
 
 
