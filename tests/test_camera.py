@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from soteirad import camera as camera_module
-from soteirad.camera import PREVIEW_WIDTH, CameraJob, DetectorThread, FileRunner, LiveRunner
+from soteirad.camera import PREVIEW_WIDTH, CameraJob, FileRunner, LiveRunner
 from soteirad.config import CameraConfig
 from soteirad.config.schema import camera_from
 from soteirad.detect.choice import Choice
 from soteirad.detect.detector import REFERENCE
+from soteirad.detector_thread import DetectorThread
 from soteirad.errors import HangError
 from soteirad.mailbox import Crashed, Mailbox
 from soteirad.messages import Adjust, CameraState, Preview, TakePicture

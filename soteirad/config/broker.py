@@ -23,6 +23,7 @@ from soteirad.config.values import (
     Switch,
     TopicPath,
     WebAddress,
+    raw_get,
 )
 
 Command = Literal["enabled", "detect", "motion_threshold", "min_score", "snapshot", "restart"]
@@ -108,9 +109,12 @@ class MqttConfig(Section):
 
     @classmethod
     def contradictions(cls, data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
-        """A password needs a user (MQTT 3.1.1 knows no password alone)."""
+        """A password needs a user (MQTT 3.1.1 knows no password alone), and two formats need two prefixes."""
         if data.get("password") is not None and data.get("user") is None:
             yield detail(("password",), "a password without a user: add mqtt.user or leave the password out")
+        ours = data.get("topic_prefix", cls.model_fields["topic_prefix"].default)
+        if raw_get(data.get("frigate_events"), "topic_prefix") == ours:
+            yield detail(("frigate_events", "topic_prefix"), "the same as mqtt.topic_prefix: choose another")
 
 
 class HomeAssistantConfig(Section):

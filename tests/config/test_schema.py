@@ -503,6 +503,13 @@ def test_an_empty_tls_section_turns_encryption_on_and_a_certificate_needs_its_ke
     assert ("mqtt", "tls", "key") in problems({}, mqtt={"tls": {"key": "a.key"}})
 
 
+def test_frigates_format_has_another_prefix_than_our_own() -> None:
+    assert problems({}, mqtt={"topic_prefix": "house", "frigate_events": {"topic_prefix": "house"}}) == {
+        ("mqtt", "frigate_events", "topic_prefix"): "the same as mqtt.topic_prefix: choose another"
+    }
+    assert config(mqtt={"frigate_events": {"topic_prefix": "soteira/frigate"}}).mqtt.frigate_events
+
+
 def test_commands_are_chosen_from_a_list_and_none_is_a_choice() -> None:
     assert config(mqtt={"commands": None}).mqtt.commands == config(mqtt={"commands": []}).mqtt.commands == ()
     assert problems({}, mqtt={"commands": ["enable"]}) == {
