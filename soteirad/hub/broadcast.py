@@ -75,7 +75,8 @@ class Broadcast:
 
     def move(self, old: Config, new: Config, timeout: float) -> None:
         """Go by another configuration file; the connection is a new one if it has to be. `configure` has to follow."""
-        if new.mqtt == old.mqtt and birth_topic(new) == self._birth:
+        same = broker_of(new.mqtt) == broker_of(old.mqtt) and birth_topic(new) == self._birth
+        if same and new.mqtt.topic_prefix == old.mqtt.topic_prefix:
             return
         if (new.mqtt.host, new.mqtt.port) != (old.mqtt.host, old.mqtt.port):
             self._retained.take_back_all()
