@@ -295,6 +295,7 @@ OPERATIONS: dict[str, Translation] = {
     "reshape": _by_list("Reshape", "shape"),
     "silu": _silu,
     "slice_by_index": _slice,
+    "space_to_depth": _plain("SpaceToDepth", "x", blocksize="block_size"),
     "split": _split,
     "transpose": _transpose,
     "upsample_bilinear": _upsample,
