@@ -236,7 +236,7 @@ def _question(maker: _Maker, question: Question) -> Entity:
         template = f"'None' if {answer} is none else {answer}"
         details = {"state_class": "measurement"}
     elif question.answer == "choice":
-        template = f"{answer} if {answer} in {json.dumps(question.choices)} else 'None'"
+        template = f"{answer} if {answer} in {json.dumps(question.choices, ensure_ascii=False)} else 'None'"
         details = {"device_class": "enum", "options": [*question.choices]}
     else:
         template = f"'None' if {answer} is none else {answer} | string | truncate({LONGEST_STATE}, true, '…', 0)"
@@ -250,7 +250,8 @@ def _on(expression: str) -> str:
 
 def _seen_there(where: str, name: str) -> str:
     """Return the template of who is seen of a label, or in a zone; nobody in a state from before there was one."""
-    return f"(value_json.{where}[{json.dumps(name)}] | default({{}}))"
+    # As it is: Jinja does not put together what JSON escapes as two halves (emoji, rare letters).
+    return f"(value_json.{where}[{json.dumps(name, ensure_ascii=False)}] | default({{}}))"
 
 
 def _key(text: str) -> str:

@@ -163,10 +163,11 @@ def test_numbers_have_the_limits_that_the_daemon_keeps() -> None:
 
 
 def test_labels_in_other_scripts_or_with_the_name_of_something_else_get_keys_of_their_own() -> None:
-    track = ["人", 'a"b', "motion", "event"]
+    track = ["人", "😀", 'a"b\\c', "motion", "event"]
     found = components(config({"porch": {"source": "a.mp4", "objects": {"track": track}}}))
     state = {"objects": {label: {"present": True, "count": 2} for label in track}}
-    for key, label in (("4eba", "人"), ("a_b", 'a"b'), ("motion_2", "motion"), ("event_2", "event")):
+    keys = ("4eba", "1f600", "a_b_c", "motion_2", "event_2")
+    for key, label in zip(keys, track, strict=True):
         assert rendered(found[key], state) == "ON", label
     assert rendered(found["4eba_count"], state) == "2"
     assert found["motion"]["name"] == found["motion_2"]["name"] == "Motion"
