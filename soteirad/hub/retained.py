@@ -7,6 +7,7 @@ disk, so that what is no longer wanted is taken back, even if an earlier run pub
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -23,6 +24,9 @@ PICTURE_EXPIRY_S = 7 * 86400
 """With MQTT 5 the broker forgets a picture after this long; who is there after a week is no news."""
 SETTLE_S = 1.0
 """Home Assistant's time to take entities out before others come in their place."""
+
+
+logger = logging.getLogger(__name__)
 
 
 class Ledger(Protocol):
@@ -75,6 +79,7 @@ class Retained:
         self._due_at = 0.0
         self._last = Rank.STATE
         self._sent: dict[int, tuple[str, _Item]] = {}
+        self._told_large: set[str] = set()
 
     def load(self) -> None:
         """Learn from the ledger what an earlier run left at the broker. Raises StorageError."""
@@ -175,11 +180,25 @@ class Retained:
             if self._client.fits(len(item.payload)):
                 self._client.publish(topic, item.payload, qos=0, retain=True, expiry=PICTURE_EXPIRY_S)
             return
+        if not self._fits(topic, item):  # it would break this connection and all that follow
+            return
         if item.first is not None:
             self._client.publish(topic, item.first, qos=1, retain=True)
         token = self._client.publish(topic, item.payload, qos=1, retain=True)
         if token is not None and item.rank is not Rank.STATE:
             self._sent[token] = topic, item
+
+    def _fits(self, topic: str, item: _Item) -> bool:
+        """Say whether the broker takes a message; one that it does not take is told once."""
+        size = max(len(text.encode() if isinstance(text, str) else text) for text in (item.payload, item.first or b""))
+        if self._client.fits(size):
+            return True
+        if topic not in self._told_large:
+            self._told_large.add(topic)
+            way_out = " or set homeassistant.discovery to single" if item.rank is Rank.ANNOUNCEMENT else ""
+            logger.warning("%s is left out: it has %d bytes, and the MQTT broker takes less; raise max_packet_size at "
+                           "the broker%s, then restart soteirad", topic, size, way_out)  # fmt: skip
+        return False
 
     def _arrived(self, topic: str, item: _Item) -> None:
         if item.rank in (Rank.WITHDRAWN, Rank.GONE):

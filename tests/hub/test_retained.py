@@ -267,6 +267,22 @@ def test_a_picture_that_the_broker_does_not_take_is_left_out(rig: Rig, listener:
     assert arrived(listener, 1) == [("b", b"x" * 99)]
 
 
+def test_an_announcement_that_the_broker_does_not_take_is_left_out_and_told_once(
+    rig: Rig, listener: Subscriber, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(rig.client, "fits", lambda size: size < 200)
+    large, small = device(*"abcdefgh", topic="ha/device/large/config"), device("a", topic="ha/device/b/config")
+    rig.retained.announce([large, small])
+    rig.settle()
+    rig.retained.publish_all(rig.now)
+    rig.settle()
+    listener.publish("end", "")
+    seen = listener.wait_for(lambda m: m[-1].topic == "end")
+    assert [m.topic for m in seen[:-1]] == ["ha/device/b/config"] * 2
+    (line,) = caplog.messages
+    assert "ha/device/large/config is left out" in line and "discovery to single" in line
+
+
 def test_a_ledger_that_fails_keeps_nothing_from_being_published(rig: Rig, listener: Subscriber,
                                                                 monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     def fail(_notes: object) -> None:
