@@ -78,9 +78,10 @@ class Broadcast:
         same = broker_of(new.mqtt) == broker_of(old.mqtt) and birth_topic(new) == self._birth
         if same and new.mqtt.topic_prefix == old.mqtt.topic_prefix:
             return
-        if (new.mqtt.host, new.mqtt.port) != (old.mqtt.host, old.mqtt.port):
+        elsewhere = (new.mqtt.host, new.mqtt.port) != (old.mqtt.host, old.mqtt.port)
+        if elsewhere:
             self._retained.take_back_all()
-        self._end(timeout)
+        self._end(timeout, elsewhere)
         self._connect(new)
         self.bulletin.move(self._client, self.topics)
         self._client.start()
@@ -90,8 +91,8 @@ class Broadcast:
         self.bulletin.stopping()
         self._end(timeout)
 
-    def _end(self, timeout: float) -> None:
-        self._take(self._client.stop(timeout), time.monotonic())
+    def _end(self, timeout: float, for_good: bool = False) -> None:
+        self._take(self._client.stop(timeout, for_good), time.monotonic())
         self.pump()
 
     def _connect(self, config: Config) -> None:

@@ -182,15 +182,18 @@ class MqttClient:
             self._link.because(reason)
             self._break_socket()
 
-    def stop(self, timeout: float) -> list[MqttNotice]:
+    def stop(self, timeout: float, for_good: bool = False) -> list[MqttNotice]:
         """Publish the retained `offline`, wait up to `timeout` seconds for its answer, and disconnect.
+
+        From a broker that is left `for_good` the status is taken back instead: nobody would do it later.
 
         Returns what else happened meanwhile, so that an event acknowledged at the last moment is not sent
         again after the restart. A broker that does not answer delays it by `timeout` and about a second.
         """
         self._running = False
         notices: list[MqttNotice] = []
-        token = None if self._visitor else self.publish(self._topics.status(), "offline", qos=1, retain=True)
+        last = "" if for_good else "offline"
+        token = None if self._visitor else self.publish(self._topics.status(), last, qos=1, retain=True)
         if token is not None:
             self._wait(notices, lambda: Acknowledged(token) in notices, timeout)
         if self._connection is not None and self._link is not None:

@@ -21,7 +21,7 @@ import soteirad
 from soteirad.mqtt.broker import Broker
 from soteirad.mqtt.client import HANG_S, Acknowledged, Connected, Disconnected, MqttClient, MqttNotice
 from soteirad.mqtt.topics import Topics
-from tests.brokers import Mosquitto, Subscriber, free_port
+from tests.brokers import Mosquitto, Subscriber, free_port, retained_at
 from tests.mqtt.driver import Driver, lines
 
 TOPICS = Topics("soteira")
@@ -73,6 +73,12 @@ def test_stop_leaves_a_retained_offline_and_no_thread(broker: Mosquitto, driver:
     for thread in network_threads():
         thread.join(10.0)
     assert not network_threads()
+
+
+def test_stop_leaves_nothing_at_a_broker_that_is_left_for_good(broker: Mosquitto, driver: Driver) -> None:
+    driver.publish_and_wait(STATUS, "online", retain=True)
+    driver.client.stop(5.0, for_good=True)
+    assert STATUS not in retained_at(broker)
 
 
 def test_stop_hands_over_what_was_acknowledged_meanwhile(driver: Driver) -> None:
