@@ -40,7 +40,9 @@ def run(
     from soteirad.config import load_config, take_secrets
     from soteirad.hub.hub import Hub
     from soteirad.service.logs import setup_logging
+    from soteirad.service.signals import reap_children
 
+    reap_children()
     environment = take_secrets(os.environ)
     hub = Hub(lambda: load_config(config, environment), log_level, until_end)
     setup_logging(log_level)

@@ -381,6 +381,7 @@ class Hub:
         self._webhooks.stop(WEBHOOKS_STOP_S)
         self._broadcast.stop(MQTT_STOP_S)
         self._journal.close()
+        self.restart = self.restart and not self._signals.told_to_stop  # a signal came while we ended
         logger.info("stopped")
 
     def _flush(self) -> None:

@@ -18,6 +18,8 @@ class Signals:
     def __init__(self) -> None:
         self.stop = False
         self.reload = False
+        self.told_to_stop = False
+        """Whether `stop` is by a signal."""
         self._reader = -1
         self._writer = -1
 
@@ -52,11 +54,18 @@ class Signals:
                 pass
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if self.stop:
+        if self.told_to_stop:
             os._exit(128 + number)
-        self.stop = True
+        self.stop = self.told_to_stop = True
         self.wake()
 
     def _ask_to_reload(self, _number: int, _frame: FrameType | None) -> None:
         self.reload = True
         self.wake()
+
+
+def reap_children() -> None:
+    """Let children that ended go: after a restart in the same process the last run's helpers wait for it."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass

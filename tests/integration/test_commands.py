@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,33 @@ def test_settings_are_changed_while_the_camera_is_watched_and_stay_so_after_a_re
     wait_state(listener, detect=True, min_score=0.4, overrides=[])
     daemon.stop()
     assert events(listener.messages()) == [], "nothing was detected while detection was off"
+
+
+def test_a_restart_leaves_no_dead_children_and_a_signal_in_its_midst_is_an_orderly_end(
+    tmp_path: Path, broker: Mosquitto, listener: Subscriber, start_daemon: StartDaemon
+) -> None:
+    daemon = start_daemon(house(tmp_path, broker, {"porch": {"source": str(DEMO)}}))
+    for count in (1, 2):
+        daemon.wait_log("connected to the MQTT broker", count)
+        daemon.wait_log("porch: online", count)
+        listener.publish("soteira/set/restart", "PRESS")
+        daemon.wait_log("told over MQTT to restart", count)
+    daemon.wait_log("porch: online", 3)
+    assert dead_children(daemon.process.pid) == []
+    listener.publish("soteira/set/restart", "PRESS")
+    daemon.wait_log("told over MQTT to restart", 3)
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait_exit() == 0
+    assert daemon.log().rstrip().endswith("stopped")
+    assert retained_at(broker)["soteira/status"] == b"offline"
+
+
+def dead_children(parent: int) -> list[str]:
+    """Return the children of a process that ended and that it has not noticed yet."""
+    command = ["ps", "-A", "-o", "ppid=,stat=,pid="]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    rows = (row.split() for row in told.splitlines())
+    return [pid for ppid, stat, pid in rows if int(ppid) == parent and stat.startswith("Z")]
 
 
 def test_a_camera_is_switched_off_and_on_and_gives_a_picture_when_it_is_asked_for_one(
