@@ -66,10 +66,11 @@ class _Item:
 class Retained:
     """All retained messages of one box, for the hub's thread.
 
-    `guarded` runs what touches the disk: a ledger that fails must not keep anything from being published.
+    `guarded` runs what touches the disk and says whether it worked: a ledger that fails must not keep anything from
+    being published.
     """
 
-    def __init__(self, client: MqttClient, ledger: Ledger, guarded: Callable[[Callable[[], object]], object]) -> None:
+    def __init__(self, client: MqttClient, ledger: Ledger, guarded: Callable[[Callable[[], object]], bool]) -> None:
         self._client = client
         self._ledger = ledger
         self._guarded = guarded
@@ -80,6 +81,7 @@ class Retained:
         self._last = Rank.STATE
         self._sent: dict[int, tuple[str, _Item]] = {}
         self._told_large: set[str] = set()
+        self._unwritten: dict[str, Mapping[str, str]] = {}
 
     def load(self) -> None:
         """Learn from the ledger what an earlier run left at the broker. Raises StorageError."""
@@ -96,7 +98,7 @@ class Retained:
             return
         self._items[topic] = _Item(payload, rank)
         if topic not in self._noted:
-            self._note(topic, {})
+            self._note({topic: {}})
         if rank is Rank.STATE:
             self._publish(topic)
         else:
@@ -107,6 +109,7 @@ class Retained:
         wanted = {a.topic: a for a in announcements}
         for topic in [t for t, item in self._items.items() if item.rank is Rank.ANNOUNCEMENT and t not in wanted]:
             self._take_back(topic)
+        notes: dict[str, Mapping[str, str]] = {}
         for topic, announcement in wanted.items():
             text, known = announcement.text(), self._items.get(topic)
             if known is not None and known.payload == text:
@@ -114,8 +117,9 @@ class Retained:
             former, entities = self._noted.get(topic, {}), announcement.entities
             first = announcement.without(former) if former.keys() - entities.keys() else None
             self._items[topic] = _Item(text, Rank.ANNOUNCEMENT, first=first, entities=entities)
-            self._note(topic, {**former, **entities})  # what is gone stays noted until the broker has its removal
+            notes[topic] = {**former, **entities}  # what is gone stays noted until the broker has its removal
             self._queue[topic] = Rank.ANNOUNCEMENT
+        self._note(notes)  # at once: each note of its own would wait for the disk
 
     def keep(self, topics: Collection[str]) -> None:
         """Take back whatever lies at the broker beside these topics and what was set (pictures apart)."""
@@ -156,6 +160,7 @@ class Retained:
 
     def step(self, now: float) -> None:
         """Publish what is due; `now` is monotonic seconds."""
+        self._write()
         while self._queue and now >= self._due_at and self._client.connected:
             topic = min(self._queue, key=self._queue.__getitem__)
             rank = self._queue[topic]
@@ -207,14 +212,21 @@ class Retained:
             self._guarded(lambda: self._ledger.forget_retained([topic]))
         else:
             item.first = None
-            self._note(topic, item.entities)
+            self._note({topic: item.entities})
 
     def _take_back(self, topic: str) -> None:
         rank = Rank.WITHDRAWN if self._noted[topic] else Rank.GONE  # only announcements have a note
         self._items[topic] = _Item(b"", rank)
         self._queue[topic] = rank
 
-    def _note(self, topic: str, note: Mapping[str, str]) -> None:
-        if self._noted.get(topic) != note:
-            self._noted[topic] = note
-            self._guarded(lambda: self._ledger.note_retained({topic: note}))
+    def _note(self, notes: Mapping[str, Mapping[str, str]]) -> None:
+        new = {topic: note for topic, note in notes.items() if self._noted.get(topic) != note}
+        self._noted.update(new)
+        self._unwritten.update(new)
+        self._write()
+
+    def _write(self) -> None:
+        """Put on disk what is not there yet; if the disk fails, the next call tries again."""
+        notes = {topic: note for topic, note in self._unwritten.items() if topic in self._noted}
+        if not notes or self._guarded(lambda: self._ledger.note_retained(notes)):
+            self._unwritten.clear()

@@ -291,6 +291,18 @@ def test_a_ledger_that_fails_keeps_nothing_from_being_published(rig: Rig, listen
     monkeypatch.setattr(rig.journal, "note_retained", fail)
     rig.retained.set("a", "1")
     assert arrived(listener, 1) == [("a", b"1")]
+    assert "a" not in rig.journal.retained()
+    monkeypatch.undo()
+    rig.turn()
+    assert rig.journal.retained() == {"a": {}}, "it is noted as soon as the disk is there again"
+
+
+def test_many_announcements_are_noted_in_one_transaction(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+    note = rig.journal.note_retained
+    monkeypatch.setattr(rig.journal, "note_retained", lambda notes: (written.append(len(notes)), note(notes)))
+    rig.retained.announce([device("a", topic=f"ha/device/{n}/config") for n in range(50)])
+    assert written == [50]
 
 
 def test_after_a_move_everything_has_to_be_set_anew_and_goes_through_the_other_client(
