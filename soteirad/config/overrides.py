@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 import yaml
 
-from soteirad.config.schema import CameraConfig, Config
+from soteirad.config.schema import LOWEST_THRESHOLD, CameraConfig, Config
 
 Setting = Literal["enabled", "detect", "motion_threshold", "min_score"]
 Value = bool | float
@@ -18,7 +18,6 @@ Overrides = Mapping[tuple[str, str], Value]
 """(camera, setting) -> value."""
 
 SETTINGS: tuple[Setting, ...] = get_args(Setting)
-LOWEST_THRESHOLD = 0.0001
 _PLACES: dict[str, tuple[str, ...]] = {
     "enabled": ("enabled",),
     "detect": ("detect",),
@@ -31,7 +30,7 @@ def limits(camera: CameraConfig, setting: str) -> tuple[float, float]:
     """Return the lowest and highest value of a number."""
     if setting == "motion_threshold":
         # Not the ceiling itself: a threshold has to be under it. Whole thousandths, which are a slider's steps.
-        return LOWEST_THRESHOLD, max(LOWEST_THRESHOLD, round(camera.motion.ceiling - 0.001, 3))
+        return LOWEST_THRESHOLD, round(camera.motion.ceiling - 0.001, 3)
     return 0.0, 1.0
 
 

@@ -49,6 +49,8 @@ from soteirad.config.values import (
 )
 from soteirad.errors import ConfigError
 
+LOWEST_THRESHOLD = 0.001
+"""The smallest step that Home Assistant knows; at 180 lines it is 58 pixels."""
 RESERVED = ("hub", "set")
 """`<prefix>_hub` is the box itself for Home Assistant, and `<prefix>/set/...` its commands."""
 INHERITED = ("detector", "motion", "scene", "objects")
@@ -80,10 +82,11 @@ class MotionConfig(Section):
     """Gate 1: which share of the picture changed (MOG2 background model)."""
 
     threshold: Share = Field(
-        default=0.02, description="Changed share of the picture that counts as motion, 0 to 1 (S)."
+        default=0.02, ge=LOWEST_THRESHOLD, description="Changed share of the picture that counts as motion, 0 to 1 (S)."
     )
     ceiling: Share = Field(
-        default=0.8, description="Changed share from which it is the light that changed, and no object; over threshold."
+        default=0.8, ge=0.1,
+        description="Changed share from which it is the light that changed, and no object; over threshold."
     )
     history: Count = Field(default=300, description="Frames that the background model remembers (S).")
     var_threshold: Float = Field(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from soteirad.config import CameraConfig, Config
-from soteirad.config.overrides import LOWEST_THRESHOLD, limits
+from soteirad.config.overrides import limits
 from soteirad.config.values import slug
 from soteirad.event import EVENT_TYPES
 from soteirad.messages import DIAGNOSTICS_EVERY_S
@@ -191,10 +191,8 @@ def _settings(maker: _Maker, camera: CameraConfig, allowed: tuple[str, ...]) -> 
             yield maker.entity("switch", key, title, watched=False, state_topic=state, icon=icon,
                                command_topic=maker.topics.command(maker.camera, key),
                                value_template=_on(f"value_json.{key}"), entity_category="config")  # fmt: skip
-    # Not by the value that is in force: it is published first, and Home Assistant refuses what is out of its limits.
     lowest, highest = limits(camera, "motion_threshold")
-    least = min(lowest, highest / 2)  # Home Assistant wants one to be under the other
-    for key, title, low, high, step in (("motion_threshold", "Motion threshold", least, highest, LOWEST_THRESHOLD),
+    for key, title, low, high, step in (("motion_threshold", "Motion threshold", lowest, highest, 0.001),
                                         ("min_score", "Minimum confidence", 0.0, 1.0, 0.01)):  # fmt: skip
         if key in allowed:
             yield maker.entity("number", key, title, watched=False, state_topic=state, min=low, max=high, step=step,

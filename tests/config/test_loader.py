@@ -99,7 +99,7 @@ cameras:
         "allowed here are host, port, user, password, topic_prefix, version, client_id, keepalive, tls, commands, "
         "frigate_events",
         "3:14: motion.threshold: text where a number is needed: "
-        "allowed is a number more than 0 and at most 1",
+        "allowed is a number from 0.001 to 1",
         "5:3: cameras.porch.source: is missing: add it; allowed is the address (rtsp://, rtsps://, http:// "
         "or https://), a camera on this machine (/dev/video0, avfoundation:0) or the path of a video file",
         "6:10: cameras.porch.fps: text where a number is needed: allowed is a number from 0 to 120",

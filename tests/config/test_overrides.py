@@ -51,7 +51,7 @@ def test_a_whole_number_in_the_file_is_the_same_setting_as_a_fraction() -> None:
     assert usable(loaded, {("porch", "min_score"): 1.0}) == {}
 
 
-@pytest.mark.parametrize("ceiling", [0.8, 1.0, 0.03, 0.0205, 0.1])
+@pytest.mark.parametrize("ceiling", [0.8, 1.0, 0.3, 0.2055, 0.1])
 def test_the_highest_threshold_is_one_that_the_file_may_have_too(ceiling: float) -> None:
     camera = camera_from({"source": "rtsp://h/s", "motion": {"ceiling": ceiling, "threshold": 0.01}})
     low, high = limits(camera, "motion_threshold")

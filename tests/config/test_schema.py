@@ -115,7 +115,7 @@ def test_a_whole_number_may_stand_for_a_fraction() -> None:
         ),
         ({"objects": {"stride": 10**30}}, OUT + "a whole number from 1 to 10000"),
         ({"motion": {"lines": 80}}, OUT + "a whole number from 90 to 720"),
-        ({"motion": {"threshold": 0}}, OUT + "a number more than 0 and at most 1"),
+        ({"motion": {"threshold": 0}}, OUT + "a number from 0.001 to 1"),
         (
             {"motion": 5},
             "a number where a section of keys is needed: write its keys on indented lines below it",

@@ -73,7 +73,7 @@ def test_what_is_no_number_in_range_is_refused_with_the_range(payload: str) -> N
 
 @pytest.mark.parametrize("payload", ["0", "0.00001", "0.8", "0.7995", "1"])
 def test_a_threshold_has_to_be_under_the_ceiling_and_over_nothing(payload: str) -> None:
-    assert "allowed is 0.0001 to 0.799" in refusal("soteira/porch/set/motion_threshold", payload)
+    assert "allowed is 0.001 to 0.799" in refusal("soteira/porch/set/motion_threshold", payload)
 
 
 def test_zero_has_no_sign() -> None:

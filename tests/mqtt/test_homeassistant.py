@@ -156,10 +156,10 @@ def test_previews_are_there_when_asked_for_and_shown_when_they_come_by_themselve
 
 
 def test_numbers_have_the_limits_that_the_daemon_keeps() -> None:
-    found = components(config(motion={"threshold": 0.0005, "ceiling": 0.5}))
-    assert [found["motion_threshold"][key] for key in ("min", "max", "step")] == [0.0001, 0.499, 0.0001]
+    found = components(config(motion={"threshold": 0.03, "ceiling": 0.5}))
+    assert [found["motion_threshold"][key] for key in ("min", "max", "step")] == [0.001, 0.499, 0.001]
     assert [found["min_score"][key] for key in ("min", "max", "step")] == [0.0, 1.0, 0.01]
-    assert components(config())["motion_threshold"]["min"] == 0.0001, "the same whatever is set: state comes first"
+    assert components(config())["motion_threshold"]["min"] == 0.001, "the same whatever is set: state comes first"
 
 
 def test_labels_in_other_scripts_or_with_the_name_of_something_else_get_keys_of_their_own() -> None:
