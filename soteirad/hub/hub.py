@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from soteirad.camera import CameraJob
 from soteirad.config import Config
@@ -73,6 +74,7 @@ class Hub:
         self._fleet = Fleet(self._signals.wake)
         self._choices: Choices = {}
         self._reload: Reload | None = None
+        self._prove = False
         self._guard = Guard()
         self._intake = Intake(self._journal, self._spool, Guard(), self._committed)
         self._controls = Controls(self._journal, Guard())
@@ -182,10 +184,12 @@ class Hub:
 
     def _reload_if_asked(self) -> None:
         """Begin to read the configuration again, or take what came of it."""
-        if self._reload is None and self._signals.reload:
-            self._signals.reload = False
+        if self._reload is None and (self._signals.reload or self._prove):
+            # Whoever switches a camera on does not mean what the owner has changed in the file meanwhile.
+            load = self._load if self._signals.reload else partial(_same, self._file)
+            self._signals.reload, self._prove = False, self._prove and self._signals.reload
             self._notifier.reloading()
-            self._reload = Reload(self._load, lambda config: self._controls.effective(config).watched, self._choices,
+            self._reload = Reload(load, lambda config: self._controls.effective(config).watched, self._choices,
                                   lambda: self._signals.stop, self._signals.wake)  # fmt: skip
             self._reload.start()
         elif self._reload is not None and self._reload.result is not None:
@@ -196,7 +200,8 @@ class Hub:
                 for problem in result.problems:
                     logger.error("%s", problem)
                 logger.error("the new configuration cannot be used: the old one stays in force")
-                self._give_up_unproven()
+                if not self._prove:  # else they were not tried yet
+                    self._give_up_unproven()
             self._notifier.ready()
 
     def _give_up_unproven(self) -> None:
@@ -231,8 +236,7 @@ class Hub:
     def _put_in_force(self) -> Changes:
         """Go by the file and what was set over MQTT; only what that changes is touched."""
         self._config = self._controls.effective(self._file)
-        if self._unproven():
-            self._signals.reload = True
+        self._prove = bool(self._unproven())
         changes = self._fleet.apply(self._jobs())
         self._bulletin.configure(self._config, [camera.name for camera in self._fleet if camera.closing])
         for camera in self._fleet:
@@ -390,3 +394,6 @@ class Hub:
         while time.monotonic() < deadline and self._broadcast.connected and self._journal.count_pending():
             self._turn(0.05)
 
+
+def _same(config: Config) -> Config:
+    return config

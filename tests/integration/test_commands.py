@@ -172,6 +172,22 @@ def test_nothing_is_left_of_what_is_not_wanted_any_more(
     assert retained_at(broker) == {"other/state": b"stays"}
 
 
+def test_a_camera_is_switched_on_by_the_file_in_force_whatever_was_changed_in_it_since(
+    tmp_path: Path, broker: Mosquitto, listener: Subscriber, start_daemon: StartDaemon
+) -> None:
+    clip = {"source": str(DEMO), "speed": 1}
+    other = {**clip, "enabled": False, "detector": {"backend": "onnx", "precision": "fp32"}}
+    daemon = start_daemon(house(tmp_path, broker, {"porch": clip, "yard": other}))
+    wait_state(listener, "yard", enabled=False)
+    daemon.wait_log("porch: online")
+    process = daemon.camera_pid(DEMO)
+    house(tmp_path, broker, {"yard": {**other, "fps": "not yet finished"}})
+    listener.publish("soteira/yard/set/enabled", "ON")
+    daemon.wait_log("yard: online")
+    assert wait_state(listener, "yard", enabled=True)["overrides"] == ["enabled"]
+    assert process in daemon.group() and "cannot be" not in daemon.log()
+
+
 def test_a_camera_that_cannot_be_switched_on_is_off_again_and_keeps_nothing_else_from_working(
     tmp_path: Path, broker: Mosquitto, listener: Subscriber, start_daemon: StartDaemon, misfit_card: Path
 ) -> None:
