@@ -12,15 +12,16 @@ from pydantic_core import InitErrorDetails
 from soteirad.config.messages import KEY, detail
 from soteirad.config.section import Section
 from soteirad.config.values import (
-    NONE_IS_EMPTY,
     NONE_IS_NO_ITEM,
     Discovery,
+    Headers,
     Host,
     Int,
     MqttVersion,
     Name,
     Seconds,
     Switch,
+    Title,
     TopicPath,
     WebAddress,
     raw_get,
@@ -83,8 +84,8 @@ class MqttConfig(Section):
     version: MqttVersion = Field(
         default="3.1.1", description="The version of MQTT: 3.1.1, which every broker speaks, or 5."
     )
-    client_id: str | None = Field(
-        default=None, min_length=1, max_length=128,
+    client_id: Title | None = Field(
+        default=None,
         description="The name at the broker; none means soteirad- and the topic prefix."
     )
     keepalive: Int = Field(
@@ -152,7 +153,7 @@ class WebhookConfig(Section):
         default=None, repr=False,
         description="The text to send, with {label} and other fields; none sends the whole event as JSON.",
     )
-    headers: Annotated[dict[str, str], NONE_IS_EMPTY] = Field(
+    headers: Headers = Field(
         default_factory=dict, repr=False, description="Further headers, such as Authorization."
     )
     timeout: Seconds = Field(default=10.0, description="Seconds to wait for an answer.")

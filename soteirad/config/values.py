@@ -13,10 +13,12 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, ValidationError, WithJsonSchema
 
 from soteirad.config.address import AVFOUNDATION, LIVE_SCHEMES, encode_user_info, is_device, scheme_of
-from soteirad.config.messages import NAME_PATTERN, TOPIC_PATTERN, detail, found, show_key, value_problem
+from soteirad.config.messages import KEY, NAME_PATTERN, TOPIC_PATTERN, detail, found, show_key, value_problem
 
 DEFAULT_LABELS = ("person",)
 MOST_LABELS = 1000
+HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+"""RFC 9110, 5.6.2: a token."""
 LONGEST_NAME = 64
 """Names become parts of topics, of files' names and of entity ids, which Home Assistant limits to 255 characters."""
 SIZE = re.compile(r"[1-9][0-9]{1,4}x[1-9][0-9]{1,4}")
@@ -149,6 +151,22 @@ def _check_title(value: str) -> str:
     return value.strip()
 
 
+def _check_headers(value: dict[str, str]) -> dict[str, str]:
+    problems = []
+    for name, text in value.items():
+        if not HEADER_NAME.fullmatch(name):
+            problems.append(detail((name,), "this is no name of a header: use letters, digits and -", KEY))
+        elif not text.isprintable() or not _is_latin_1(text):
+            problems.append(detail((name,), "this header has a line break, or a sign that cannot be sent"))
+    if problems:
+        raise ValidationError.from_exception_data("headers", problems, hide_input=True)
+    return value
+
+
+def _is_latin_1(text: str) -> bool:
+    return all(ord(char) < 256 for char in text)
+
+
 def _spell_out(value: Any) -> Any:
     return {True: "device", False: "off"}[value] if isinstance(value, bool) else value
 
@@ -197,6 +215,7 @@ def untracked_text(tracked: tuple[str, ...]) -> str:
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=LONGEST_NAME)]
 Title = Annotated[str, Field(max_length=100), AfterValidator(_check_title)]
 TopicPath = Annotated[str, Field(pattern=TOPIC_PATTERN, max_length=128)]
+Headers = Annotated[dict[str, str], BeforeValidator(_none_is_empty), AfterValidator(_check_headers)]
 WebAddress = Annotated[str, AfterValidator(_check_web_address)]
 Discovery = Annotated[
     Literal["device", "single", "off"], BeforeValidator(_spell_out),

@@ -78,7 +78,7 @@ class Broadcast:
         same = broker_of(new.mqtt) == broker_of(old.mqtt) and birth_topic(new) == self._birth
         if same and new.mqtt.topic_prefix == old.mqtt.topic_prefix:
             return
-        elsewhere = (new.mqtt.host, new.mqtt.port) != (old.mqtt.host, old.mqtt.port)
+        elsewhere = new.mqtt.host != old.mqtt.host  # another port is most often the same broker, now encrypted
         if elsewhere:
             self._retained.take_back_all()
         self._end(timeout, elsewhere)

@@ -97,7 +97,7 @@ class Hub:
         self._controls.settle(self._file)
         self._config = self._controls.effective(self._file)
         try:
-            self._choices = choose_engines(self._config.watched, {}, lambda: self._signals.stop, self._notifier.status)
+            self._choices = choose_engines(self._config.watched, {}, self._is_to_end, self._notifier.status)
         except Stopped:
             return 0
         self._fleet.found(self._jobs())
@@ -118,6 +118,11 @@ class Hub:
             if camera.failure:
                 logger.error("%s: %s", camera.name, camera.failure)
         return 1 if self._failed() or (self._until_end and self._file_failed) else 0
+
+    def _is_to_end(self) -> bool:
+        """Say whether to end while engines are proven; after a restart the watchdog is awake all the time."""
+        self._notifier.watchdog(time.monotonic())
+        return self._signals.stop
 
     def _jobs(self) -> dict[str, CameraJob]:
         return camera_jobs(self._config, self._choices, self._config.storage.path / "spool", self._log_level)
@@ -226,7 +231,7 @@ class Hub:
         running = {camera.job.camera.detector: camera.job.choice for camera in self._fleet}
         self._file, self._choices = new, {**running, **loaded.choices}
         if new.webhooks != old.webhooks:
-            self._webhooks.stop(0.0)
+            self._webhooks.stop(WEBHOOKS_STOP_S)
             self._webhooks = Webhooks(new.webhooks)
             self._webhooks.start()
         self._controls.settle(new)

@@ -217,8 +217,9 @@ class CameraProcess:
     def ask_to_stop(self) -> None:
         """Ask the process to end."""
         self._restart_at = None
-        self._kill_at = time.monotonic() + STOP_WITHIN_S
-        self.send(Stop())
+        if self._kill_at is None:  # however often it is told
+            self._kill_at = time.monotonic() + STOP_WITHIN_S
+            self.send(Stop())
 
     def join(self, deadline: float) -> None:
         """Wait for the end until `deadline` (monotonic seconds), then kill."""

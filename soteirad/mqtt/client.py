@@ -310,7 +310,7 @@ class MqttClient:
         if self._limit.learned != known:
             _log.warning(
                 "the MQTT broker at %s closes the connection when a message of %d bytes comes: messages of that size "
-                "(pictures) are left out from now on; raise max_packet_size at the broker, then restart soteirad",
+                "are left out from now on; raise max_packet_size at the broker, then restart soteirad",
                 self._where, self._limit.learned,
             )  # fmt: skip
         if now - self._connected_at >= STABLE_S:

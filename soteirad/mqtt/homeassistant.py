@@ -8,6 +8,7 @@ the camera's key, never from the name that people see, so that renaming leaves n
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -254,8 +255,9 @@ def _seen_there(where: str, name: str) -> str:
 
 
 def _key(text: str) -> str:
-    """Return a key for what an owner or a model named; in another script it is spelled by its code points."""
-    return slug(text) or "_".join(f"{ord(c):x}" for c in text)
+    """Return a key for what an owner or a model named: without accents, or in another script by its code points."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return (slug(plain) if plain.isascii() else "") or "_".join(f"{ord(c):x}" for c in text)
 
 
 def _unique(entities: Any) -> list[Entity]:

@@ -518,6 +518,19 @@ def test_commands_are_chosen_from_a_list_and_none_is_a_choice() -> None:
     }
 
 
+@pytest.mark.parametrize(("headers", "wrong"), [
+    ({"X Y": "a"}, "X Y"), ({"X": "a\nB: c"}, "X"), ({"X": "\r"}, "X"), ({"": "a"}, ""), ({"X": "€"}, "X"), ({"X:": "a"}, "X:"),
+])  # fmt: skip
+def test_a_webhooks_headers_are_ones_that_can_be_sent(headers: dict[str, str], wrong: str) -> None:
+    found = problems({}, webhooks=[{"url": "http://x", "headers": {"Good-One": "yes", **headers}}])
+    assert list(found) == [("webhooks", 0, "headers", wrong)]
+
+
+@pytest.mark.parametrize("name", ["", "a\0b", "a\nb", "x" * 101])
+def test_a_client_id_is_one_line_of_text(name: str) -> None:
+    assert list(problems({}, mqtt={"client_id": name})) == [("mqtt", "client_id")]
+
+
 def test_a_webhook_has_an_address_and_is_for_cameras_that_there_are() -> None:
     assert config(webhooks=[{"url": "http://10.0.0.4:81/x?camera={camera}"}]).webhooks[0].when.events == ("entered",)
     assert problems({}, webhooks=[{"url": "10.0.0.4/x"}]) == {

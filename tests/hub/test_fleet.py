@@ -154,7 +154,7 @@ def test_a_camera_that_is_ending_is_not_told_of_changes_but_its_successor_is(con
     fleet = running(porch={})
     fleet.apply(jobs(config(porch={"fps": 3})))
     assert str(fleet.apply(jobs(config(porch={"fps": 3, "detect": False})))) == "restarted porch"
-    assert [type(m) for m in told(context, 0)] == [Stop, Stop]
+    assert told(context, 0) == [Stop()], "the time that it has to end does not begin anew"
     end(named(fleet, "porch"), context.processes[0])
     assert named(fleet, "porch").succeed() and not named(fleet, "porch").job.camera.detect
 

@@ -173,6 +173,11 @@ def test_labels_in_other_scripts_or_with_the_name_of_something_else_get_keys_of_
     assert found["motion"]["name"] == found["motion_2"]["name"] == "Motion"
 
 
+def test_labels_with_accents_keep_their_letters_and_stay_apart() -> None:
+    found = components(config({"porch": {"source": "a.mp4", "objects": {"track": ["Tür", "Tor", "Tär", "人 a"]}}}))
+    assert {"tur", "tor", "tar", "4eba_20_61"} <= found.keys()
+
+
 def test_templates_read_what_the_daemon_says_of_a_camera() -> None:
     found = components(config(mqtt={"commands": EVERYTHING}))
     state = {
