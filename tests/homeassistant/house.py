@@ -15,12 +15,11 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from tests.brokers import Mosquitto, Subscriber
+from tests.brokers import Mosquitto, Subscriber, retained_at
 from tests.daemon import Daemon, write_config
 from tests.homeassistant.rig import HomeAssistant, Kind
 
 PATIENCE_S = 20.0
-_END = "house/end"
 
 
 class House:
@@ -82,25 +81,7 @@ class House:
 
     def retained(self) -> dict[str, bytes]:
         """Return what a subscriber finds that comes now, by topic."""
-        found: dict[str, bytes] = {}
-        complete = threading.Event()
-
-        def on_message(_client: paho.Client, _userdata: object, message: paho.MQTTMessage) -> None:
-            if message.topic == _END:
-                complete.set()
-            elif message.retain:
-                found[message.topic] = bytes(message.payload)
-
-        client = self._client()
-        try:
-            client.on_message = on_message
-            # The broker hands out what is retained before it answers what comes after the subscription.
-            client.subscribe("#", qos=1)
-            client.publish(_END, "", qos=1)
-            assert complete.wait(PATIENCE_S), "the broker did not say what is retained"
-        finally:
-            _end(client)
-        return found
+        return retained_at(self.broker)
 
     def saved_state(self, camera: str = "porch") -> dict[str, Any]:
         """Return a camera's retained state."""
