@@ -57,9 +57,9 @@ ORPHAN_S = 4.0
 HEARTBEAT_S = 2.0
 HANG_S = 60.0
 """How much longer than its own time limits a helper thread may take before it counts as hung ..."""
-PREVIEW_WIDTH = 640
 DRIVER_S = 2.0
 """... and the reader of a camera on this machine, which looks no name up."""
+PREVIEW_WIDTH = 640
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,11 @@ class Event:
     latency_ms: dict[str, float] = field(default_factory=dict)
     snapshot: str | None = None
 
+    @property
+    def opens_visit(self) -> bool:
+        """Whether somebody is there from now on."""
+        return self.event_type in ("entered", "present")
+
     def payload(self) -> dict[str, Any]:
         """Return the event as JSON-ready data, without the fields that do not apply."""
         return {k: v for k, v in asdict(self).items() if v is not None and v != {}}

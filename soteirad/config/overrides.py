@@ -6,24 +6,22 @@ Pure functions. An override has the same meaning as the key in the file that it 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, get_args
 
 import yaml
 
 from soteirad.config.schema import LOWEST_THRESHOLD, CameraConfig, Config
 
-Setting = Literal["enabled", "detect", "motion_threshold", "min_score"]
 Value = bool | float
 Overrides = Mapping[tuple[str, str], Value]
 """(camera, setting) -> value."""
 
-SETTINGS: tuple[Setting, ...] = get_args(Setting)
 _PLACES: dict[str, tuple[str, ...]] = {
     "enabled": ("enabled",),
     "detect": ("detect",),
     "motion_threshold": ("motion", "threshold"),
     "min_score": ("objects", "min_score"),
 }
+SETTINGS = tuple(_PLACES)
 
 
 def limits(camera: CameraConfig, setting: str) -> tuple[float, float]:

@@ -296,6 +296,11 @@ class Config(Section):
         """The cameras that are not switched off, by name."""
         return {name: camera for name, camera in self.cameras.items() if camera.enabled}
 
+    @property
+    def offered(self) -> dict[str, CameraConfig]:
+        """The cameras of which there is something to tell: watched, or to be switched on over MQTT."""
+        return self.cameras if "enabled" in self.mqtt.commands else self.watched
+
     @classmethod
     def contradictions(cls, data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
         """Names that mean something else, or that are one name where capitals do not count."""

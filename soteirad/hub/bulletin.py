@@ -8,7 +8,7 @@ from typing import Any
 
 from soteirad import __version__
 from soteirad.assembly import zones
-from soteirad.config import Config
+from soteirad.config import CameraConfig, Config
 from soteirad.config.overrides import SETTINGS, value_of
 from soteirad.event import Event
 from soteirad.hub.mirror import FrigateMirror
@@ -50,7 +50,7 @@ class Bulletin:
         self._retained.set(self._topics.info(), json.dumps({"version": __version__}))
         for name in self._online.keys() - set(leaving):
             self.removed(name)
-        for name in self._cameras():
+        for name in self._cameras:
             self.status(name, self.online(name))
             self._tell(name)
         self._retained.announce(announcements(config, self._topics, __version__))
@@ -61,11 +61,11 @@ class Bulletin:
     def _pictures(self, config: Config, leaving: Collection[str]) -> list[str]:
         """Return the topics on which something may stay that this run did not publish."""
         kept = [t for name in leaving for t in self._topics.retained(name)]
-        for name in self._cameras():  # of an earlier run or of before: pictures that would come again
+        for name in self._cameras:  # of an earlier run or of before: pictures that would come again
             kept += [self._topics.snapshot(name)] if config.storage.snapshots else []
             kept += [self._topics.preview(name)] if self._previewed(name) else []
         if self._mirror is not None and config.storage.snapshots:
-            kept += self._mirror.pictures({name: config.cameras[name].objects.track for name in self._cameras()})
+            kept += self._mirror.pictures({name: camera.objects.track for name, camera in self._cameras.items()})
         return kept
 
     def move(self, client: MqttClient, topics: Topics) -> None:
@@ -117,15 +117,13 @@ class Bulletin:
     def ended(self, camera: str) -> None:
         """Tell that nobody watches a camera at the moment."""
         if self._config is not None and camera in self._states and camera in self._config.cameras:
-            settings = self._config.cameras[camera]
-            idle = camera_state(settings, zones(settings))
-            self._states[camera] = {**idle, "snapshot": self._states[camera].get("snapshot")}
+            self._states[camera] = _idle(self._config.cameras[camera], self._states[camera].get("snapshot"))
         self.status(camera, False)
         self._tell(camera)
 
     def removed(self, camera: str) -> None:
         """Take back what there was of a camera, unless it is one that may be switched on again."""
-        if camera not in self._cameras():
+        if camera not in self._cameras:
             self._states.pop(camera, None)
             self._online.pop(camera, None)
             self._retained.take_back(self._topics.retained(camera))
@@ -143,21 +141,24 @@ class Bulletin:
         return (config is not None and camera in config.cameras
                 and has_preview(config.cameras[camera], config.mqtt.commands))  # fmt: skip
 
-    def _cameras(self) -> list[str]:
-        """Return the cameras of which there is something to tell: watched, or to be switched on over MQTT."""
-        if self._config is None:
-            return []
-        switchable = "enabled" in self._config.mqtt.commands
-        return [name for name, camera in self._config.cameras.items() if camera.enabled or switchable]
+    @property
+    def _cameras(self) -> Mapping[str, CameraConfig]:
+        """The cameras of which there is something to tell."""
+        return {} if self._config is None else self._config.offered
 
     def _tell(self, name: str, again: bool = False) -> None:
         """Publish a state; settings are those in force, wherever they come from."""
-        if self._config is None or name not in self._cameras():
+        camera = self._cameras.get(name)
+        if camera is None:
             return
-        camera = self._config.cameras[name]
-        state = dict(self._states.get(name) or {**camera_state(camera, zones(camera)), "snapshot": None})
+        state = dict(self._states.get(name) or _idle(camera))
         state.update({setting: value_of(camera, setting) for setting in SETTINGS})
         state["overrides"] = [*self._overridden(name)]
         self._retained.set(self._topics.state(name), json.dumps(state, separators=(",", ":")), again=again)
         if self._mirror is not None:
             self._mirror.state(name, state)
+
+
+def _idle(camera: CameraConfig, snapshot: Any = None) -> dict[str, Any]:
+    """Return the state of a camera that nobody watches."""
+    return {**camera_state(camera, zones(camera)), "snapshot": snapshot}

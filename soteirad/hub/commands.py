@@ -8,7 +8,7 @@ from typing import get_args
 
 from soteirad.config import Config
 from soteirad.config.broker import Command as Name
-from soteirad.config.overrides import SETTINGS, Setting, Value, limits
+from soteirad.config.overrides import Value, limits
 from soteirad.mqtt.topics import Topics
 
 BACK = "default"
@@ -28,7 +28,7 @@ class Change:
     """Set a camera's setting; None means back to the configuration file's value."""
 
     camera: str
-    setting: Setting
+    setting: str
     value: Value | None
 
 
@@ -61,14 +61,11 @@ def read_command(topics: Topics, topic: str, payload: bytes, size: int, config: 
         raise CommandError(f"there is no camera of this name: there are {', '.join(config.cameras)}")
     if name not in config.mqtt.commands:
         raise CommandError(f"this command is not allowed: add {name} to mqtt.commands if it shall be")
-    if name == "restart":
-        return Restart()
     if camera is None:
-        raise CommandError("there is no such command")
+        return Restart()
     if name == "snapshot":
         return Picture(camera)
-    setting = next(s for s in SETTINGS if s == name)
-    return Change(camera, setting, _value(config, camera, setting, _text(payload, size)))
+    return Change(camera, name, _value(config, camera, name, _text(payload, size)))
 
 
 def _address(topics: Topics, topic: str) -> tuple[str | None, str]:
@@ -91,7 +88,7 @@ def _text(payload: bytes, size: int) -> str:
         raise CommandError("its payload is not UTF-8 text") from None
 
 
-def _value(config: Config, camera: str, setting: Setting, text: str) -> Value | None:
+def _value(config: Config, camera: str, setting: str, text: str) -> Value | None:
     if text == BACK:
         return None
     if setting in ("enabled", "detect"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from soteirad.camera import CameraJob
 from soteirad.config import Config
@@ -191,7 +190,8 @@ class Hub:
         """Begin to read the configuration again, or take what came of it."""
         if self._reload is None and (self._signals.reload or self._prove):
             # Whoever switches a camera on does not mean what the owner has changed in the file meanwhile.
-            load = self._load if self._signals.reload else partial(_same, self._file)
+            file = self._file
+            load = self._load if self._signals.reload else lambda: file
             self._signals.reload, self._prove = False, self._prove and self._signals.reload
             self._notifier.reloading()
             self._reload = Reload(load, lambda config: self._controls.effective(config).watched, self._choices,
@@ -398,7 +398,3 @@ class Hub:
         deadline = time.monotonic() + FLUSH_S
         while time.monotonic() < deadline and self._broadcast.connected and self._journal.count_pending():
             self._turn(0.05)
-
-
-def _same(config: Config) -> Config:
-    return config

@@ -286,7 +286,7 @@ class Journal:
         ).rowcount
         if not inserted:
             return
-        if event.event_type in ("entered", "present") and event.track_id is not None:
+        if event.opens_visit and event.track_id is not None:
             # A visit that is still open under this track id was never closed: its process is gone.
             _close_visits(db, event, now, "superseded", event.track_id)
             db.execute(

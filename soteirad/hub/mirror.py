@@ -54,7 +54,7 @@ class FrigateMirror:
 
     def confirmed(self, event: Event) -> None:
         """Remember an event that was just committed, so that its picture can be told by label."""
-        if event.event_type in ("entered", "present") and event.label is not None and event.id not in self._visits:
+        if event.opens_visit and event.label is not None and event.id not in self._visits:
             self._visits[event.id] = event
             while len(self._visits) > REMEMBERED:
                 gone, _ = self._visits.popitem(last=False)

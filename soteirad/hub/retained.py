@@ -16,6 +16,8 @@ from typing import Protocol
 from soteirad.mqtt.client import Acknowledged, Disconnected, MqttClient, MqttNotice
 from soteirad.mqtt.homeassistant import Announcement
 
+logger = logging.getLogger(__name__)
+
 PACE_S = 0.1
 """Between two announcements, or two pictures: a burst of large messages makes small brokers stumble."""
 BACKLOG_BYTES = 1_000_000
@@ -24,9 +26,6 @@ PICTURE_EXPIRY_S = 7 * 86400
 """With MQTT 5 the broker forgets a picture after this long; who is there after a week is no news."""
 SETTLE_S = 1.0
 """Home Assistant's time to take entities out before others come in their place."""
-
-
-logger = logging.getLogger(__name__)
 
 
 class Ledger(Protocol):
@@ -76,7 +75,7 @@ class Retained:
         self._guarded = guarded
         self._items: dict[str, _Item] = {}
         self._noted: dict[str, Mapping[str, str]] = {}
-        self._queue: dict[str, Rank] = {}
+        self._queue: dict[str, None] = {}  # in the order of their coming
         self._due_at = 0.0
         self._last = Rank.STATE
         self._sent: dict[int, tuple[str, _Item]] = {}
@@ -102,7 +101,7 @@ class Retained:
         if rank is Rank.STATE:
             self._publish(topic)
         else:
-            self._queue[topic] = rank
+            self._queue[topic] = None
 
     def announce(self, announcements: Sequence[Announcement]) -> None:
         """Tell Home Assistant what there is; what this run announced before and does not now is taken back."""
@@ -118,7 +117,7 @@ class Retained:
             first = announcement.without(former) if former.keys() - entities.keys() else None
             self._items[topic] = _Item(text, Rank.ANNOUNCEMENT, first=first, entities=entities)
             notes[topic] = {**former, **entities}  # what is gone stays noted until the broker has its removal
-            self._queue[topic] = Rank.ANNOUNCEMENT
+            self._queue[topic] = None
         self._note(notes)  # at once: each note of its own would wait for the disk
 
     def keep(self, topics: Collection[str]) -> None:
@@ -142,7 +141,7 @@ class Retained:
         """Publish everything again, `delay` seconds from now (monotonic): somebody may have forgotten it."""
         # What waits already does not wait longer, or somebody who is started again and again would end all of it.
         self._due_at = min(self._due_at, now + delay) if self._queue else now + delay
-        self._queue.update({topic: item.rank for topic, item in self._items.items()})
+        self._queue.update(dict.fromkeys(self._items))
 
     def move(self, client: MqttClient) -> None:
         """Publish through another client from now on; what is to be retained has to be set anew."""
@@ -162,8 +161,8 @@ class Retained:
         """Publish what is due; `now` is monotonic seconds."""
         self._write()
         while self._queue and now >= self._due_at and self._client.connected:
-            topic = min(self._queue, key=self._queue.__getitem__)
-            rank = self._queue[topic]
+            topic = min(self._queue, key=lambda t: self._items[t].rank)
+            rank = self._items[topic].rank
             if rank is Rank.PICTURE and self._client.backlog > BACKLOG_BYTES:
                 self._due_at = now + PACE_S
             elif rank > self._last is Rank.WITHDRAWN:
@@ -217,7 +216,7 @@ class Retained:
     def _take_back(self, topic: str) -> None:
         rank = Rank.WITHDRAWN if self._noted[topic] else Rank.GONE  # only announcements have a note
         self._items[topic] = _Item(b"", rank)
-        self._queue[topic] = rank
+        self._queue[topic] = None
 
     def _note(self, notes: Mapping[str, Mapping[str, str]]) -> None:
         new = {topic: note for topic, note in notes.items() if self._noted.get(topic) != note}

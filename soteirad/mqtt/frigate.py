@@ -15,7 +15,6 @@ from typing import Any
 from soteirad.event import Event, epoch_time
 from soteirad.mqtt.topics import is_late
 
-_OPENING = ("entered", "present")
 _TAKEN = ("all", "motion")
 """Last parts of topics that mean something else than a label."""
 
@@ -67,7 +66,7 @@ def event_messages(event: Event, openings: Sequence[Event], topic_prefix: str, n
     for opening in openings:
         before = _object(opening, opening)
         messages.append(_message("end", before, _ended(opening, event), topic_prefix))
-    if event.event_type in _OPENING:
+    if event.opens_visit:
         after = _object(event, event)
         # What Frigate says of an object before it believes in it.
         unsure: dict[str, Any] = {"top_score": 0.0, "false_positive": True, "snapshot": None,

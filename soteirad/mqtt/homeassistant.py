@@ -55,13 +55,12 @@ class Announcement:
 
     def text(self) -> str:
         """Return the payload as JSON."""
-        return json.dumps(self.payload, separators=(",", ":"), ensure_ascii=False)
+        return _json(self.payload)
 
     def without(self, former: Mapping[str, str]) -> str:
         """Return the payload that removes what is in `former` (key -> platform) and is announced no more."""
         gone = {key: {"platform": platform} for key, platform in former.items() if key not in self.entities}
-        payload = {**self.payload, "components": {**self.payload.get("components", {}), **gone}}
-        return json.dumps(payload, separators=(",", ":"), ensure_ascii=False)
+        return _json({**self.payload, "components": {**self.payload.get("components", {}), **gone}})
 
 
 @dataclass(frozen=True)
@@ -86,13 +85,12 @@ def announcements(config: Config, topics: Topics, version: str,
     prefix, allowed = config.homeassistant.discovery_prefix, config.mqtt.commands
     hub = _Maker(topics, None, version, "Soteira" if topics.prefix == "soteira" else f"Soteira {topics.prefix}")
     found = list(make(prefix, hub, _unique(_hub_entities(hub, topics, allowed))))
-    for name, camera in config.cameras.items():
-        if camera.enabled or "enabled" in allowed:
-            maker = _Maker(topics, name, version, camera.name or name)
-            entities = [*_seen(maker, camera), *_pictures(maker, camera, allowed, config.storage.snapshots),
-                        *_settings(maker, camera, allowed), *_health(maker)]  # fmt: skip
-            asked = (_question(maker, q) for q in (questions or {}).get(name, ()))
-            found += make(prefix, maker, _unique([*entities, *asked]))
+    for name, camera in config.offered.items():
+        maker = _Maker(topics, name, version, camera.name or name)
+        entities = [*_seen(maker, camera), *_pictures(maker, camera, allowed, config.storage.snapshots),
+                    *_settings(maker, camera, allowed), *_health(maker)]  # fmt: skip
+        asked = (_question(maker, q) for q in (questions or {}).get(name, ()))
+        found += make(prefix, maker, _unique([*entities, *asked]))
     return found
 
 
@@ -242,6 +240,10 @@ def _question(maker: _Maker, question: Question) -> Entity:
         template = f"'None' if {answer} is none else {answer} | string | truncate({LONGEST_STATE}, true, '…', 0)"
     return maker.entity(platform, key, title, watched=False, state_topic=topic, value_template=f"{{{{ {template} }}}}",
                         json_attributes_topic=topic, **details)  # fmt: skip
+
+
+def _json(payload: Details) -> str:
+    return json.dumps(payload, separators=(",", ":"), ensure_ascii=False)
 
 
 def _on(expression: str) -> str:

@@ -65,7 +65,8 @@ class _Visit:
         self._topics = Topics(config.mqtt.topic_prefix)
         discovery = config.homeassistant.discovery_prefix
         self._woken = threading.Event()
-        self._broker = replace(broker_of(config.mqtt), client_id=f"{broker_of(config.mqtt).client_id}-forget")
+        broker = broker_of(config.mqtt)
+        self._broker = replace(broker, client_id=f"{broker.client_id}-forget")
         self._client = MqttClient(self._broker, topics=self._topics, on_wake=self._woken.set, visitor=True,
                                   subscriptions=[f"{self._topics.prefix}/#", f"{discovery}/#"])  # fmt: skip
         self._online = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 from soteirad.config import load_config
@@ -18,9 +19,6 @@ def overrides_as_yaml(path: Path) -> str:
     file = config.storage.journal
     if not is_there(file):
         return ""
-    journal = Journal(file)
-    journal.open()
-    try:
+    with closing(Journal(file)) as journal:
+        journal.open()
         return as_yaml(usable(config, journal.overrides()))
-    finally:
-        journal.close()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from soteirad.config import Config
-from soteirad.config.overrides import SETTINGS, Setting, Value
+from soteirad.config.overrides import SETTINGS, Value
 from soteirad.errors import StorageError
 from soteirad.hub.commands import Change, Picture, Restart
 from soteirad.hub.controls import LONGEST_TOLD, MOST_TOLD, Controls
@@ -47,7 +47,7 @@ class Rig:
         self._open()
         return self.controls
 
-    def set(self, loaded: Config, setting: Setting, value: Value | None, camera: str = "porch") -> None:
+    def set(self, loaded: Config, setting: str, value: Value | None, camera: str = "porch") -> None:
         self.controls.change(loaded, Change(camera, setting, value))
         self.controls.save()
 
