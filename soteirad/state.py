@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from soteirad.config import CameraConfig
+from soteirad.config.overrides import settings_of
 from soteirad.gates.objects import Zone, zones_of
 from soteirad.gates.structure import Seen
 
@@ -25,10 +26,7 @@ def camera_state(camera: CameraConfig, zones: Sequence[Zone], present: Iterable[
         "view": {"changed": seen is not None, "seen": seen.value if seen else None},
         "objects": {label: _presence(labels.count(label)) for label in camera.objects.track},
         "zones": {zone.name: _presence(inside.count(zone.name)) for zone in zones},
-        "enabled": camera.enabled,
-        "detect": camera.detect,
-        "motion_threshold": camera.motion.threshold,
-        "min_score": camera.objects.min_score,
+        **settings_of(camera),
     }
 
 

@@ -40,6 +40,11 @@ def value_of(camera: CameraConfig, setting: str) -> Value:
     return value if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
 
 
+def settings_of(camera: CameraConfig) -> dict[str, Value]:
+    """Return all settings of a camera that can be changed over MQTT."""
+    return {setting: value_of(camera, setting) for setting in SETTINGS}
+
+
 def with_value(camera: CameraConfig, setting: str, value: Value) -> CameraConfig:
     """Return the camera with another value of a setting, which has to be within `limits`."""
     *sections, key = _PLACES[setting]

@@ -89,6 +89,15 @@ def _check_host(value: str) -> str:
     return value
 
 
+def _names_host(url: str) -> bool:
+    """Say whether a host, and a port that there can be, can be read from an address."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def _check_source(value: str) -> str:
     if not value.strip() or "\0" in value:
         raise value_problem("this source is empty: give a camera's address or a video file's path")
@@ -103,12 +112,7 @@ def _check_source(value: str) -> str:
             "file's path"
         )
     value = encode_user_info(value)
-    try:
-        parts = urlsplit(value)
-        usable = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
+    if not _names_host(value):
         raise value_problem(
             "no host and port can be read from this address: write rtsp://user:password@host:port/path, with "
             "/ ? # @ : in a password written as %2F %3F %23 %40 %3A"
@@ -135,12 +139,7 @@ def _check_speed(value: Any) -> Any:
 
 
 def _check_web_address(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or any(char.isspace() for char in value):
+    if scheme_of(value) not in ("http", "https") or not _names_host(value) or any(map(str.isspace, value)):
         raise value_problem("this is no address for a request: write http://host:port/path or https://host/path")
     return value
 

@@ -9,7 +9,7 @@ from typing import Any
 from soteirad import __version__
 from soteirad.assembly import zones
 from soteirad.config import CameraConfig, Config
-from soteirad.config.overrides import SETTINGS, value_of
+from soteirad.config.overrides import settings_of
 from soteirad.event import Event
 from soteirad.hub.mirror import FrigateMirror
 from soteirad.hub.retained import Retained
@@ -152,7 +152,7 @@ class Bulletin:
         if camera is None:
             return
         state = dict(self._states.get(name) or _idle(camera))
-        state.update({setting: value_of(camera, setting) for setting in SETTINGS})
+        state.update(settings_of(camera))
         state["overrides"] = [*self._overridden(name)]
         self._retained.set(self._topics.state(name), json.dumps(state, separators=(",", ":")), again=again)
         if self._mirror is not None:
