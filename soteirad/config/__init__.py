@@ -2,7 +2,9 @@
 
 from soteirad.config.broker import FrigateConfig, HomeAssistantConfig, MqttConfig, TlsConfig, WebhookConfig, WebhookWhen
 from soteirad.config.detector import DetectorConfig
+from soteirad.config.llm import BudgetConfig, DuplicatesConfig, LlmConfig, ProviderConfig
 from soteirad.config.loader import load_config
+from soteirad.config.question import AnswerType, QuestionConfig, WhenConfig
 from soteirad.config.schema import (
     CameraConfig,
     Config,
@@ -18,21 +20,28 @@ from soteirad.config.schema import (
 from soteirad.config.secrets import known_secrets, redact, redact_url, take_secrets
 
 __all__ = [
+    "AnswerType",
+    "BudgetConfig",
     "CameraConfig",
     "Config",
     "DetectorConfig",
+    "DuplicatesConfig",
     "FilterConfig",
     "FrigateConfig",
     "HomeAssistantConfig",
+    "LlmConfig",
     "MotionConfig",
     "MqttConfig",
     "ObjectsConfig",
     "OutboxConfig",
+    "ProviderConfig",
+    "QuestionConfig",
     "SceneConfig",
     "StorageConfig",
     "TlsConfig",
     "WebhookConfig",
     "WebhookWhen",
+    "WhenConfig",
     "ZoneConfig",
     "json_schema",
     "known_secrets",

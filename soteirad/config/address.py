@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import quote
+from ipaddress import IPv6Address, ip_address, ip_network
+from urllib.parse import quote, urlsplit
 
 LIVE_SCHEMES = ("rtsp", "rtsps", "http", "https")
 V4L2_FOLDER = "/dev/"
@@ -14,6 +15,11 @@ _CERTAIN_HOST = re.compile(r"localhost|\[.*|[^/?#]*[.:][^/?#]*")
 """What no piece of a password happens to look like: an address, a name with a dot, a port."""
 _AS_IT_IS = re.compile(r"([A-Za-z0-9._~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})*")
 """What may stand in user info (RFC 3986, section 3.2.1)."""
+_PRIVATE = tuple(
+    ip_network(net) for net in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16",
+                                "::1/128", "fc00::/7", "fe80::/10")
+)  # fmt: skip
+"""This machine and private networks: RFC 1122, 1918, 3927, 4291 and 4193."""
 
 
 def scheme_of(source: str) -> str:
@@ -51,6 +57,27 @@ def encode_user_info(url: str) -> str:
 def encode(text: str) -> str:
     """Percent-encode one part of user info, unless it needs none or has had it already."""
     return text if _AS_IT_IS.fullmatch(text) else quote(text, safe="")
+
+
+def is_private(address: str) -> bool:
+    """Say whether an IP address is of this machine or of a private network; False for what is no address."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
+        found = found.ipv4_mapped
+    return any(found.version == net.version and found in net for net in _PRIVATE)
+
+
+def names_public_host(url: str) -> bool:
+    """Say whether an address has an IP address in it that is not a private one; what a name means shows only later."""
+    try:
+        host = urlsplit(url).hostname or ""
+        ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return not is_private(host)
 
 
 def _end_of_user_info(rest: str) -> int | None:

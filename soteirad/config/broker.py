@@ -27,8 +27,10 @@ from soteirad.config.values import (
     raw_get,
 )
 
-Command = Literal["enabled", "detect", "motion_threshold", "min_score", "snapshot", "restart"]
-EventName = Literal["entered", "left", "present", "scene_changed", "source_lost", "source_restored"]
+Command = Literal["enabled", "detect", "motion_threshold", "min_score", "snapshot", "ask", "restart"]
+EventName = Literal[
+    "entered", "left", "present", "scene_changed", "source_lost", "source_restored", "answered"
+]
 HARMLESS: tuple[Command, ...] = ("detect", "motion_threshold", "min_score", "snapshot")
 """Commands that neither stop the watch nor cost money."""
 
@@ -95,7 +97,7 @@ class MqttConfig(Section):
     tls: TlsConfig | None = Field(default=None, description="Encryption; an empty section {} is enough to turn it on.")
     commands: Annotated[tuple[Command, ...], NONE_IS_NO_ITEM] = Field(
         default=HARMLESS,
-        description="What may be changed over MQTT. enabled and restart stop the watch and must be named.",
+        description="What may be changed over MQTT. enabled and restart stop the watch, ask costs calls: they must be named.",
     )
     frigate_events: FrigateConfig = Field(
         default=FrigateConfig(), description="The same visits in Frigate's format as well."

@@ -10,8 +10,9 @@ import yaml
 from pydantic import ValidationError
 
 from soteirad.config.document import Document, DocumentError, Loader, Place, Problem, read
+from soteirad.config.inherit import INHERITED
 from soteirad.config.messages import KEY, found
-from soteirad.config.schema import INHERITED, Config
+from soteirad.config.schema import Config
 from soteirad.config.syntax import explain
 from soteirad.config.values import CAMERA_EXAMPLE
 from soteirad.errors import ConfigError

@@ -120,6 +120,8 @@ def _value_text(kind: str, error: ErrorDetails, field: FieldInfo | None) -> str:
         "bool_type": f"{_instead(value, 'true or false')}: allowed is true or false",
         "string_too_short": f"this text is empty: {_first(field)}",
         "string_too_long": f"this text is too long: at most {error.get('ctx', {}).get('max_length')} characters fit",
+        "too_short": f"this list is empty: {_first(field)}",
+        "too_long": f"this list is too long: at most {error.get('ctx', {}).get('max_length')} items fit",
         "string_pattern_mismatch": _PATTERNS.get(
             error.get("ctx", {}).get("pattern", ""), f"this text cannot be used: {_first(field)}"
         ),

@@ -11,13 +11,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError
 from pydantic_core import InitErrorDetails
 
 from soteirad.config.address import is_device, is_live
 from soteirad.config.broker import HomeAssistantConfig, MqttConfig, WebhookConfig
 from soteirad.config.detector import DetectorConfig
+from soteirad.config.inherit import inherit, question_problems
+from soteirad.config.llm import LlmConfig
 from soteirad.config.messages import KEY, detail, show_key
+from soteirad.config.question import Questions
 from soteirad.config.section import Section
 from soteirad.config.values import (
     CAMERA_EXAMPLE,
@@ -53,7 +56,6 @@ LOWEST_THRESHOLD = 0.001
 """The smallest step that Home Assistant knows; at 180 lines it is 58 pixels."""
 RESERVED = ("hub", "set")
 """`<prefix>_hub` is the box itself for Home Assistant, and `<prefix>/set/...` its commands."""
-INHERITED = ("detector", "motion", "scene", "objects")
 
 
 class OutboxConfig(Section):
@@ -245,6 +247,7 @@ class CameraConfig(Section):
     zones: Annotated[dict[Name, ZoneConfig], NONE_IS_EMPTY] = Field(
         default_factory=dict, description="Named parts of the picture."
     )
+    questions: Questions = Field(default=(), description="What a vision model is asked about this camera.")
 
     @property
     def live(self) -> bool:
@@ -253,7 +256,8 @@ class CameraConfig(Section):
 
     @classmethod
     def contradictions(cls, data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
-        """Some keys are for some kinds of source, and a zone can only count what the camera tracks."""
+        """Some keys are for some kinds of source, and zones and questions can only be for what the camera tracks."""
+        yield from question_problems(data)
         source = str(data.get("source"))
         if "speed" in data and is_live(source):
             yield detail(("speed",), "a live camera has no speed: leave this key out, it is for video files")
@@ -287,6 +291,10 @@ class Config(Section):
     motion: MotionConfig = Field(default=MotionConfig(), description="Default gate 1 of all cameras.")
     scene: SceneConfig = Field(default=SceneConfig(), description="Default gate 2 of all cameras.")
     objects: ObjectsConfig = Field(default=ObjectsConfig(), description="Default gate 3 of all cameras.")
+    questions: Questions = Field(default=(), description="Questions about all cameras.")
+    llm: LlmConfig | None = Field(
+        default=None, description="The vision models that answer questions. Without it nothing is ever sent anywhere."
+    )
     cameras: Annotated[dict[Name, CameraConfig], Field(min_length=1), CAMERAS] = Field(
         description=f"A section with a key for each camera; {CAMERA_EXAMPLE}."
     )
@@ -320,7 +328,7 @@ class Config(Section):
         """Give each camera the global sections, key by key, under its own."""
         if not isinstance(data, Mapping) or not isinstance(data.get("cameras"), Mapping):
             return super().prepare(data)
-        cameras = {name: _inherit(data, camera) for name, camera in data["cameras"].items()}
+        cameras = {name: inherit(data, camera) for name, camera in data["cameras"].items()}
         return {**data, "cameras": cameras}
 
 
@@ -350,45 +358,3 @@ def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of the configuration file, for editors."""
     dialect = "https://json-schema.org/draft/2020-12/schema"
     return {**Config.model_json_schema(), "$schema": dialect, "title": "Soteira configuration"}
-
-
-def _inherit(data: Mapping[str, Any], camera: Any) -> Any:
-    if not isinstance(camera, Mapping):
-        return camera
-    merged = dict(camera)
-    for section in INHERITED:
-        given = data.get(section)
-        if isinstance(given, BaseModel):
-            given = given.model_dump(exclude_unset=True)
-        own = camera.get(section)
-        if isinstance(given, Mapping) and (own is None or isinstance(own, Mapping)):
-            if section == "objects" and own is not None:
-                given = _drop_untracked(given, own)
-            if section == "detector" and own is not None:
-                given = _drop_foreign(given, own)
-            merged[section] = _merge(given, own or {})
-    return merged
-
-
-def _drop_foreign(given: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Drop what belongs to the inherited backend when the camera names another one."""
-    if own.get("backend", given.get("backend")) == given.get("backend"):
-        return given
-    return {key: value for key, value in given.items() if key not in ("server", "device")}
-
-
-def _drop_untracked(given: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Drop inherited filters of labels that the camera's own `track` leaves out: they are no mistake."""
-    tracked, filters = tracked_labels(own), given.get("filters")
-    if own.get("track") is None or tracked is None or not isinstance(filters, Mapping):
-        return given
-    return {**given, "filters": {label: limits for label, limits in filters.items() if label in tracked}}
-
-
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in over.items():
-        below = merged.get(key)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        merged[key] = _merge(below, value) if both else value  # type: ignore[arg-type]
-    return merged

@@ -122,12 +122,16 @@ def redact(text: str, secrets: Iterable[str]) -> str:
 def known_secrets(config: Config) -> frozenset[str]:
     """Return what `redact` should hide for this configuration.
 
-    The MQTT password, and from each source the password and the values of password-like keys, as written and
-    percent-decoded. User names are left out: hiding a word such as `admin` would spoil every log line.
+    The MQTT password, the keys of vision models, and from each source the password and the values of password-like
+    keys, as written and percent-decoded. User names are left out: hiding a word such as `admin` would spoil every log
+    line.
     """
     values: set[str] = set()
     if config.mqtt.password is not None:
         values.add(config.mqtt.password.get_secret_value())
+    for provider in config.llm.providers if config.llm is not None else ():
+        if provider.api_key is not None:
+            values.add(provider.api_key.get_secret_value())
     for camera in config.cameras.values():
         for source in (camera.source, camera.detail or ""):
             parts = urlsplit(source)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic.functional_validators import ModelWrapValidatorHandler
-from pydantic_core import InitErrorDetails
+from pydantic_core import ErrorDetails, InitErrorDetails
 
 from soteirad.config.messages import reword
 
@@ -35,9 +35,16 @@ class Section(BaseModel):
         try:
             model = handler(cls.prepare(data))
         except ValidationError as error:
-            problems = [reword(cls, line) for line in error.errors(include_url=False)]
+            lines = error.errors(include_url=False)
+            problems = [reword(cls, line) for line in lines if not _follows(line, lines)]
         if isinstance(data, Mapping):
             problems += cls.contradictions(data)
         if problems:
             raise ValidationError.from_exception_data(cls.__name__, problems, hide_input=True)
         return model
+
+
+def _follows(line: ErrorDetails, lines: Sequence[ErrorDetails]) -> bool:
+    """Say whether a list is only short of items because those in it are wrong."""
+    place = line["loc"]
+    return line["type"] == "too_short" and any(o is not line and o["loc"][: len(place)] == place for o in lines)

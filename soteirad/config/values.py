@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, Strict, ValidationError, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Strict, ValidationError, WithJsonSchema
 
 from soteirad.config.address import AVFOUNDATION, LIVE_SCHEMES, encode_user_info, is_device, scheme_of
 from soteirad.config.messages import KEY, NAME_PATTERN, TOPIC_PATTERN, detail, found, show_key, value_problem
@@ -166,6 +166,13 @@ def _is_latin_1(text: str) -> bool:
     return all(ord(char) < 256 for char in text)
 
 
+def _check_api_key(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        raise value_problem("this is no key: give the letters and digits that the server's owner gave you")
+    return value
+
+
 def _spell_out(value: Any) -> Any:
     return {True: "device", False: "off"}[value] if isinstance(value, bool) else value
 
@@ -231,6 +238,7 @@ Count = Annotated[int, Strict(), Field(ge=1, le=10_000)]
 Unit = Annotated[float, Field(ge=0, le=1)]
 Polygon = Annotated[tuple[Unit, ...], Field(min_length=6), BeforeValidator(_check_polygon)]
 Polygons = Annotated[tuple[Polygon, ...], BeforeValidator(_check_polygons)]
+ApiKey = Annotated[SecretStr, AfterValidator(_check_api_key)]
 Labels = Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_check_labels)]
 Host = Annotated[str, AfterValidator(_check_host)]
 Source = Annotated[str, AfterValidator(_check_source)]

@@ -62,7 +62,7 @@ def test_the_example_loads_as_it_is_and_holds_only_defaults() -> None:
 
 def test_every_switched_off_setting_of_the_example_works_and_every_key_is_in_it(file: Path) -> None:
     text = re.sub(r"^( *)#(?=(?:- )?[a-z_]+:)", r"\1", EXAMPLE.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    config = load(file, text, {"SOTEIRA_MQTT_PASSWORD": "geheim", "SOTEIRA_NVR_TOKEN": "t"})
+    config = load(file, text, {"SOTEIRA_MQTT_PASSWORD": "geheim", "SOTEIRA_NVR_TOKEN": "t", "SOTEIRA_LLM_KEY": "k"})
     assert config.mqtt.password is not None
     assert config.mqtt.password.get_secret_value() == "geheim"
     porch = config.cameras["porch"]
@@ -70,7 +70,10 @@ def test_every_switched_off_setting_of_the_example_works_and_every_key_is_in_it(
     assert config.mqtt.tls is not None
     webhook = config.webhooks[0]
     others = (config.mqtt.tls, config.mqtt.frigate_events, config.homeassistant, webhook, webhook.when)
-    for section in (*of_all, *others, config.motion, config.objects, porch, porch.zones["step"]):
+    llm, question = config.llm, config.questions[0]
+    assert llm is not None
+    asking = (llm, llm.providers[0], llm.providers[0].price, llm.budget, llm.duplicates, question, question.when)
+    for section in (*of_all, *others, *asking, config.motion, config.objects, porch, porch.zones["step"]):
         elsewhere = {"speed", "mask", "server", "size"}
         assert set(type(section).model_fields) - section.model_fields_set <= elsewhere, type(section)
     smallest = Config.model_validate({"cameras": {"porch": {"source": porch.source}}})
