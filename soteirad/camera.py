@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -16,9 +16,10 @@ from typing import Any
 
 import cv2
 
+from soteirad.asking import Asker
 from soteirad.assembly import source_settings
 from soteirad.capture.age import LATE_S
-from soteirad.capture.clock import SystemClock
+from soteirad.capture.clock import BeatingClock
 from soteirad.capture.frame import Frame
 from soteirad.capture.hardware import usable_hardware
 from soteirad.capture.reader import Reader
@@ -35,10 +36,12 @@ from soteirad.event import Event, iso_time, new_id
 from soteirad.mailbox import Crashed, DetailPicture, Mailbox, News, SourceOffline, SourceOnline
 from soteirad.messages import (
     Adjust,
+    Ask,
     CameraFailed,
     CameraState,
     CameraStatus,
     Heartbeat,
+    Inquire,
     Picture,
     Preview,
     SourceFinished,
@@ -120,6 +123,7 @@ class _Runner:
         self.stop = stop
         self.memory = StreamMemory()
         self._camera = job.camera
+        self._asker = Asker(job.camera.questions, watch.zones, new_id, job.camera.detail is not None)
         self._hwaccel = "none"
         self._diagnoser = Diagnoser(watch)
         self._state: dict[str, Any] = {}
@@ -139,7 +143,7 @@ class _Runner:
     def open_source(self) -> Source:
         """Return the camera's source, not opened yet."""
         return open_source(self._camera.source, source_settings(self._camera, self._hwaccel), stop=self.stop,
-                           clock=_BeatingClock(self.beat), memory=self.memory)  # fmt: skip
+                           clock=BeatingClock(self.beat, HEARTBEAT_S), memory=self.memory)  # fmt: skip
 
     def beat(self) -> None:
         """Tell the hub, now and then, that the gate thread is at work."""
@@ -159,7 +163,10 @@ class _Runner:
             wish = self.uplink.wishes.get()
             if isinstance(wish, Adjust):
                 self._camera = wish.camera
+                self._asker.configure(wish.camera.questions)
                 self.deliver(self.watch.adjust(wish.camera))
+            elif isinstance(wish, Inquire):
+                self.inquire(wish)
             else:
                 asked = True  # one picture answers all who ask at the same time
         if asked:
@@ -181,13 +188,31 @@ class _Runner:
             jpeg, self._previewed = picture
             self.uplink.picture(Preview(jpeg))
 
+    def inquire(self, wish: Inquire) -> None:
+        """Ask what the hub was asked to ask."""
+        frame = self.watch.last_frame
+        if frame is None or not self._online:
+            logger.warning("nothing can be asked: there is no picture at the moment")
+        else:
+            self.ask(self._asker.inquire(wish.question, wish.text, frame))
+
+    def ask(self, asks: Sequence[Ask]) -> None:
+        """Send questions that are due."""
+        for ask in asks:
+            self.uplink.picture(ask)
+
+    def see(self, frame: Frame) -> None:
+        """Ask what is due now that `frame` was analysed."""
+        self.ask(self._asker.see(frame, self.watch.present))
+
     def deliver(self, outcomes: list[Outcome]) -> None:
-        """Send events first, then their pictures, then the state if it changed."""
+        """Send events first, then their pictures and questions, then the state if it changed."""
         for outcome in outcomes:
             self.uplink.confirm(outcome.event)
         for event, frame in ((o.event, o.frame) for o in outcomes):
             if event.snapshot is not None:
                 self.send_picture(event, make_snapshot(frame, event), frame.captured)
+            self.ask(self._asker.happened(event, frame))
         state = {**self.watch.state(), "snapshot": self._snapshot}
         if state != self._state:
             self._state = state
@@ -226,22 +251,6 @@ class _Runner:
         return {"online": bool(self._online), "reason": self._reason, **asdict(self.memory.counters)}
 
 
-class _BeatingClock(SystemClock):
-    """The real clock, whose long waits are not taken for a hang."""
-
-    def __init__(self, beat: Callable[[], None]) -> None:
-        self._beat = beat
-
-    def wait(self, stop: threading.Event, seconds: float) -> bool:
-        """Wait until `stop` is set or `seconds` are over; returns whether it is set."""
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > HEARTBEAT_S:
-            self._beat()
-            if super().wait(stop, min(left, HEARTBEAT_S)):
-                return True
-        return super().wait(stop, left)
-
-
 class FileRunner(_Runner):
     """A file: every frame in order, and each look's result before the next frame."""
 
@@ -254,7 +263,9 @@ class FileRunner(_Runner):
             source.open()
             self.tell_status(True)
             while not self.stop.is_set():
-                self.deliver(self.watch.step(source.read()))
+                frame = source.read()
+                self.deliver(self.watch.step(frame))
+                self.see(frame)
                 self.serve()
         except SourceEnded:
             pass
@@ -264,6 +275,7 @@ class FileRunner(_Runner):
             source.close()
         if not self.stop.is_set():
             self.deliver(self.watch.end("source_ended"))
+            self.ask(self._asker.end())
             self.tell_status(False, problem or "the file has ended")
             self.uplink.send(SourceFinished(problem))
 
@@ -301,7 +313,9 @@ class LiveRunner(_Runner):
         """Send what was confirmed, and ask for better pictures of it."""
         super().deliver(outcomes)
         for event in (outcome.event for outcome in outcomes):
-            if event.snapshot is not None and event.box is not None and self._detail is not None:
+            if self._detail is not None and event.box is not None and (
+                event.snapshot is not None or self._asker.wants_detail(event)
+            ):
                 self._detail.request(event)
 
     def frames_taken(self) -> int:
@@ -324,14 +338,17 @@ class LiveRunner(_Runner):
             self.watch.pipeline.begin_look(analysis)
             self._detector.submit(analysis)
         self.deliver(outcomes)
+        self.see(frame)
 
     def _take_news(self, news: News) -> None:
         if isinstance(news, LookResult):
             self._detector.done()
             self.deliver(self.watch.conclude(news))
         elif isinstance(news, DetailPicture):
-            self.send_picture(news.event, news.jpeg, news.captured, detail=True)
-            self.deliver([])
+            if news.event.snapshot is not None:
+                self.send_picture(news.event, news.jpeg, news.frame.captured, detail=True)
+                self.deliver([])
+            self.ask(self._asker.detailed(news.event.id, news.frame))
         elif isinstance(news, Crashed):
             raise news.error
         else:
@@ -368,6 +385,7 @@ class LiveRunner(_Runner):
             self._lost = True
             self.uplink.confirm(self.watch.source_event(False, time.time(), reason))
             self.deliver(self.watch.end("source_lost"))
+            self.ask(self._asker.end())
         elif online and self._lost:
             self._lost = False
             self.uplink.confirm(self.watch.source_event(True, time.time(), reason))

@@ -75,7 +75,7 @@ class DetailThread:
         self._told = False
         jpeg, now = make_snapshot(frame), self._clock.monotonic()
         for event in (event for event, at in events if now - at < MAX_AGE_S):
-            self._on_news(DetailPicture(event, jpeg, frame.captured))
+            self._on_news(DetailPicture(event, jpeg, frame))
 
     def _run(self) -> None:
         try:

@@ -32,11 +32,11 @@ class Crashed:
 
 @dataclass(frozen=True)
 class DetailPicture:
-    """A picture of the detail stream for the snapshot of an event: JPEG, captured at `captured` (epoch seconds)."""
+    """A frame of the detail stream for an event, and its snapshot (JPEG)."""
 
     event: Event
     jpeg: bytes
-    captured: float
+    frame: Frame
 
 
 News = LookResult | SourceOnline | SourceOffline | Crashed | DetailPicture

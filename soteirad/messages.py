@@ -1,8 +1,8 @@
 """What travels through the pipe between a camera process and the hub, in both directions.
 
 Camera to hub: `Confirmed`, `Picture`, `CameraState`, `CameraStatus`, `Diagnostics`, `Heartbeat`, `SourceFinished`,
-`CameraFailed`, `Preview`.
-Hub to camera: `Committed`, `Stop`, `Adjust`, `TakePicture`.
+`CameraFailed`, `Preview`, `Ask`.
+Hub to camera: `Committed`, `Stop`, `Adjust`, `TakePicture`, `Inquire`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from soteirad.config import CameraConfig
+from soteirad.config.question import Moment
 from soteirad.event import Event
+from soteirad.llm.picture import Shot
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,28 @@ class Preview:
     """A small JPEG of what the camera sees now, for `<camera>/preview`."""
 
     jpeg: bytes
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A question with its pictures, in the order of time; `shots[main]` shows the moment that it is asked on.
+
+    `question` is the name of a configured one, or `AD_HOC` with its `text`. `event_id`, `label` and `zones` are those
+    of the event that it is about, if there is one. `time` is when the main picture was captured, `signature` its
+    8 x 8 greys. The event that carries the answer gets the same `id`.
+    """
+
+    id: str
+    question: str
+    on: Moment
+    time: str
+    text: str = ""
+    event_id: str | None = None
+    label: str | None = None
+    zones: tuple[str, ...] = ()
+    signature: bytes = b""
+    main: int = 0
+    shots: tuple[Shot, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,8 +135,25 @@ class TakePicture:
     """Answer with a `Preview` of the latest frame."""
 
 
+@dataclass(frozen=True)
+class Inquire:
+    """Answer with an `Ask` about the latest frame: the question of this name, or (`AD_HOC`) the one in `text`."""
+
+    question: str
+    text: str = ""
+
+
 FromCamera = (
-    Confirmed | Picture | Preview | CameraState | CameraStatus | Diagnostics | Heartbeat | SourceFinished | CameraFailed
+    Confirmed
+    | Picture
+    | Preview
+    | Ask
+    | CameraState
+    | CameraStatus
+    | Diagnostics
+    | Heartbeat
+    | SourceFinished
+    | CameraFailed
 )
-Wish = Adjust | TakePicture
+Wish = Adjust | TakePicture | Inquire
 ToCamera = Committed | Stop | Wish

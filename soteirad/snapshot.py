@@ -29,16 +29,17 @@ def make_snapshot(frame: Frame, event: Event | None = None, max_width: int = MAX
         text = f"{event.label} {event.confidence:.0%}"
         cv2.putText(picture, text, (x1 + 4, max(y1 - 6, 16)), cv2.FONT_HERSHEY_SIMPLEX, 0.6, _COLOUR, 2, cv2.LINE_AA)
     for quality in QUALITIES:
-        jpeg = _encode(picture, quality)
+        jpeg = encode_jpeg(picture, quality)
         if len(jpeg) <= MAX_BYTES:
             return jpeg
     while len(jpeg) > MAX_BYTES:  # noise does not compress: fewer pixels do
         picture = np.asarray(cv2.resize(picture, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA), np.uint8)
-        jpeg = _encode(picture, QUALITIES[-1])
+        jpeg = encode_jpeg(picture, QUALITIES[-1])
     return jpeg
 
 
-def _encode(picture: np.ndarray, quality: int) -> bytes:
+def encode_jpeg(picture: np.ndarray, quality: int) -> bytes:
+    """Return a BGR picture as a JPEG of that quality (0-100)."""
     return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
 
 

@@ -11,7 +11,19 @@ from multiprocessing.connection import Connection
 
 from soteirad.errors import StorageError
 from soteirad.event import Event
-from soteirad.messages import Adjust, Committed, Confirmed, FromCamera, Picture, Preview, Stop, TakePicture, Wish
+from soteirad.messages import (
+    Adjust,
+    Ask,
+    Committed,
+    Confirmed,
+    FromCamera,
+    Inquire,
+    Picture,
+    Preview,
+    Stop,
+    TakePicture,
+    Wish,
+)
 from soteirad.spool import Spool
 
 logger = logging.getLogger(__name__)
@@ -59,12 +71,11 @@ class Uplink:
             self._kept[event.id] = event, time.monotonic()
         self._queue.put(Confirmed(event))
 
-    def picture(self, picture: Picture | Preview) -> None:
-        """Send a picture, unless too many wait already."""
+    def picture(self, picture: Picture | Preview | Ask) -> None:
+        """Send a picture, or a question with its pictures, unless too many wait already."""
         with self._lock:
             if self._pictures >= MAX_PICTURES:
-                what = f"the snapshot of {picture.event_id}" if isinstance(picture, Picture) else "a preview"
-                logger.warning("the hub is slow: %s is dropped", what)
+                logger.warning("the hub is slow: %s is dropped", _name_of(picture))
                 return
             self._pictures += 1
         self._queue.put(picture)
@@ -88,7 +99,7 @@ class Uplink:
         try:
             while (message := self._queue.get()) is not None:
                 self._connection.send(message)
-                if isinstance(message, Picture | Preview):
+                if isinstance(message, Picture | Preview | Ask):
                     with self._lock:
                         self._pictures -= 1
         except (OSError, ValueError):
@@ -108,7 +119,7 @@ class Uplink:
     def _take(self, message: object) -> None:
         if isinstance(message, Stop):
             self._stop.set()
-        elif isinstance(message, Adjust | TakePicture):
+        elif isinstance(message, Adjust | TakePicture | Inquire):
             self.wishes.put(message)
         elif isinstance(message, Committed):
             for event_id in message.event_ids:
@@ -134,3 +145,9 @@ class Uplink:
                 return
             with self._lock:
                 self._spooled.add(event.id)
+
+
+def _name_of(picture: Picture | Preview | Ask) -> str:
+    if isinstance(picture, Ask):
+        return f"the question {picture.question}"
+    return f"the snapshot of {picture.event_id}" if isinstance(picture, Picture) else "a preview"

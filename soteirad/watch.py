@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from soteirad.asking import Present
 from soteirad.assembly import detector_facts, make_detector, model_card, pipeline_settings, zones
 from soteirad.capture.frame import Frame
 from soteirad.config import CameraConfig
@@ -19,6 +21,7 @@ from soteirad.detect.choice import Choice
 from soteirad.detect.detection import Detections
 from soteirad.errors import DetectorUnavailable
 from soteirad.event import Event
+from soteirad.gates.objects import Zone
 from soteirad.gates.view import View
 from soteirad.pipeline import Analysis, Pipeline
 from soteirad.report import MakeId, Reporter
@@ -163,9 +166,23 @@ class CameraWatch:
 
     def state(self) -> dict[str, Any]:
         """Return the `<camera>/state` payload."""
-        names, pipeline = self._card.class_names, self.pipeline
-        present = [(names[track.class_index], track.box.tolist()) for track in pipeline.tracker.open_tracks]
-        return camera_state(self._camera, self._zones, present, pipeline.moving, pipeline.view_seen)
+        present = [(p.label, p.box) for p in self.present()]
+        return camera_state(self._camera, self._zones, present, self.pipeline.moving, self.pipeline.view_seen)
+
+    def present(self) -> list[Present]:
+        """Return the objects that are there now."""
+        names = self._card.class_names
+        return [Present(t.id, names[t.class_index], tuple(t.box.tolist())) for t in self.pipeline.tracker.open_tracks]
+
+    @property
+    def last_frame(self) -> Frame | None:
+        """The last frame that was analysed, unless its source was lost since."""
+        return self._last_frame
+
+    @property
+    def zones(self) -> Sequence[Zone]:
+        """The camera's zones."""
+        return self._zones
 
     def detector_state(self) -> dict[str, Any]:
         """Return what diagnostics say of the detector."""

@@ -114,7 +114,7 @@ def test_all_that_waited_are_served_by_one_picture(camera: HttpCamera) -> None:
     rig.thread.serve()
     pictures = [news for news in rig.news if isinstance(news, DetailPicture)]
     assert rig.served() == [event(n).id for n in range(5)]
-    assert len({(news.jpeg, news.captured) for news in pictures}) == 1
+    assert len({(news.jpeg, news.frame.captured) for news in pictures}) == 1
     assert camera.served == {SNAPSHOT: 1}
 
 
@@ -181,7 +181,7 @@ def test_a_damaged_frame_is_not_shown_but_the_first_whole_one_after_it() -> None
     rig = Rig(lambda: source)
     rig.ask(1)
     (news,) = rig.news
-    assert isinstance(news, DetailPicture) and news.captured == 3.0
+    assert isinstance(news, DetailPicture) and news.frame.captured == 3.0
     assert source.closed == 1
 
 

@@ -93,7 +93,7 @@ def test_every_frame_is_either_taken_dropped_or_waiting(acts: list[str]) -> None
 
 def test_a_detail_picture_comes_in_its_turn_and_outlives_its_source() -> None:
     mailbox = Mailbox()
-    detail = DetailPicture(Event("1", "entered", "porch", "2027-01-15T08:00:00.000Z"), b"jpeg", 7.0)
+    detail = DetailPicture(Event("1", "entered", "porch", "2027-01-15T08:00:00.000Z"), b"jpeg", frame(7))
     mailbox.put(SourceOnline())
     mailbox.put(detail)
     mailbox.put_frame(frame(0))

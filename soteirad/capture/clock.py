@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -34,3 +35,20 @@ class SystemClock:
     def wait(self, stop: threading.Event, seconds: float) -> bool:
         """Wait until `stop` is set or `seconds` are over; returns whether it is set."""
         return stop.wait(max(0.0, seconds))
+
+
+class BeatingClock(SystemClock):
+    """The real clock, that says that it lives (`beat`) every so many seconds of a long wait."""
+
+    def __init__(self, beat: Callable[[], None], every: float) -> None:
+        self._beat = beat
+        self._every = every
+
+    def wait(self, stop: threading.Event, seconds: float) -> bool:
+        """Wait until `stop` is set or `seconds` are over; returns whether it is set."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > self._every:
+            self._beat()
+            if super().wait(stop, min(left, self._every)):
+                return True
+        return super().wait(stop, left)

@@ -190,3 +190,8 @@ class _OrOneWord:
 Questions = Annotated[
     tuple[Annotated[QuestionConfig, _OrOneWord()], ...], Field(max_length=50), NONE_IS_NO_ITEM
 ]
+
+
+def ad_hoc_question(text: str) -> QuestionConfig:
+    """Return the question that was sent over MQTT; `text` has 1 to 2000 characters."""
+    return QuestionConfig(name="none", ask=text).model_copy(update={"name": AD_HOC})

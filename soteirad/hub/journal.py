@@ -59,6 +59,18 @@ _UPGRADES: tuple[tuple[str, ...], ...] = (
     ),
     # 2 -> 3: which visits an event closed is asked for each event that is published in Frigate's format.
     ("CREATE INDEX closings ON visits (closed_by)",),
+    # 3 -> 4: what was asked and what became of it (record: JSON), and each call that counts for the budget.
+    (
+        """CREATE TABLE answers (
+            id TEXT PRIMARY KEY,
+            camera TEXT NOT NULL,
+            question TEXT NOT NULL,
+            state TEXT NOT NULL,
+            recorded_at REAL NOT NULL,
+            record TEXT NOT NULL)""",
+        "CREATE INDEX latest_answers ON answers (camera, question, id)",
+        "CREATE TABLE calls (id TEXT PRIMARY KEY, at REAL NOT NULL, tokens INTEGER NOT NULL)",
+    ),
 )
 """What turns the schema of one version into that of the next; a new journal goes through all of them."""
 SCHEMA_VERSION = 1 + len(_UPGRADES)
@@ -126,7 +138,7 @@ class Journal:
         An event whose id is known is not written again and changes no visit, but its id is returned too: the
         camera may forget it.
         """
-        with self._transaction() as db:
+        with self.transaction() as db:
             for event in events:
                 self._write(db, event)
         return [event.id for event in events]
@@ -137,7 +149,7 @@ class Journal:
         `at` is their time, in seconds since the epoch. Box and zones are those of the opening event, the last
         that are known.
         """
-        with self._transaction() as db:
+        with self.transaction() as db:
             events = [_left(opening, reason, at) for opening in self.open_visits(camera)]
             for event in events:
                 self._write(db, event)
@@ -145,7 +157,7 @@ class Journal:
 
     def open_visits(self, camera: str | None = None) -> list[Event]:
         """Return the opening events of the visits open now (of `camera`, or of all), oldest first."""
-        rows = self._rows(
+        rows = self.rows(
             "SELECT opening FROM visits WHERE closed_at IS NULL AND (? IS NULL OR camera = ?) ORDER BY visit",
             (camera, camera),
         )
@@ -153,12 +165,12 @@ class Journal:
 
     def openings(self, closing_id: str) -> list[Event]:
         """Return the opening events of the visits that the event with this id closed, oldest first."""
-        rows = self._rows("SELECT opening FROM visits WHERE closed_by = ? ORDER BY visit", (closing_id,))
+        rows = self.rows("SELECT opening FROM visits WHERE closed_by = ? ORDER BY visit", (closing_id,))
         return [self._parse(row[0]) for row in rows]
 
     def source_is_lost(self, camera: str) -> bool:
         """Say whether the last that the journal knows of a camera's source is that it was lost."""
-        rows = self._rows(
+        rows = self.rows(
             "SELECT event_type FROM events WHERE camera = ? AND event_type IN ('source_lost', 'source_restored')"
             " ORDER BY seq DESC LIMIT 1",
             (camera,),
@@ -167,7 +179,7 @@ class Journal:
 
     def pending(self, limit: int, after_seq: int = 0) -> list[JournalEntry]:
         """Return up to `limit` unpublished entries with a higher seq than `after_seq`, in journal order."""
-        rows = self._rows(
+        rows = self.rows(
             "SELECT seq, payload, recorded_at FROM events WHERE published_at IS NULL AND seq > ? ORDER BY seq LIMIT ?",
             (after_seq, limit),
         )
@@ -176,7 +188,7 @@ class Journal:
     def mark_published(self, topics: Mapping[int, str]) -> None:
         """Note in one transaction that the broker has these entries: seq -> the topic it was published on."""
         now = self._clock()
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.executemany(
                 "UPDATE events SET published_at = ?, topic = ? WHERE seq = ? AND published_at IS NULL",
                 [(now, topic, seq) for seq, topic in topics.items()],
@@ -184,15 +196,15 @@ class Journal:
 
     def count_pending(self) -> int:
         """Return how many events wait to be published."""
-        return int(self._rows("SELECT count(*) FROM events WHERE published_at IS NULL")[0][0])
+        return int(self.rows("SELECT count(*) FROM events WHERE published_at IS NULL")[0][0])
 
     def count_dropped(self) -> int:
         """Return how many events were ever dropped unpublished: too old, or too many."""
-        return int(self._rows("SELECT value FROM meta WHERE key = 'dropped'")[0][0])
+        return int(self.rows("SELECT value FROM meta WHERE key = 'dropped'")[0][0])
 
     def last_events(self, n: int) -> list[Event]:
         """Return the last `n` events in journal order, the newest last."""
-        rows = self._rows("SELECT payload FROM events ORDER BY seq DESC LIMIT ?", (n,))
+        rows = self.rows("SELECT payload FROM events ORDER BY seq DESC LIMIT ?", (n,))
         return [self._parse(row[0]) for row in reversed(rows)]
 
     def prune(self, days: float, max_events: int) -> int:
@@ -202,7 +214,7 @@ class Journal:
         event that opened it stay, however old.
         """
         cutoff = self._clock() - days * DAY_S
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.execute(
                 "DELETE FROM events WHERE seq IN"
                 " (SELECT seq FROM prunable WHERE published_at IS NOT NULL AND recorded_at < ?)",
@@ -226,12 +238,12 @@ class Journal:
 
     def overrides(self) -> dict[tuple[str, str], Any]:
         """Return the settings that were changed over MQTT: (camera, setting) -> value."""
-        rows = self._rows("SELECT camera, setting, value FROM overrides")
+        rows = self.rows("SELECT camera, setting, value FROM overrides")
         return {(camera, setting): json.loads(value) for camera, setting, value in rows}
 
     def replace_overrides(self, overrides: Mapping[tuple[str, str], Any]) -> None:
         """Keep these overrides and no others."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.execute("DELETE FROM overrides")
             db.executemany(
                 "INSERT INTO overrides VALUES (?, ?, ?)",
@@ -240,11 +252,11 @@ class Journal:
 
     def retained(self) -> dict[str, dict[str, str]]:
         """Return the topics on which something of ours may lie retained at the broker: topic -> note."""
-        return {topic: json.loads(note) for topic, note in self._rows("SELECT topic, note FROM retained")}
+        return {topic: json.loads(note) for topic, note in self.rows("SELECT topic, note FROM retained")}
 
     def note_retained(self, notes: Mapping[str, Mapping[str, str]]) -> None:
         """Remember topics before something is published on them; a known topic gets the new note."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.executemany(
                 "INSERT OR REPLACE INTO retained VALUES (?, ?)",
                 [(topic, json.dumps(dict(note))) for topic, note in notes.items()],
@@ -252,7 +264,7 @@ class Journal:
 
     def forget_retained(self, topics: Sequence[str]) -> None:
         """Note that nothing of ours lies on these topics any more."""
-        with self._transaction() as db:
+        with self.transaction() as db:
             db.executemany("DELETE FROM retained WHERE topic = ?", [(topic,) for topic in topics])
 
     def _prepare_schema(self, db: sqlite3.Connection) -> None:
@@ -299,7 +311,8 @@ class Journal:
             _close_visits(db, event, now, "scene_changed", None)
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Do all of it or nothing; the disk has it at the end."""
         db = self._opened()
         try:
             db.execute("BEGIN IMMEDIATE")
@@ -313,7 +326,8 @@ class Journal:
                 raise self._explained(error) from error
             raise
 
-    def _rows(self, query: str, parameters: tuple[Any, ...] = ()) -> list[Any]:
+    def rows(self, query: str, parameters: tuple[Any, ...] = ()) -> list[Any]:
+        """Return what a query finds."""
         try:
             return self._opened().execute(query, parameters).fetchall()
         except sqlite3.Error as error:

@@ -1,0 +1,1 @@
+"""Gate 4: questions that a vision language model answers about confirmed events."""
