@@ -23,6 +23,7 @@ app = typer.Typer(
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+SERVER_HELP = "A server instead of the file's; its key, if any, is taken from SOTEIRA_LLM_KEY."
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], typer.Option("--log-level")]
 
 
@@ -204,6 +205,70 @@ def evaluate(
         print(json.dumps(evaluation.document(), indent=1))
     else:
         print_evaluation(evaluation)
+
+
+@app.command()
+def ask(
+    clip: Annotated[Path, typer.Argument(help="A video file.")],
+    question: Annotated[str, typer.Option("--question", "-q", help="What to ask.")],
+    answer: Annotated[Literal["yes_no", "number", "choice", "text"], typer.Option(help="The kind of answer.")] = "text",
+    choices: Annotated[str | None, typer.Option(help="The possible answers of a choice, with commas.")] = None,
+    on: Annotated[str, typer.Option(help="entered, left, scene_changed or interval; several with commas.")] = "entered",
+    interval: Annotated[float | None, typer.Option(help="For --on interval: seconds between two.")] = None,
+    frames: Annotated[int, typer.Option(min=1, max=4, help="Pictures that are sent.")] = 1,
+    crop: Annotated[Literal["frame", "object"], typer.Option(help="The whole picture, or the object.")] = "frame",
+    labels: Annotated[Path | None, typer.Option(help="A file of right answers: lines such as 12.5 yes.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="Take llm and camera from this file.")] = None,
+    camera: Annotated[str | None, typer.Option("--camera", help="Take this camera's settings.")] = None,
+    base_url: Annotated[str | None, typer.Option("--base-url", help=SERVER_HELP)] = None,
+    model: Annotated[str | None, typer.Option("--model", help="The model on that server.")] = None,
+    track: Annotated[str | None, typer.Option("--track", help="Labels to look for, with commas.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Most questions to ask.")] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """Try a question on the events of a recorded clip: answers, agreement with yours, calls and cost."""
+    from soteirad.tools.ask import evaluate_question, llm_of, question_of, read_labels
+    from soteirad.tools.check import replay_camera
+    from soteirad.tools.present import answer_line, evaluation_lines
+
+    moments = [moment.strip() for moment in on.split(",")]
+    when = {"on": moments} if interval is None else {"on": moments, "interval": interval}
+    asked = question_of(question, answer, choices, when=when, frames=frames, crop=crop)
+    llm = llm_of(config, base_url, model)
+    expected = [] if labels is None else read_labels(labels, asked.answer)
+    tracked = None if track is None else [label.strip() for label in track.split(",")]
+    name, settings = replay_camera(clip, config, camera, "max", {"track": tracked})
+    show = (lambda _: None) if as_json else lambda row: print(answer_line(row), flush=True)
+    found = evaluate_question(name, settings, asked, llm, expected, limit, show)
+    print(json.dumps(found.document(), indent=1)) if as_json else print("\n".join(evaluation_lines(found)))
+    raise typer.Exit(any(row.state == "failed" for row in found.rows))
+
+
+@app.command()
+def doctor(
+    llm: Annotated[bool, typer.Option("--llm", help="Ask the vision models about known pictures.")] = False,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="The configuration file.")] = None,
+    base_url: Annotated[str | None, typer.Option("--base-url", help=SERVER_HELP)] = None,
+    model: Annotated[str | None, typer.Option("--model", help="The model on that server.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check what Soteira works with. So far: --llm."""
+    from soteirad.tools.ask import llm_of
+    from soteirad.tools.doctor import examine
+    from soteirad.tools.present import finding_line
+
+    if not llm:
+        raise typer.BadParameter("say what to check: --llm")
+    if config is None and base_url is None:
+        config = DEFAULT_CONFIG
+    found = []
+    for finding in examine(llm_of(config, base_url, model)):
+        found.append(finding)
+        if not as_json:
+            print(finding_line(finding), flush=True)
+    if as_json:
+        print(json.dumps([finding.document() for finding in found], indent=1))
+    raise typer.Exit(any(finding.verdict == "fail" for finding in found))
 
 
 config_app = typer.Typer(help="The configuration file, and what was changed over MQTT.", no_args_is_help=True)

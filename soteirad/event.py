@@ -25,6 +25,8 @@ class Event:
     `confirmed` is when that was sure, where it differs (`left`): what counts as late is measured from it.
     `media_time` is set for files only: seconds since the clip's first frame.
     `why` says what led to it; for `left` it holds `reason`: gone | restart | source_ended | source_lost.
+    `question`, `answer` (missing while the model is unsure) and `about` (the id of the event that it was asked on) are
+    those of an `answered`; its `confidence` is the model's own.
     """
 
     id: str
@@ -43,6 +45,9 @@ class Event:
     why: dict[str, Any] = field(default_factory=dict)
     latency_ms: dict[str, float] = field(default_factory=dict)
     snapshot: str | None = None
+    question: str | None = None
+    answer: bool | float | str | None = None
+    about: str | None = None
 
     @property
     def opens_visit(self) -> bool:
@@ -71,6 +76,15 @@ def iso_time(epoch: float) -> str:
 def epoch_time(text: str) -> float:
     """Parse `iso_time` output back to seconds since the epoch."""
     return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+def spoken(answer: bool | float | str | None) -> str:
+    """Return an answer as people say it."""
+    if answer is None:
+        return "unsure"
+    if isinstance(answer, bool):
+        return "yes" if answer else "no"
+    return f"{answer:g}" if isinstance(answer, float) else str(answer)
 
 
 def new_id(epoch: float) -> str:

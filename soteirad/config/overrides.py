@@ -78,7 +78,7 @@ def effective(config: Config, overrides: Overrides) -> Config:
 
 def alike(one: CameraConfig, other: CameraConfig) -> bool:
     """Say whether two cameras differ at most in what a process can change while it watches."""
-    one = one.model_copy(update={"name": other.name, "preview": other.preview})
+    one = one.model_copy(update={"name": other.name, "preview": other.preview, "questions": other.questions})
     for setting in SETTINGS:
         if setting != "enabled":
             one = with_value(one, setting, value_of(other, setting))

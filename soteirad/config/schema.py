@@ -20,7 +20,7 @@ from soteirad.config.detector import DetectorConfig
 from soteirad.config.inherit import inherit, question_problems
 from soteirad.config.llm import LlmConfig
 from soteirad.config.messages import KEY, detail, show_key
-from soteirad.config.question import Questions
+from soteirad.config.question import AD_HOC, Questions
 from soteirad.config.section import Section
 from soteirad.config.values import (
     CAMERA_EXAMPLE,
@@ -308,6 +308,13 @@ class Config(Section):
     def offered(self) -> dict[str, CameraConfig]:
         """The cameras of which there is something to tell: watched, or to be switched on over MQTT."""
         return self.cameras if "enabled" in self.mqtt.commands else self.watched
+
+    def asked_of(self, camera: str) -> tuple[str, ...]:
+        """The names of the questions that may be asked about a camera; none without a model to answer them."""
+        if self.llm is None:
+            return ()
+        standing = tuple(question.name for question in self.cameras[camera].questions if question.enabled)
+        return (*standing, AD_HOC) if "ask" in self.mqtt.commands else standing
 
     @classmethod
     def contradictions(cls, data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:

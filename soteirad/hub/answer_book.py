@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any
 
 from soteirad.hub.journal import DAY_S, Journal
-
-AskState = Literal["pending", "answered", "skipped_duplicate", "skipped_budget", "skipped_stale", "failed"]
+from soteirad.llm.pool import AskState
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,8 @@ class AskRecord:
     model: str | None = None
     server: str | None = None
     latency_ms: float | None = None
-    tokens: int | None = None
+    sent_tokens: int | None = None
+    answered_tokens: int | None = None
     calls: int = 0
 
     def payload(self) -> dict[str, Any]:

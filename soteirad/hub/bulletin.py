@@ -37,6 +37,7 @@ class Bulletin:
         self._config: Config | None = None
         self._online: dict[str, bool] = {}
         self._states: dict[str, Mapping[str, Any]] = {}
+        self._answers: set[tuple[str, str]] = set()
 
     def configure(self, config: Config, leaving: Collection[str] = ()) -> None:
         """Go by another configuration; cameras that are `leaving` it still run, and are `removed` later."""
@@ -56,7 +57,20 @@ class Bulletin:
         self._retained.announce(announcements(config, self._topics, __version__))
         if self._mirror is not None:
             self._mirror.online(True)
-        self._retained.keep(self._pictures(config, leaving))
+        wanted = {(name, question) for name in self._cameras for question in config.asked_of(name)}
+        gone = [self._topics.answer(*of) for of in self._answers - wanted]
+        self._retained.take_back(gone if config.llm is not None else [*gone, self._topics.llm()])
+        self._answers = wanted
+        self._retained.keep([*self._pictures(config, leaving), *(self._topics.answer(*of) for of in wanted)])
+
+    def answer(self, camera: str, question: str, payload: Mapping[str, Any]) -> None:
+        """Tell the last answer to a question, and what became of the last asking."""
+        if (camera, question) in self._answers:
+            self._retained.set(self._topics.answer(camera, question), json.dumps(payload, separators=(",", ":")))
+
+    def llm(self, payload: Mapping[str, Any]) -> None:
+        """Tell how the models do that answer questions."""
+        self._retained.set(self._topics.llm(), json.dumps(payload, separators=(",", ":")))
 
     def _pictures(self, config: Config, leaving: Collection[str]) -> list[str]:
         """Return the topics on which something may stay that this run did not publish."""

@@ -9,11 +9,13 @@ from typing import get_args
 from soteirad.config import Config
 from soteirad.config.broker import Command as Name
 from soteirad.config.overrides import Value, limits
+from soteirad.config.question import AD_HOC
 from soteirad.mqtt.topics import Topics
 
 BACK = "default"
 """As a setting's payload: what the configuration file says."""
 MAX_PAYLOAD = 100
+LONGEST_QUESTION = 1000
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?")
 """Narrower than what Python reads: no nan, no 1_000, no digits of other scripts."""
 _ON, _OFF = ("on", "true", "1", "yes"), ("off", "false", "0", "no")
@@ -40,11 +42,20 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Question:
+    """Ask a question about what a camera sees now: the configured one of this name, or (`AD_HOC`) the one in `text`."""
+
+    camera: str
+    name: str
+    text: str = ""
+
+
+@dataclass(frozen=True)
 class Restart:
     """Start the daemon anew."""
 
 
-Command = Change | Picture | Restart
+Command = Change | Picture | Question | Restart
 
 
 def read_command(topics: Topics, topic: str, payload: bytes, size: int, config: Config) -> Command | None:
@@ -65,7 +76,9 @@ def read_command(topics: Topics, topic: str, payload: bytes, size: int, config: 
         return Restart()
     if name == "snapshot":
         return Picture(camera)
-    return Change(camera, name, _value(config, camera, name, _text(payload, size)))
+    if name == "ask":
+        return _question(config, camera, _text(payload, size, LONGEST_QUESTION))
+    return Change(camera, name, _value(config, camera, name, _text(payload, size).lower()))
 
 
 def _address(topics: Topics, topic: str) -> tuple[str | None, str]:
@@ -79,13 +92,23 @@ def _address(topics: Topics, topic: str) -> tuple[str | None, str]:
     raise CommandError("there is no such command")
 
 
-def _text(payload: bytes, size: int) -> str:
-    if size > MAX_PAYLOAD:
-        raise CommandError(f"its payload has {size} bytes: at most {MAX_PAYLOAD} make sense")
+def _text(payload: bytes, size: int, longest: int = MAX_PAYLOAD) -> str:
+    if size > longest:
+        raise CommandError(f"its payload has {size} bytes: at most {longest} make sense")
     try:
-        return payload.decode().strip().lower()
+        return payload.decode().strip()
     except UnicodeDecodeError:
         raise CommandError("its payload is not UTF-8 text") from None
+
+
+def _question(config: Config, camera: str, text: str) -> Question:
+    if config.llm is None:
+        raise CommandError("nobody can answer: there is no llm section in the configuration")
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    if not text:
+        raise CommandError("its payload is no question")
+    standing = text in config.asked_of(camera) and text != AD_HOC
+    return Question(camera, text) if standing else Question(camera, AD_HOC, text)
 
 
 def _value(config: Config, camera: str, setting: str, text: str) -> Value | None:

@@ -9,7 +9,7 @@ from multiprocessing.context import BaseContext
 from pathlib import Path
 
 from soteirad.camera import CameraJob
-from soteirad.config import Config
+from soteirad.config import CameraConfig, Config
 from soteirad.config.overrides import alike
 from soteirad.hub.engines import Choices
 from soteirad.hub.supervisor import CameraProcess, process_context
@@ -18,13 +18,19 @@ from soteirad.hub.supervisor import CameraProcess, process_context
 def camera_jobs(config: Config, choices: Choices, spool: Path, log_level: str) -> dict[str, CameraJob]:
     """Return what each camera that is watched is told: its own section and engine, and nothing of the others.
 
-    A camera whose engine is not chosen yet has to wait.
+    Questions that nobody could answer are not asked. A camera whose engine is not chosen yet has to wait.
     """
     return {
         name: CameraJob(name, camera, choices[camera.detector], spool, config.storage.snapshots, log_level)
-        for name, camera in config.watched.items()
+        for name, camera in _asking(config).items()
         if camera.detector in choices
     }
+
+
+def _asking(config: Config) -> Mapping[str, CameraConfig]:
+    if config.llm is not None:
+        return config.watched
+    return {name: camera.model_copy(update={"questions": ()}) for name, camera in config.watched.items()}
 
 
 @dataclass(frozen=True)

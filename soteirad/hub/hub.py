@@ -10,9 +10,10 @@ from soteirad.camera import CameraJob
 from soteirad.config import Config
 from soteirad.errors import SoteiraError, Stopped
 from soteirad.event import Event
+from soteirad.hub.answer_book import AnswerBook
+from soteirad.hub.answers import Answers
 from soteirad.hub.broadcast import Broadcast
 from soteirad.hub.commands import Change, Restart
-from soteirad.hub.commands import Picture as PictureWish
 from soteirad.hub.controls import Controls
 from soteirad.hub.engines import Choices, choose_engines
 from soteirad.hub.fleet import Changes, Fleet, camera_jobs
@@ -22,7 +23,9 @@ from soteirad.hub.journal import Journal
 from soteirad.hub.reload import Loaded, Reload
 from soteirad.hub.supervisor import CameraProcess
 from soteirad.hub.webhooks import Webhooks
+from soteirad.hub.wishes import Wishes
 from soteirad.messages import (
+    Ask,
     CameraFailed,
     CameraState,
     CameraStatus,
@@ -46,6 +49,7 @@ CAMERA_STOP_S = 2.0
 FLUSH_S = 0.5
 MQTT_STOP_S = 0.5
 WEBHOOKS_STOP_S = 0.5
+ANSWERS_STOP_S = 0.3
 """Together the end takes under 5 seconds."""
 OLD_CAMERAS_S = 5.0
 """How long a start waits for the cameras of a hub that was killed to write what they still hold."""
@@ -79,6 +83,9 @@ class Hub:
         self._controls = Controls(self._journal, Guard())
         self._broadcast = Broadcast(config, self._journal, self._signals.wake, self._controls.of)
         self._bulletin = self._broadcast.bulletin
+        self._answers = Answers(AnswerBook(self._journal), Guard(), self._bulletin.answer, self._bulletin.llm,
+                                self._signals.wake)  # fmt: skip
+        self._wishes = Wishes(self._fleet, self._bulletin.online, self._answers)
         self._webhooks = Webhooks(config.webhooks)
         self._events = 0
         self._prune_at = 0.0
@@ -101,7 +108,7 @@ class Hub:
             return 0
         self._fleet.found(self._jobs())
         self._recover()
-        self._bulletin.configure(self._config)
+        self._tell_config()
         self._webhooks.start()
         self._broadcast.start()
         for camera in self._fleet:
@@ -137,6 +144,7 @@ class Hub:
 
     def _recover(self) -> None:
         found, closed = self._intake.recover()
+        self._answers.recover()
         if found or closed:
             logger.info("recovered %d spooled events, closed %d open visits", found, closed)
 
@@ -144,6 +152,7 @@ class Hub:
         """Wait for something to do, and do it."""
         self._signals.wait(timeout)
         self._take_messages()
+        self._intake.take(self._answers.step(time.monotonic()))
         heard = self._broadcast.step(time.monotonic())
         if not self._stopping:
             self._obey(heard)
@@ -243,11 +252,15 @@ class Hub:
         self._config = self._controls.effective(self._file)
         self._prove = bool(self._unproven())
         changes = self._fleet.apply(self._jobs())
-        self._bulletin.configure(self._config, [camera.name for camera in self._fleet if camera.closing])
+        self._tell_config([camera.name for camera in self._fleet if camera.closing])
         for camera in self._fleet:
             if camera.connection is None and camera.closing:
                 self._camera_ended(camera)
         return changes
+
+    def _tell_config(self, leaving: Sequence[str] = ()) -> None:
+        self._bulletin.configure(self._config, leaving)
+        self._answers.configure(self._config)
 
     def _timeout(self) -> float:
         now = time.monotonic()
@@ -284,6 +297,8 @@ class Hub:
             self._bulletin.snapshot(camera.name, message)
         elif isinstance(message, Preview):
             self._bulletin.preview(camera.name, message.jpeg)
+        elif isinstance(message, Ask):
+            self._answers.take(camera.name, message)
         elif isinstance(message, CameraState):
             self._bulletin.state(camera.name, message.state)
         elif isinstance(message, CameraStatus):
@@ -328,19 +343,11 @@ class Hub:
         if changes:
             self._controls.save()
             self._put_in_force()
-        for name in {command.camera for command in commands if isinstance(command, PictureWish)}:
-            self._ask_for_picture(name)
+        self._wishes.fulfil(commands)
         if Restart() in commands:
             self._ask_to_restart()
         for name in {topics.camera_of(message.topic) for message in messages}:
             self._bulletin.again(name)
-
-    def _ask_for_picture(self, name: str) -> None:
-        camera = next((c for c in self._fleet if c.name == name and c.connection is not None), None)
-        if camera is None:
-            logger.warning("%s: no picture: nobody watches this camera at the moment", name)
-        else:
-            camera.take_picture()
 
     def _ask_to_restart(self) -> None:
         """End, to be started anew; not with a configuration that would keep it from coming back."""
@@ -356,6 +363,7 @@ class Hub:
 
     def _prune(self) -> None:
         outbox = self._config.storage.outbox
+        self._answers.prune(outbox.days)
         dropped = self._journal.prune(outbox.days, outbox.events)
         if dropped:
             logger.warning("the outbox was full: %d of the oldest events were dropped unpublished", dropped)
@@ -386,6 +394,7 @@ class Hub:
         for camera in self._fleet:
             camera.join(deadline)
             self._bulletin.ended(camera.name)
+        self._intake.take(self._answers.stop(ANSWERS_STOP_S))
         self._flush()
         self._webhooks.stop(WEBHOOKS_STOP_S)
         self._broadcast.stop(MQTT_STOP_S)

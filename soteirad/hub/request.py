@@ -12,9 +12,9 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from soteirad import __version__
 from soteirad.config.address import encode_user_info
 from soteirad.config.broker import WebhookConfig, WebhookWhen
-from soteirad.event import Event
+from soteirad.event import Event, spoken
 
-FIELDS = ("id", "event_type", "camera", "label", "confidence", "time", "track_id", "snapshot")
+FIELDS = ("id", "event_type", "camera", "label", "confidence", "time", "track_id", "snapshot", "question", "answer")
 _PLACEHOLDER = re.compile(rf"\{{({'|'.join(FIELDS)}|zones|json)\}}")
 _JSON_STARTS = ("{", "[")
 
@@ -89,7 +89,7 @@ def _fill(text: str, event: Event, escape: Callable[[str], str], escape_json: Ca
         if name == "zones":
             return escape(",".join(event.zones))
         found = getattr(event, name)
-        return "" if found is None else escape(str(found))
+        return "" if found is None else escape(spoken(found))
 
     return _PLACEHOLDER.sub(value, text)
 

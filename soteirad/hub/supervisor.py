@@ -21,7 +21,7 @@ from multiprocessing.process import BaseProcess
 from soteirad.camera import CameraJob, camera_main
 from soteirad.config import CameraConfig
 from soteirad.hub.health import Crashes, Pulse
-from soteirad.messages import Adjust, CameraStatus, FromCamera, Heartbeat, Stop, TakePicture, ToCamera
+from soteirad.messages import Adjust, CameraStatus, FromCamera, Heartbeat, Inquire, Stop, TakePicture, ToCamera
 
 logger = logging.getLogger(__name__)
 
@@ -189,10 +189,12 @@ class CameraProcess:
         if not self._adjust_due:
             self.send(Adjust(job.camera))
 
-    def take_picture(self) -> None:
-        """Ask for a picture of what the camera sees now, unless it is busy with wishes."""
-        if self._may_wish():
-            self.send(TakePicture())
+    def wish(self, wish: TakePicture | Inquire) -> bool:
+        """Ask for something about what the camera sees now, unless it is busy with wishes; returns whether it was."""
+        may = self._may_wish()
+        if may:
+            self.send(wish)
+        return may
 
     def replace(self, job: CameraJob | None) -> None:
         """Watch by another job, or (None) no more, as soon as the process has ended."""

@@ -31,7 +31,7 @@ _ON = {
 }
 
 
-def chat_messages(question: str, answer: AnswerType, camera: str, ask: Ask) -> list[dict[str, Any]]:
+def chat_messages(question: str, answer: AnswerType, camera: str, ask: Ask) -> list[Any]:
     """Return the messages of OpenAI's chat API: the rules, then the situation, the question and the pictures."""
     kind = _KINDS.get(answer.kind) or f"ANSWER is one of {', '.join(map(_quoted, (*answer.choices, 'unsure')))}."
     content: list[dict[str, Any]] = [{"type": "text", "text": f"{_situation(camera, ask)}\nQuestion: {question}"}]

@@ -11,10 +11,11 @@ import json
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from soteirad.config import CameraConfig, Config
 from soteirad.config.overrides import limits
+from soteirad.config.question import AD_HOC, AnswerType
 from soteirad.config.values import slug
 from soteirad.event import EVENT_TYPES
 from soteirad.messages import DIAGNOSTICS_EVERY_S
@@ -63,18 +64,7 @@ class Announcement:
         return _json({**self.payload, "components": {**self.payload.get("components", {}), **gone}})
 
 
-@dataclass(frozen=True)
-class Question:
-    """A question whose answers arrive on `<camera>/answer/<name>` as JSON with `answer`: a truth value, a number, one
-    of `choices`, or text; null while it is unknown."""
-
-    name: str
-    answer: Literal["yes_no", "number", "choice", "text"]
-    choices: tuple[str, ...] = ()
-
-
-def announcements(config: Config, topics: Topics, version: str,
-                  questions: Mapping[str, tuple[Question, ...]] | None = None) -> list[Announcement]:  # fmt: skip
+def announcements(config: Config, topics: Topics, version: str) -> list[Announcement]:
     """Return all messages for a configuration, the daemon's first: the cameras' devices refer to it.
 
     A camera that is switched off is announced if it may be switched on again over MQTT.
@@ -84,13 +74,12 @@ def announcements(config: Config, topics: Topics, version: str,
     make = _as_device if config.homeassistant.discovery == "device" else _as_single
     prefix, allowed = config.homeassistant.discovery_prefix, config.mqtt.commands
     hub = _Maker(topics, None, version, "Soteira" if topics.prefix == "soteira" else f"Soteira {topics.prefix}")
-    found = list(make(prefix, hub, _unique(_hub_entities(hub, topics, allowed))))
+    found = list(make(prefix, hub, _unique(_hub_entities(hub, topics, config))))
     for name, camera in config.offered.items():
         maker = _Maker(topics, name, version, camera.name or name)
         entities = [*_seen(maker, camera), *_pictures(maker, camera, allowed, config.storage.snapshots),
                     *_settings(maker, camera, allowed), *_health(maker)]  # fmt: skip
-        asked = (_question(maker, q) for q in (questions or {}).get(name, ()))
-        found += make(prefix, maker, _unique([*entities, *asked]))
+        found += make(prefix, maker, _unique([*entities, *_questions(maker, camera, config)]))
     return found
 
 
@@ -128,14 +117,23 @@ class _Maker:
         return {"unique_id": f"{self.node}_{key}", "default_entity_id": f"{platform}.{self._start}_{key}"}
 
 
-def _hub_entities(maker: _Maker, topics: Topics, allowed: tuple[str, ...]) -> Iterator[Entity]:
+def _hub_entities(maker: _Maker, topics: Topics, config: Config) -> Iterator[Entity]:
     yield Entity("binary_sensor", "status", {
         "name": "Status", "state_topic": topics.status(), "payload_on": "online", "payload_off": "offline",
         "device_class": "connectivity", "entity_category": "diagnostic",
     })  # fmt: skip
     yield maker.entity("sensor", "version", "Version", watched=False, state_topic=topics.info(), icon="mdi:tag",
                        value_template="{{ value_json.version }}", entity_category="diagnostic")  # fmt: skip
-    if "restart" in allowed:
+    if config.llm is not None:
+        yield maker.entity("binary_sensor", "llm_problem", "Vision model", watched=False, state_topic=topics.llm(),
+                           value_template=_on("value_json.state != 'ok'"), device_class="problem",
+                           entity_category="diagnostic", json_attributes_topic=topics.llm())  # fmt: skip
+        left = "value_json.left.per_day"
+        yield maker.entity("sensor", "llm_left", "Questions left today", watched=False, state_topic=topics.llm(),
+                           value_template=f"{{{{ 'None' if {left} is none else {left} }}}}",
+                           state_class="measurement", icon="mdi:message-question",
+                           entity_category="diagnostic")  # fmt: skip
+    if "restart" in config.mqtt.commands:
         yield maker.entity("button", "restart", "Restart", watched=False, device_class="restart",
                            command_topic=topics.daemon_command("restart"), entity_category="config")  # fmt: skip
 
@@ -221,25 +219,49 @@ def _health(maker: _Maker) -> Iterator[Entity]:
                            entity_category="diagnostic", **details)  # fmt: skip
 
 
-def _question(maker: _Maker, question: Question) -> Entity:
-    """Return the entity for a question's answers; the whole answer is in its attributes."""
-    topic, key = maker.topics.answer(maker.camera, question.name), f"question_{_key(question.name)}"
-    title = question.name[:1].upper() + question.name[1:]
+def _questions(maker: _Maker, camera: CameraConfig, config: Config) -> Iterator[Entity]:
+    """Return the entities for the questions that there is somebody to answer."""
+    if config.llm is None:
+        return
+    may_ask = "ask" in config.mqtt.commands
+    asks: Details = {"command_topic": maker.topics.command(maker.camera, "ask")}
+    for question in (q for q in camera.questions if q.enabled):
+        yield _answer(maker, question.name, question.answer)
+        if may_ask and "command" in question.when.on:
+            yield maker.entity("button", f"ask_{_key(question.name)}", f"Ask {question.name}", icon="mdi:chat-question",
+                               payload_press=question.name, **asks)  # fmt: skip
+    if may_ask:
+        yield _answer(maker, AD_HOC, AnswerType("text"), "Answer")
+        yield maker.entity("text", "ask", "Ask", max=LONGEST_STATE, icon="mdi:chat-question", **asks,
+                           state_topic=maker.topics.answer(maker.camera, AD_HOC),
+                           value_template=_cut("value_json.ask"))  # fmt: skip
+
+
+def _answer(maker: _Maker, name: str, kind: AnswerType, title: str = "") -> Entity:
+    """Return the entity for the answers to a question, which arrive on `<camera>/answer/<name>` as JSON with `answer`:
+    a truth value, a number, a choice or text, null while it is unknown. The whole answer is in its attributes."""
+    topic = maker.topics.answer(maker.camera, name)
     answer = "value_json.answer"
     platform, details = "sensor", Details()
-    if question.answer == "yes_no":
+    if kind.kind == "yes_no":
         platform = "binary_sensor"
-        template = f"'ON' if {answer} == true else 'OFF' if {answer} == false else 'None'"
-    elif question.answer == "number":
-        template = f"'None' if {answer} is none else {answer}"
+        template = f"{{{{ 'ON' if {answer} == true else 'OFF' if {answer} == false else 'None' }}}}"
+    elif kind.kind == "number":
+        template = f"{{{{ 'None' if {answer} is none else {answer} }}}}"
         details = {"state_class": "measurement"}
-    elif question.answer == "choice":
-        template = f"{answer} if {answer} in {json.dumps(question.choices, ensure_ascii=False)} else 'None'"
-        details = {"device_class": "enum", "options": [*question.choices]}
+    elif kind.kind == "choice":
+        choices = json.dumps(kind.choices, ensure_ascii=False)
+        template = f"{{{{ {answer} if {answer} in {choices} else 'None' }}}}"
+        details = {"device_class": "enum", "options": [*kind.choices]}
     else:
-        template = f"'None' if {answer} is none else {answer} | string | truncate({LONGEST_STATE}, true, '…', 0)"
-    return maker.entity(platform, key, title, watched=False, state_topic=topic, value_template=f"{{{{ {template} }}}}",
-                        json_attributes_topic=topic, **details)  # fmt: skip
+        template = _cut(answer)
+    return maker.entity(platform, f"question_{_key(name)}", title or name[:1].upper() + name[1:], watched=False,
+                        state_topic=topic, value_template=template, json_attributes_topic=topic, **details)  # fmt: skip
+
+
+def _cut(text: str) -> str:
+    """Return the template of a text that is at most as long as Home Assistant takes."""
+    return f"{{{{ 'None' if {text} is none else {text} | string | truncate({LONGEST_STATE}, true, '…', 0) }}}}"
 
 
 def _json(payload: Details) -> str:

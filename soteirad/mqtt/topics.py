@@ -52,6 +52,10 @@ class Topics:
         """Return the topic of the latest answer to a question (retained)."""
         return f"{self.prefix}/{camera}/answer/{question}"
 
+    def llm(self) -> str:
+        """Return the topic of how the models that answer questions do, and what is left of their budget (retained)."""
+        return f"{self.prefix}/llm"
+
     def info(self) -> str:
         """Return the topic of what the daemon says of itself (retained)."""
         return f"{self.prefix}/info"

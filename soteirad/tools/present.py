@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from soteirad.event import Event
+from soteirad.event import Event, spoken
 
 if TYPE_CHECKING:
+    from soteirad.tools.ask import Evaluation
+    from soteirad.tools.ask import Row as Asked
     from soteirad.tools.bench import Row
     from soteirad.tools.convert import Converted
+    from soteirad.tools.doctor import Finding
     from soteirad.tools.models import Added
 
 
@@ -38,6 +41,39 @@ def summary_table(summary: dict[str, Any]) -> None:
     if latency:
         table.add_row("latency of a look", f"p50 {latency['p50']} ms", f"p95 {latency['p95']} ms")
     Console().print(table)
+
+
+def answer_line(row: Asked) -> str:
+    """Return one line for a question that was asked about a clip."""
+    what = f"{row.time:8.2f}s  {row.on:<9} {row.label or '':<8}"
+    if row.state != "answered":
+        return f"{what} {row.state}: {row.reason}"
+    sure = f" ({row.confidence:.0%})" if row.confidence is not None else ""
+    verdict = "" if row.agrees is None else "  right" if row.agrees else f"  WRONG, it is {spoken(row.expected)}"
+    because = f"  {row.because}" if row.because else ""
+    return f"{what} {spoken(row.answer)}{sure}{verdict}{because}"
+
+
+def evaluation_lines(found: Evaluation) -> list[str]:
+    """Return what a question's trial comes to."""
+    agree, judged = found.agreement
+    unsure = sum(row.state == "answered" and row.answer is None for row in found.rows)
+    failed = sum(row.state != "answered" for row in found.rows)
+    times = sorted(row.latency_ms for row in found.rows if row.latency_ms is not None and row.state == "answered")
+    lines = [f"asked {len(found.rows)} times: {unsure} unsure, {failed} without an answer"]
+    if judged:
+        lines.append(f"agrees with your labels {agree} of {judged} times ({agree / judged:.0%})")
+    if times:
+        lines.append(f"an answer took {times[len(times) // 2] / 1000:.1f} s (median), {times[-1] / 1000:.1f} s at most")
+    cost = f", cost {found.cost:.4f}" if found.cost else ""
+    lines.append(f"{found.calls} calls, {found.sent_tokens} tokens sent, {found.answered_tokens} answered{cost}")
+    return lines
+
+
+def finding_line(finding: Finding) -> str:
+    """Return one line of what the doctor found."""
+    took = f"  {finding.ms / 1000:.1f} s" if finding.ms is not None else ""
+    return f"{finding.verdict.upper():<4}  {finding.server}  {finding.what}: {finding.text}{took}"
 
 
 def model_table(models: list[dict[str, Any]]) -> None:

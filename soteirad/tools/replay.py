@@ -7,17 +7,20 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
 import cv2
 
+from soteirad.asking import Asker
 from soteirad.assembly import choose_engine, model_card, source_settings
 from soteirad.capture.source import open_source
 from soteirad.config import CameraConfig
 from soteirad.diagnostics import summary
 from soteirad.errors import ModelError, SourceEnded
 from soteirad.event import Event, replay_id
+from soteirad.messages import Ask
 from soteirad.watch import CameraWatch, Outcome
 
 CSV_FIELDS = ("media_time", "event_type", "label", "track_id", "confidence", "x1", "y1", "x2", "y2", "dwell",
@@ -37,8 +40,11 @@ class Replay:
 
 
 def replay(name: str, camera: CameraConfig, every_frame: bool = False,
-           on_event: Callable[[Event], None] = lambda _: None) -> Replay:  # fmt: skip
+           on_event: Callable[[Event], None] = lambda _: None,
+           on_ask: Callable[[Ask], None] | None = None) -> Replay:  # fmt: skip
     """Play the camera's file source to its end. Raises SourceError or ModelError.
+
+    `on_ask` is given what the camera's questions would ask; without it they are left alone.
 
     Ids derive from the clip's content and the media time, and event times count from the clip's own zero (1970), so
     that the same clip and settings give the same events.
@@ -53,11 +59,20 @@ def replay(name: str, camera: CameraConfig, every_frame: bool = False,
                         choose_engine(unpaced, model_card(unpaced)), False, every_frame)  # fmt: skip
     watch.load()
     events: list[Event] = []
+    numbers = count()
+    asker = Asker(camera.questions if on_ask is not None else (), watch.zones,
+                  lambda media: replay_id(clip, media, f"ask:{next(numbers)}"))  # fmt: skip
 
     def take(outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:
             events.append(outcome.event)
             on_event(outcome.event)
+            ask(asker.happened(outcome.event, outcome.frame))
+
+    def ask(asks: Iterable[Ask]) -> None:
+        for due in asks:
+            if on_ask is not None:
+                on_ask(due)
 
     began, cpu = time.perf_counter(), time.process_time()
     try:
@@ -65,8 +80,10 @@ def replay(name: str, camera: CameraConfig, every_frame: bool = False,
             frame = source.read()
             frame.captured = frame.time
             take(watch.step(frame))
+            ask(asker.see(frame, watch.present))
     except SourceEnded:
         take(watch.end("source_ended"))
+        ask(asker.end())
     finally:
         source.close()
         watch.close()

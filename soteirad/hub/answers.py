@@ -1,0 +1,315 @@
+"""Answers: what cameras ask goes to the vision models, and what came of it to the journal and to MQTT."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from soteirad.config import Config, DuplicatesConfig, LlmConfig, QuestionConfig
+from soteirad.config.question import AD_HOC, ad_hoc_question
+from soteirad.errors import StorageError
+from soteirad.event import Event, iso_time, new_id, spoken
+from soteirad.hub.answer_book import AnswerBook, AskRecord
+from soteirad.hub.guard import Guard
+from soteirad.llm.budget import Budget
+from soteirad.llm.duplicates import Duplicates
+from soteirad.llm.picture import estimate_tokens
+from soteirad.llm.pool import STOPPED, Outcome, Pool, Request
+from soteirad.llm.prompt import chat_messages, length_of
+from soteirad.llm.queue import Priority
+from soteirad.messages import Ask
+from soteirad.snapshot import write_atomically
+
+logger = logging.getLogger(__name__)
+
+STATUS_EVERY_S = 30.0
+"""What is left of a budget changes with every second; so often it is told, and at once when something happens."""
+MOST_UNSAVED = 1000
+"""Records that wait for a disk that fails; the oldest go."""
+_PRIORITIES = {"command": Priority.COMMAND, "interval": Priority.INTERVAL}
+
+_COUNTED = ("answered", "skipped_duplicate", "skipped_budget", "skipped_stale", "failed")
+
+Tell = Callable[[str, str, Mapping[str, Any]], None]
+"""Publishes what there is to say of (camera, question)."""
+
+
+class Answers:
+    """For the hub's thread; the asking is done by the threads of a pool, which call `on_wake`.
+
+    `tell` publishes the state of a question, `tell_status` that of the whole.
+    """
+
+    def __init__(self, book: AnswerBook, guard: Guard, tell: Tell, tell_status: Callable[[Mapping[str, Any]], None],
+                 on_wake: Callable[[], None]) -> None:  # fmt: skip
+        self._book = book
+        self._guard = guard
+        self._tell = tell
+        self._tell_status = tell_status
+        self._on_wake = on_wake
+        self._config: Config | None = None
+        self._llm: LlmConfig | None = None
+        self._pool: Pool | None = None
+        self._budget: Budget | None = None
+        self._duplicates = Duplicates(DuplicatesConfig())
+        self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        self._open: dict[str, tuple[AskRecord, Ask]] = {}
+        self._unsaved: dict[str, AskRecord] = {}
+        self._answered: dict[tuple[str, str], AskRecord] = {}
+        self._events: list[Event] = []
+        self._counts: Counter[str] = Counter()
+        self._told_at = float("-inf")
+
+    def recover(self) -> None:
+        """End what an earlier run left without an answer."""
+        self._guard(self._recover)
+
+    def configure(self, config: Config) -> None:
+        """Go by another configuration; what waits is asked under the new one, what is under way is finished."""
+        self._config = config
+        if config.llm != self._llm:
+            waiting = self._pool.retire() if self._pool is not None else []
+            self._llm, self._pool = config.llm, None
+            if config.llm is not None:
+                self._start(config.llm)
+            for request in waiting:
+                self._submit(request)
+        for camera, question in self._questions():
+            self._publish_known(camera, question)
+        self._told_at = float("-inf")
+
+    def take(self, camera: str, ask: Ask) -> None:
+        """Take a camera's question: it is asked, unless it was just answered for such a picture."""
+        question = self._question(camera, ask.question, ask.text)
+        if question is None or self._llm is None:  # a reload took it away meanwhile
+            return
+        record = AskRecord(ask.id, camera, question.name, question.ask, ask.on, ask.time, event_id=ask.event_id,
+                           label=ask.label, zones=ask.zones)  # fmt: skip
+        key, now = (camera, question.name), time.monotonic()
+        likeness = self._duplicates.likeness(key, ask.signature, now) if ask.on != "command" else None
+        if likeness is not None:
+            self._note(replace(record, state="skipped_duplicate", similarity=round(likeness, 3),
+                               reason="the picture is like the last one that was sent"))  # fmt: skip
+            return
+        self._duplicates.remember(key, ask.id, ask.signature, now)
+        messages = chat_messages(question.ask, question.answer, self._title(camera), ask)
+        tokens = estimate_tokens(ask.shots, " " * length_of(messages))
+        size = sum(len(shot.jpeg) for shot in ask.shots)
+        logger.info("%s: %s is asked on %s: pictures: %d of %d kB together, about %d tokens", camera, question.name,
+                    ask.on, len(ask.shots), size // 1000, tokens)  # fmt: skip
+        priority = _PRIORITIES.get(ask.on, Priority.VISIT)
+        request = Request(ask.id, priority, messages, question.answer, tokens, now)
+        self._open[ask.id] = record, ask
+        self._note(record)
+        self._submit(request)
+
+    def refuse(self, camera: str, name: str, text: str, reason: str) -> None:
+        """Note that a question could not even be asked: there is no picture."""
+        logger.warning("%s: %s is not asked: %s", camera, name, reason)
+        now = time.time()
+        question = self._question(camera, name, text)
+        if question is not None:
+            self._note(AskRecord(new_id(now), camera, name, question.ask, "command", iso_time(now), "failed",
+                                 reason=reason))  # fmt: skip
+
+    def step(self, now: float) -> list[Event]:
+        """Take what came of questions; returns the events to be journaled. `now` is monotonic seconds."""
+        while not self._outcomes.empty():  # this thread is the only one that takes from it
+            self._finish(self._outcomes.get())
+        self._save()
+        if self._pool is not None and now >= self._told_at + STATUS_EVERY_S:
+            self._told_at = now
+            self._tell_status(self.status())
+        events, self._events = self._events, []
+        return events
+
+    def stop(self, timeout: float) -> list[Event]:
+        """End within `timeout` seconds; what has no answer by then failed. Returns the events to be journaled."""
+        if self._pool is not None:
+            self._pool.stop(timeout)
+        events = self.step(float("-inf"))
+        for ask_id in [*self._open]:
+            self._finish(Outcome(ask_id, "failed", reason=STOPPED))
+        return events + self.step(float("-inf"))
+
+    def status(self) -> dict[str, Any]:
+        """Return the `<prefix>/llm` payload."""
+        pool = self._pool.status() if self._pool is not None else {}
+        left = self._budget.remaining() if self._budget is not None else {}
+        failing = all(provider["state"] != "closed" for provider in pool.get("providers", ()))
+        state = "failing" if failing else "spent" if 0 in left.values() else "ok"
+        return {"state": state, "left": left, **{name: self._counts[name] for name in _COUNTED}, **pool}
+
+    def prune(self, days: float) -> None:
+        """Forget what is older than `days`, but for the last answers."""
+        self._guard(lambda: self._book.prune(days, time.time()))
+
+    def _start(self, llm: LlmConfig) -> None:
+        if self._budget is None:
+            self._budget = Budget(llm.budget)
+            calls: list[tuple[float, int]] = []
+            self._guard(lambda: calls.extend(self._book.calls()))
+            self._budget.load(calls)
+        self._budget.configure(llm.budget)
+        self._duplicates = Duplicates(llm.duplicates)
+        self._pool = Pool(llm, self._budget, self._done)
+        self._pool.start()
+        hosts = ", ".join(f"{p['server']} ({p['model']})" for p in self._pool.status()["providers"])
+        asked = ", ".join(sorted({camera for camera, _ in self._questions()})) or "no camera yet"
+        logger.info("pictures of %s are sent to %s when there is a question", asked, hosts)
+
+    def _done(self, outcome: Outcome) -> None:
+        """Take what a worker found; called from its thread."""
+        self._outcomes.put(outcome)
+        self._on_wake()
+
+    def _submit(self, request: Request) -> None:
+        dropped = request if self._pool is None else self._pool.submit(request)
+        if dropped is not None:
+            reason = "more urgent questions waited" if self._pool is not None else "there is no llm section any more"
+            self._finish(Outcome(dropped.id, "skipped_stale", reason=reason))
+
+    def _finish(self, outcome: Outcome) -> None:
+        """Note what came of a question; an answer is an event."""
+        if outcome.id not in self._open:
+            return
+        record, ask = self._open.pop(outcome.id)
+        record = replace(
+            record, state=outcome.state, reason=outcome.reason, model=outcome.model, server=outcome.server,
+            latency_ms=outcome.latency_ms, calls=outcome.calls, sent_tokens=outcome.sent_tokens,
+            answered_tokens=outcome.answered_tokens,
+        )  # fmt: skip
+        if outcome.answer is None:
+            self._duplicates.forget((record.camera, record.question), record.id)
+            logger.warning("%s: %s: %s: %s", record.camera, record.question, outcome.state, outcome.reason)
+        else:
+            answer = outcome.answer
+            record = replace(record, answer=answer.value, confidence=answer.confidence, because=answer.because)
+            logger.info("%s: %s: %s (%.0f ms)", record.camera, record.question, spoken(answer.value),
+                        outcome.latency_ms)  # fmt: skip
+            self._events.append(answered_event(record, time.time()))
+            self._keep(record, ask)
+        self._note(record)
+
+    def _note(self, record: AskRecord) -> None:
+        """Put a record into the journal, soon, and on MQTT, at once."""
+        self._unsaved[record.id] = record
+        if record.state != "pending":
+            self._counts[record.state] += 1
+        self._told_at = float("-inf")
+        key = (record.camera, record.question)
+        last = self._answered.get(key)
+        # Workers overtake each other: an answer about an older picture is no news.
+        if record.state == "answered" and (last is None or last.time <= record.time):
+            self._answered[key] = last = record
+        self._tell(record.camera, record.question, answer_payload(record, last))
+
+    def _save(self) -> None:
+        """Write what is not on disk yet; if the disk fails, the next call tries again."""
+        calls = self._budget.pop_unsaved() if self._budget is not None else []
+        if not self._unsaved and not calls:
+            return
+        records = [*self._unsaved.values()]
+        if self._guard(lambda: self._book.write(records, calls, time.time())):
+            self._unsaved.clear()
+            return
+        if self._budget is not None:
+            self._budget.not_saved(calls)
+        for ask_id in [*self._unsaved][:-MOST_UNSAVED]:
+            del self._unsaved[ask_id]
+
+    def _recover(self) -> None:
+        left = self._book.pending()
+        answered = self._book.answered_events([record.id for record in left])
+        for record in left:  # the event is on its way, only the record of it was not written any more
+            if record.id in answered:
+                self._unsaved[record.id] = replace(record, state="answered")
+            else:
+                self._unsaved[record.id] = replace(record, state="failed", reason=STOPPED)
+
+    def _publish_known(self, camera: str, question: str) -> None:
+        """Tell what was last said of a question; an earlier run may have said it."""
+        found: list[AskRecord | None] = [None, None]
+
+        def read() -> None:
+            found[:] = self._book.latest(camera, question)
+
+        self._guard(read)
+        newest, answered = found
+        if answered is not None:
+            self._answered.setdefault((camera, question), answered)
+        if newest is not None:
+            newest = self._unsaved.get(newest.id, newest)
+            self._tell(camera, question, answer_payload(newest, self._answered.get((camera, question))))
+
+    def _questions(self) -> list[tuple[str, str]]:
+        """Return (camera, question) of all that may be asked."""
+        if self._config is None:
+            return []
+        return [(name, question) for name in self._config.offered for question in self._config.asked_of(name)]
+
+    def _question(self, camera: str, name: str, text: str) -> QuestionConfig | None:
+        if name == AD_HOC:
+            return ad_hoc_question(text)
+        cameras = self._config.cameras if self._config is not None else {}
+        questions = cameras[camera].questions if camera in cameras else ()
+        return next((q for q in questions if q.name == name and q.enabled), None)
+
+    def _title(self, camera: str) -> str:
+        cameras = self._config.cameras if self._config is not None else {}
+        return (cameras[camera].name if camera in cameras else None) or camera
+
+    def _keep(self, record: AskRecord, ask: Ask) -> None:
+        """Keep the pictures of the last answers."""
+        question = self._question(record.camera, record.question, record.ask)
+        if question is None or self._config is None:
+            return
+        folder = self._config.storage.path / "answers" / record.camera / record.question
+
+        def write() -> None:
+            for number, shot in enumerate(ask.shots if question.keep else (), 1):
+                write_atomically(folder / f"{record.id}-{number}.jpg", shot.jpeg)
+            drop_oldest(folder, question.keep)
+
+        self._guard(write)
+
+
+def drop_oldest(folder: Path, keep: int) -> None:
+    """Delete the pictures of all but the last `keep` answers; their names begin with the answer's id, which is in the
+    order of time. Raises StorageError."""
+    try:
+        names = sorted(path.name for path in folder.glob("*.jpg")) if folder.is_dir() else []
+        kept = {*sorted({name.rpartition("-")[0] for name in names})[-keep:]} if keep else set()
+        for name in names:
+            if name.rpartition("-")[0] not in kept:
+                (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(f"{folder}: old pictures cannot be deleted: {error.strerror}") from error
+
+
+def answer_payload(record: AskRecord, answered: AskRecord | None) -> dict[str, Any]:
+    """Return the `<camera>/answer/<question>` payload: what became of the last asking, and the last answer there is.
+
+    Only an answer changes `answer`: it is null while the model is unsure, and stays while nobody could be asked.
+    """
+    payload = record.payload()
+    if answered is None:
+        return payload
+    return {**payload, "answer": answered.answer, "confidence": answered.confidence, "because": answered.because,
+            "answered": {"id": answered.id, "time": answered.time}}  # fmt: skip
+
+
+def answered_event(record: AskRecord, now: float) -> Event:
+    """Return the event that tells an answer at `now` (seconds since the epoch); what counts as late begins then."""
+    return Event(
+        id=record.id, event_type="answered", camera=record.camera, time=record.time, confirmed=iso_time(now),
+        label=record.label, zones=record.zones, confidence=record.confidence, question=record.question,
+        answer=record.answer, about=record.event_id,
+        why={"on": record.on, "because": record.because, "model": record.model},
+    )  # fmt: skip

@@ -1,0 +1,237 @@
+"""The pool: threads that take questions by urgency, ask the providers in order, and say what came of it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from soteirad.config.llm import LlmConfig, PriceConfig, ProviderConfig
+from soteirad.config.question import AnswerType
+from soteirad.llm.answer import Answer, AnswerError, answer_schema, read_answer
+from soteirad.llm.breaker import Breaker
+from soteirad.llm.budget import Budget, Refused, Ticket
+from soteirad.llm.provider import BudgetSpent, Provider, ProviderError, Reply
+from soteirad.llm.queue import AskQueue, Priority
+
+logger = logging.getLogger(__name__)
+
+AskState = Literal["pending", "answered", "skipped_duplicate", "skipped_budget", "skipped_stale", "failed"]
+RETRY_S = (1.0, 4.0)
+"""Waits between the three tries with one provider, unless it says how long (Retry-After)."""
+LONGEST_WAIT_S = 30.0
+"""A provider that wants to be left alone for longer gives way to the next one."""
+IDLE_S = 1.0
+STOPPED = "the daemon was stopped before there was an answer"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one worker asks: `tokens` is the estimate, `at` when it was submitted (monotonic seconds)."""
+
+    id: str
+    priority: Priority
+    messages: Sequence[Any]
+    answer: AnswerType
+    tokens: int
+    at: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a request: answered, or skipped_budget, skipped_stale or failed with a `reason`. `calls` counts HTTP
+    requests; tokens and `cost` (by the configured prices) are those of all of them, as far as servers tell."""
+
+    id: str
+    state: AskState
+    answer: Answer | None = None
+    reason: str | None = None
+    model: str | None = None
+    server: str | None = None
+    latency_ms: float | None = None
+    sent_tokens: int = 0
+    answered_tokens: int = 0
+    cost: float = 0.0
+    calls: int = 0
+
+
+class _Spend:
+    """What one request has cost so far."""
+
+    def __init__(self, budget: Budget, tokens: int) -> None:
+        self._budget = budget
+        self._tokens = tokens
+        self._ticket: Ticket | None = None
+        self.calls = self.sent = self.answered = 0
+        self.cost = 0.0
+        self.refusal = ""
+
+    def take(self) -> bool:
+        """Pay for one more call, if there is budget for it."""
+        taken = self._budget.take(self._tokens)
+        if isinstance(taken, Refused):
+            self.refusal = f"the budget llm.budget.{taken.limit} is spent; there is more in {taken.seconds:.0f} s"
+            return False
+        self._ticket = taken
+        self.calls += 1
+        return True
+
+    def settle(self, reply: Reply, price: PriceConfig) -> None:
+        """Put what the server says of the last call in the place of the estimate."""
+        if self._ticket is None or reply.sent_tokens is None:
+            return
+        answered = reply.answered_tokens or 0
+        self._budget.settle(self._ticket, reply.sent_tokens + answered)
+        self.sent += reply.sent_tokens
+        self.answered += answered
+        self.cost += (reply.sent_tokens * price.input + answered * price.output) / 1e6
+
+
+@dataclass(frozen=True)
+class _Link:
+    """One provider of the chain."""
+
+    provider: Provider
+    breaker: Breaker
+    config: ProviderConfig
+
+
+class Pool:
+    """Workers for one configuration. `on_done` is called from their threads, once for each request that was accepted
+    and not given back by `retire` or `stop`.
+    """
+
+    def __init__(self, config: LlmConfig, budget: Budget, on_done: Callable[[Outcome], None],
+                 retries: Sequence[float] = RETRY_S, monotonic: Callable[[], float] = time.monotonic
+                 ) -> None:  # fmt: skip
+        self._config = config
+        self._budget = budget
+        self._on_done = on_done
+        self._monotonic = monotonic
+        self._retries = tuple(retries)
+        self._links = [
+            _Link(Provider(p, config.local_only, config.connect_timeout, config.timeout), Breaker(), p)
+            for p in config.providers
+        ]
+        self._queue: AskQueue[Request] = AskQueue(config.queue)
+        self._lock = threading.Lock()
+        self._active: dict[str, Request] = {}
+        self._ending = threading.Event()
+        self._deaf = False
+        self._threads = [
+            threading.Thread(target=self._run, name=f"llm-{number}", daemon=True) for number in range(config.workers)
+        ]
+
+    def start(self) -> None:
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, request: Request) -> Request | None:
+        """Let a request wait for a worker; returns the one that had to give way, maybe this one. Never waits."""
+        return self._queue.put(request, request.priority)
+
+    def retire(self) -> list[Request]:
+        """Take no more requests; returns those that wait. Those under way are finished and told as ever."""
+        return self._queue.close()
+
+    def stop(self, timeout: float) -> list[Request]:
+        """End within `timeout` seconds; returns the requests that came to nothing."""
+        waiting = self._queue.close()
+        self._ending.set()
+        for link in self._links:
+            link.provider.close()
+        deadline = self._monotonic() + timeout
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(max(0.0, deadline - self._monotonic()))
+        with self._lock:
+            self._deaf = True
+            return [*waiting, *self._active.values()]
+
+    def status(self) -> dict[str, Any]:
+        """Return what there is to tell: how many wait and are under way, how many gave way, and the providers."""
+        links = [{"server": link.provider.host, "model": link.config.model, "state": link.breaker.state}
+                 for link in self._links]  # fmt: skip
+        return {"waiting": len(self._queue), "asking": len(self._active), "dropped": self._queue.dropped,
+                "providers": links}  # fmt: skip
+
+    def _run(self) -> None:
+        while not self._ending.is_set():
+            request = self._queue.get(IDLE_S)
+            if request is None:
+                if self._queue.closed:
+                    return
+                continue
+            with self._lock:
+                self._active[request.id] = request
+            began = self._monotonic()
+            try:
+                outcome = self._ask(request)
+            except Exception as error:  # a fault with one answer must not end all later ones; its text may hold secrets
+                logger.error("a question could not be asked: a fault in Soteira (%s)", type(error).__name__)
+                outcome = Outcome(request.id, "failed", reason=f"a fault in Soteira ({type(error).__name__})")
+            with self._lock:
+                del self._active[request.id]
+                deaf = self._deaf
+            if not deaf:
+                self._on_done(replace(outcome, latency_ms=round((self._monotonic() - began) * 1000, 1)))
+
+    def _ask(self, request: Request) -> Outcome:
+        spend = _Spend(self._budget, request.tokens)
+        found: Outcome | str = ""
+        for link in self._links:
+            found = self._ask_one(link, request, spend)
+            if isinstance(found, Outcome):
+                break
+        outcome = found if isinstance(found, Outcome) else Outcome(request.id, "failed", reason=found)
+        return replace(outcome, calls=spend.calls, sent_tokens=spend.sent, answered_tokens=spend.answered,
+                       cost=spend.cost)  # fmt: skip
+
+    def _ask_one(self, link: _Link, request: Request, spend: _Spend) -> Outcome | str:
+        """Ask one provider, several times if that makes sense; returns why it did not work."""
+        reason = ""
+        for planned in (*self._retries, None):
+            hindrance = self._hindrance(link, request, reason)
+            if hindrance is not None:
+                return hindrance
+            try:
+                reply = link.provider.ask(request.messages, answer_schema(request.answer), on_call=spend.take)
+            except BudgetSpent:
+                link.breaker.withdrawn()
+                return Outcome(request.id, "skipped_budget", reason=spend.refusal)
+            except ProviderError as error:
+                link.breaker.failed()
+                reason = f"{link.provider.host}: {error}"
+                wait = error.retry_after if error.retry_after is not None else planned
+                if not error.again or planned is None or wait is None or wait > LONGEST_WAIT_S:
+                    break
+                self._ending.wait(wait)
+            else:
+                link.breaker.succeeded()
+                spend.settle(reply, link.config.price)
+                return self._read(link, request, reply)
+        return reason
+
+    def _hindrance(self, link: _Link, request: Request, reason: str) -> Outcome | str | None:
+        """Return what keeps a provider from being asked (again, after failing for `reason`)."""
+        if self._ending.is_set():
+            return Outcome(request.id, "failed", reason=STOPPED)
+        age = self._monotonic() - request.at
+        if age > self._config.stale_after:
+            said = f", at last: {reason}" if reason else ""
+            return Outcome(request.id, "skipped_stale", reason=f"it waited for {age:.0f} s{said}")
+        if not link.breaker.allow():
+            return reason or f"{link.provider.host} is left alone for a while, after it failed again and again"
+        return None
+
+    def _read(self, link: _Link, request: Request, reply: Reply) -> Outcome | str:
+        host = link.provider.host
+        try:
+            answer = read_answer(reply.text, request.answer)
+        except AnswerError as error:
+            return f"{host}: {error}"
+        return Outcome(request.id, "answered", answer, model=reply.model, server=host)
