@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from ipaddress import IPv6Address, ip_address, ip_network
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 LIVE_SCHEMES = ("rtsp", "rtsps", "http", "https")
 V4L2_FOLDER = "/dev/"
@@ -57,6 +58,22 @@ def encode_user_info(url: str) -> str:
 def encode(text: str) -> str:
     """Percent-encode one part of user info, unless it needs none or has had it already."""
     return text if _AS_IT_IS.fullmatch(text) else quote(text, safe="")
+
+
+def split_user_info(url: str) -> tuple[str, dict[str, str]]:
+    """Return an HTTP address without user and password, and the header that takes their place."""
+    parts = urlsplit(encode_user_info(url))
+    user_info, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return url, {}
+    user, _, password = user_info.partition(":")
+    token = base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
+    return urlunsplit(parts._replace(netloc=host)), {"Authorization": f"Basic {token}"}
+
+
+def told_host(url: str) -> str:
+    """Return host and port of an HTTP address, all of it that is ever told."""
+    return urlsplit(encode_user_info(url)).netloc.rpartition("@")[2]
 
 
 def is_private(address: str) -> bool:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote
 
 from soteirad import __version__
-from soteirad.config.address import encode_user_info
+from soteirad.config.address import split_user_info
 from soteirad.config.broker import WebhookConfig, WebhookWhen
 from soteirad.event import Event, spoken
 
@@ -46,7 +45,7 @@ def make_request(config: WebhookConfig, event: Event) -> Request:
     is JSON; `{json}` is the whole event and goes into a body as it is. What does not apply to the event is empty.
     All other braces stay. User and password of the address become an Authorization header.
     """
-    url, authorization = _split_user_info(config.url)
+    url, authorization = split_user_info(config.url)
     headers = {"User-Agent": f"soteirad/{__version__}", **authorization}
     text = "{json}" if config.body is None else config.body
     given = {name.lower(): value for name, value in config.headers.items()}
@@ -59,17 +58,6 @@ def make_request(config: WebhookConfig, event: Event) -> Request:
         del headers[name]
     return Request(config.method, _fill(url, event, _percent_encoded, _percent_encoded), {**headers, **config.headers},
                    body)  # fmt: skip
-
-
-def _split_user_info(url: str) -> tuple[str, dict[str, str]]:
-    """Return the address without user and password, and the header that takes their place."""
-    parts = urlsplit(encode_user_info(url))
-    user_info, at, host = parts.netloc.rpartition("@")
-    if not at:
-        return url, {}
-    user, _, password = user_info.partition(":")
-    token = base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
-    return urlunsplit(parts._replace(netloc=host)), {"Authorization": f"Basic {token}"}
 
 
 def _content_type(body: str) -> str:

@@ -15,9 +15,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from soteirad.config.address import encode_user_info
+from soteirad.config.address import told_host
 from soteirad.config.broker import WebhookConfig
 from soteirad.event import Event
 from soteirad.hub.request import Request, make_request, wants
@@ -84,7 +83,7 @@ class _Sender:
 
     def __init__(self, config: WebhookConfig, clock: Callable[[], float], retries: Sequence[float]) -> None:
         self._config = config
-        self._host = _host(config.url)
+        self._host = told_host(config.url)
         self._clock = clock
         self._retries = tuple(retries)
         self._changed = threading.Condition()
@@ -277,8 +276,3 @@ def _reason(error: Exception, timeout: float) -> str:
     )
     unknown = (cause.strerror if cause else None) or type(error).__name__
     return next((text for applies, text in known if applies), unknown)
-
-
-def _host(url: str) -> str:
-    """Return host and port of an address, all of it that is ever told."""
-    return urlsplit(encode_user_info(url)).netloc.rpartition("@")[2]
