@@ -8,6 +8,7 @@
     │   ├── SourceEnded     the stream ended (a file's end, a camera that hung up)
     │   └── SourceRefused   trying again soon gets the same answer: a wrong password, path or codec
     ├── BrokerError         files for the encrypted connection to the MQTT broker
+    ├── ProviderError       a vision model's server (in llm/reasons.py)
     └── StorageError        the journal or the state directory
 
 `SoteiraError` ends a command with exit code 1 and its message, never with a traceback.
