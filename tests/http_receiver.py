@@ -44,11 +44,13 @@ def hang_up(handler: BaseHTTPRequestHandler) -> None:
 
 
 class Receiver:
-    """Answers in turn as `script` says, and 200 when that has come to its end."""
+    """Answers in turn as `script` says, and as `otherwise` says when that has come to its end: with 200."""
 
-    def __init__(self, *script: Answer, context: ssl.SSLContext | None = None) -> None:
+    def __init__(self, *script: Answer, context: ssl.SSLContext | None = None,
+                 otherwise: Callable[[Asked], Answer] = lambda _: status(200)) -> None:  # fmt: skip
         self.released = threading.Event()
         self._script = list(script)
+        self._otherwise = otherwise
         self._asked: list[Asked] = []
         self._changed = threading.Condition()
         receiver = self
@@ -115,4 +117,5 @@ class Receiver:
         with self._changed:
             self._asked.append(asked)
             self._changed.notify_all()
-            return self._script.pop(0) if self._script else status(200)
+            scripted = self._script.pop(0) if self._script else None
+        return scripted or self._otherwise(asked)
