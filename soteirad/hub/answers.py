@@ -29,7 +29,9 @@ from soteirad.snapshot import write_atomically
 logger = logging.getLogger(__name__)
 
 STATUS_EVERY_S = 30.0
-"""What is left of a budget changes with every second; so often it is told, and at once when something happens."""
+"""What is left of a budget changes with every second; so often it is told ..."""
+NEWS_EVERY_S = 5.0
+"""... and so often while questions come."""
 MOST_UNSAVED = 1000
 """Records that wait for a disk that fails; the oldest go."""
 _PRIORITIES = {"command": Priority.COMMAND, "interval": Priority.INTERVAL}
@@ -65,6 +67,7 @@ class Answers:
         self._events: list[Event] = []
         self._counts: Counter[str] = Counter()
         self._told_at = float("-inf")
+        self._news = False
 
     def recover(self) -> None:
         """End what an earlier run left without an answer."""
@@ -94,6 +97,7 @@ class Answers:
         key, now = (camera, question.name), time.monotonic()
         likeness = self._duplicates.likeness(key, ask.signature, now) if ask.on != "command" else None
         if likeness is not None:
+            logger.info("%s: %s: the answer stands, the picture is the same (%.3f)", camera, question.name, likeness)
             self._note(replace(record, state="skipped_duplicate", similarity=round(likeness, 3),
                                reason="the picture is like the last one that was sent"))  # fmt: skip
             return
@@ -123,8 +127,9 @@ class Answers:
         while not self._outcomes.empty():  # this thread is the only one that takes from it
             self._finish(self._outcomes.get())
         self._save()
-        if self._pool is not None and now >= self._told_at + STATUS_EVERY_S:
-            self._told_at = now
+        pause = NEWS_EVERY_S if self._news else STATUS_EVERY_S
+        if self._pool is not None and now >= self._told_at + pause:
+            self._told_at, self._news = now, False
             self._tell_status(self.status())
         events, self._events = self._events, []
         return events
@@ -202,7 +207,7 @@ class Answers:
         self._unsaved[record.id] = record
         if record.state != "pending":
             self._counts[record.state] += 1
-        self._told_at = float("-inf")
+        self._news = True
         key = (record.camera, record.question)
         last = self._answered.get(key)
         # Workers overtake each other: an answer about an older picture is no news.

@@ -287,7 +287,8 @@ class Hub:
             if ours:
                 camera.send(Committed(tuple(e.id for e in ours)))
         for event in events:
-            logger.info("%s: %s %s", event.camera, event.event_type, event.label or "")
+            if event.event_type != "answered":  # the answer itself was told
+                logger.info("%s: %s %s", event.camera, event.event_type, event.label or "")
             self._bulletin.confirmed(event)
             self._webhooks.submit(event)
 

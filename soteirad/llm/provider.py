@@ -81,6 +81,11 @@ class Provider:
             raise refused_status(answer.status, answer.body, answer.retry_after, self._asker)
         return read_reply(answer.body, answer.content_type, self._asker)
 
+    @property
+    def takes_schema(self) -> bool:
+        """Whether the server has not refused to be told the form of an answer."""
+        return "response_format" not in self._refused
+
     def close(self) -> None:
         """Break off what is under way; who asks later gets a `ProviderError`."""
         with self._lock:
