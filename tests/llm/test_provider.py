@@ -206,6 +206,13 @@ def test_an_option_that_is_refused_is_put_in_another_way(
     assert second == {key: value for key, value in first.items() if key != option} | instead
 
 
+def test_of_several_options_in_a_refusal_the_first_is_meant() -> None:
+    text = 'temperature: extra input; you sent {"temperature": 0, "response_format": {"type": "json_schema"}}'
+    with LlmServer(always=refuse("temperature", text)) as server:
+        ask(server.url)
+        assert set(server.asked()[-1].body) == {"model", "messages", "max_tokens", "response_format"}
+
+
 def test_a_server_may_refuse_all_three_options() -> None:
     always = refuse("temperature", "temperature: extra inputs are not permitted",
                     then=refuse("max_tokens", "max_tokens?", then=reject_schema()))  # fmt: skip

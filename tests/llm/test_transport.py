@@ -209,6 +209,24 @@ def test_addresses_that_do_not_answer_are_given_up(names: dict[str, list[str]], 
     assert len(tried) == 2
 
 
+def test_a_first_address_that_does_not_answer_leaves_time_for_the_second(
+    names: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float | None] = []
+
+    def connect(self: socket.socket, _: Any) -> None:
+        given.append(self.gettimeout())
+        raise TimeoutError
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    names["model.example"] = ["10.255.255.1", "10.255.255.2"]
+    failure("http://model.example/v1", connect_timeout=20.0)
+    first, second = given
+    assert first is not None
+    assert second is not None
+    assert first <= 10 < second <= 20
+
+
 def test_a_port_without_a_server_is_told() -> None:
     assert "nothing listens there" in failure(f"http://127.0.0.1:{free_port()}/").reason
 
