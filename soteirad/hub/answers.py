@@ -143,6 +143,11 @@ class Answers:
             self._finish(Outcome(ask_id, "failed", reason=STOPPED))
         return events + self.step(float("-inf"))
 
+    @property
+    def waiting(self) -> int:
+        """How many questions have no answer yet."""
+        return len(self._open)
+
     def status(self) -> dict[str, Any]:
         """Return the `<prefix>/llm` payload."""
         pool = self._pool.status() if self._pool is not None else {}
@@ -163,7 +168,7 @@ class Answers:
             self._budget.load(calls)
         self._budget.configure(llm.budget)
         self._duplicates = Duplicates(llm.duplicates)
-        self._pool = Pool(llm, self._budget, self._done)
+        self._pool = Pool(llm, self._budget, self._done, self._on_wake)
         self._pool.start()
         hosts = ", ".join(f"{p['server']} ({p['model']})" for p in self._pool.status()["providers"])
         asked = ", ".join(sorted({camera for camera, _ in self._questions()})) or "no camera yet"

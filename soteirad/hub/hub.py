@@ -373,12 +373,13 @@ class Hub:
         return any(c.failure for c in self._fleet)
 
     def _all_finished(self) -> bool:
-        """With `until_end`: all files have ended, and the broker has taken their events or had its time for it."""
+        """With `until_end`: all files have ended, and models and broker are done or have had their time for it."""
         if not self._until_end or not all(c.finished and c.connection is None for c in self._fleet):
             return False
         now = time.monotonic()
         self._finished_at = self._finished_at or now
-        return not self._journal.count_pending() or now - self._finished_at > UNTIL_END_FLUSH_S
+        busy = self._answers.waiting or self._journal.count_pending()
+        return not busy or now - self._finished_at > UNTIL_END_FLUSH_S
 
     def _shut_down(self) -> None:
         """End cameras, take what they still send, publish what can be, say offline."""

@@ -61,8 +61,9 @@ class Outcome:
 class _Spend:
     """What one request has cost so far."""
 
-    def __init__(self, budget: Budget, tokens: int) -> None:
+    def __init__(self, budget: Budget, tokens: int, on_spent: Callable[[], None]) -> None:
         self._budget = budget
+        self._on_spent = on_spent
         self._tokens = tokens
         self._ticket: Ticket | None = None
         self.calls = self.sent = self.answered = 0
@@ -77,6 +78,7 @@ class _Spend:
             return False
         self._ticket = taken
         self.calls += 1
+        self._on_spent()
         return True
 
     def settle(self, reply: Reply, price: PriceConfig) -> None:
@@ -101,15 +103,16 @@ class _Link:
 
 class Pool:
     """Workers for one configuration. `on_done` is called from their threads, once for each request that was accepted
-    and not given back by `retire` or `stop`.
+    and not given back by `retire` or `stop`; `on_spent` whenever the budget was, which is to be on disk soon.
     """
 
     def __init__(self, config: LlmConfig, budget: Budget, on_done: Callable[[Outcome], None],
-                 retries: Sequence[float] = RETRY_S, monotonic: Callable[[], float] = time.monotonic
-                 ) -> None:  # fmt: skip
+                 on_spent: Callable[[], None] = lambda: None, retries: Sequence[float] = RETRY_S,
+                 monotonic: Callable[[], float] = time.monotonic) -> None:  # fmt: skip
         self._config = config
         self._budget = budget
         self._on_done = on_done
+        self._on_spent = on_spent
         self._monotonic = monotonic
         self._retries = tuple(retries)
         self._links = [
@@ -181,7 +184,7 @@ class Pool:
                 self._on_done(replace(outcome, latency_ms=round((self._monotonic() - began) * 1000, 1)))
 
     def _ask(self, request: Request) -> Outcome:
-        spend = _Spend(self._budget, request.tokens)
+        spend = _Spend(self._budget, request.tokens, self._on_spent)
         found: Outcome | str = ""
         for link in self._links:
             found = self._ask_one(link, request, spend)
