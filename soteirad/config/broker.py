@@ -97,7 +97,8 @@ class MqttConfig(Section):
     tls: TlsConfig | None = Field(default=None, description="Encryption; an empty section {} is enough to turn it on.")
     commands: Annotated[tuple[Command, ...], NONE_IS_NO_ITEM] = Field(
         default=HARMLESS,
-        description="What may be changed over MQTT. enabled and restart stop the watch, ask costs calls: name them.",
+        description="What may be changed over MQTT. enabled and restart stop the watch, ask costs calls: they must be "
+        "named.",
     )
     frigate_events: FrigateConfig = Field(
         default=FrigateConfig(), description="The same visits in Frigate's format as well."

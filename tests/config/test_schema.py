@@ -514,7 +514,7 @@ def test_commands_are_chosen_from_a_list_and_none_is_a_choice() -> None:
     assert config(mqtt={"commands": None}).mqtt.commands == config(mqtt={"commands": []}).mqtt.commands == ()
     assert problems({}, mqtt={"commands": ["enable"]}) == {
         ("mqtt", "commands", 0): "this is not one of the choices, did you mean 'enabled'?: allowed are enabled, "
-        "detect, motion_threshold, min_score, snapshot, restart"
+        "detect, motion_threshold, min_score, snapshot, ask, restart"
     }
 
 
