@@ -1,1 +1,1 @@
-"""Gate 4: questions that a vision language model answers about confirmed events."""
+"""Vision language models: what they answer, what may be spent on them, and who has to wait."""
