@@ -308,7 +308,8 @@ NASTY = ["{", "[", "<think>", "</think>", '{"', "{'", '{"a":', '{"a":[', "{'a':{
 def test_hostile_text_is_read_or_refused_in_linear_time(piece: str) -> None:
     for size in (99_000, 1_000_000):
         text = piece * (size // len(piece))
-        for one in (text, '{"answer": "' + text, text + '{"answer": "yes"}'):
+        whole = json.dumps({"answer": text + "x"})
+        for one in (text, whole, '{"answer": "' + text, '{"answer":' + text + "x", text + '{"answer": "yes"}'):
             for kind in KINDS:
                 with suppress(AnswerError):
                     read_answer(one, kind)
