@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import InitErrorDetails
 
-from soteirad.config.messages import detail
-from soteirad.config.question import DESCRIBE, QuestionConfig, is_list
+from soteirad.config.messages import detail, show_key
+from soteirad.config.question import DESCRIBE, MOST_QUESTIONS, QuestionConfig, is_list
 from soteirad.config.values import raw_get, tracked_labels
 
 INHERITED = ("detector", "motion", "scene", "objects")
@@ -66,33 +66,61 @@ def _inherited_questions(given: Any, own: Any, camera: Mapping[str, Any]) -> Any
     Global ones that are wrong are told where they stand; labels and zones that this camera does not have are dropped,
     and so are questions that are left without any.
     """
-    if not is_list(given) or not (own is None or is_list(own)):
+    if not is_list(given) or not (own is None or is_list(own)) or len(given) > MOST_QUESTIONS:
         return own
     usable: dict[str, Mapping[str, Any]] = {}
+    wrong: dict[str, Mapping[str, Any]] = {}
     for raw in given:
         data = _as_mapping(raw)
         try:
             QuestionConfig.model_validate(data)
         except ValidationError:
+            if name := _name_of(data):
+                wrong[name] = {"name": name, "ask": "?"}  # a camera's keys over it lack nothing then
             continue
         usable[data["name"]] = data
-    merged = [_over(usable, question, camera) for question in own or ()]
-    taken = {raw_get(_as_mapping(question), "name") for question in own or ()}
-    fitting = (_fitted(question, camera) for name, question in usable.items() if name not in taken)
-    return [*merged, *(question for question in fitting if question is not None)]
+    merged = [_over({**wrong, **usable}, question, camera) for question in own or ()]
+    taken = {_name_of(_as_mapping(question)) for question in own or ()}
+    others = (_fitted(question, camera) for name, question in usable.items() if name not in taken)
+    return [*merged, *(question for question, lost in others if not lost)]
 
 
 def question_problems(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
     """Yield what is wrong with a camera's raw questions: names twice, labels and zones that it does not have."""
+    yield from names_twice(data)
+    questions = data.get("questions")
+    for index, question in enumerate(map(_as_mapping, questions if is_list(questions) else ())):
+        yield from _unknown(data, raw_get(question, "when"), ("questions", index, "when"))
+
+
+def names_twice(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
+    """Yield the raw questions whose name an earlier one has: they would take its place without a word."""
     questions = data.get("questions")
     seen: set[str] = set()
     for index, question in enumerate(map(_as_mapping, questions if is_list(questions) else ())):
-        name = raw_get(question, "name")
-        if isinstance(name, str) and name in seen:
+        name = _name_of(question)
+        if name and name in seen:
             yield detail(("questions", index, "name"), "there is a question of this name already: choose another")
-        seen.add(str(name))
-        when = raw_get(question, "when")
-        yield from _unknown(data, when, ("questions", index, "when"))
+        seen.add(name)
+
+
+def known_nowhere(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
+    """Yield the labels and zones of global questions that no camera has: nothing would ever be asked for them."""
+    questions, cameras = data.get("questions"), data.get("cameras")
+    if not is_list(questions) or not isinstance(cameras, Mapping) or not cameras:
+        return
+    every = [_known(inherit({**data, "questions": None}, camera)) for camera in cameras.values()
+             if isinstance(camera, Mapping)]  # fmt: skip
+    for index, question in enumerate(map(_as_mapping, questions)):
+        for key in ("labels", "zones"):
+            wanted = raw_get(raw_get(question, "when"), key)
+            had = [known[key] for known in every]
+            if not is_list(wanted) or None in had:
+                continue
+            for place, name in enumerate(wanted):
+                if isinstance(name, str) and not any(name in known for known in had if known):
+                    yield detail(("questions", index, "when", key, place), f"no camera has such a {key[:-1]}: correct "
+                                 "it, or leave it out")  # fmt: skip
 
 
 def _unknown(camera: Mapping[str, Any], when: Any, place: tuple[str | int, ...]) -> Iterator[InitErrorDetails]:
@@ -102,7 +130,7 @@ def _unknown(camera: Mapping[str, Any], when: Any, place: tuple[str | int, ...])
             continue
         for index, name in enumerate(wanted):
             if isinstance(name, str) and name not in known:
-                names = ", ".join(known) or "none"
+                names = ", ".join(show_key(str(one)) for one in known[:20]) or "none"
                 yield detail((*place, key, index), f"this camera has no such {key[:-1]}: there are {names}")
 
 
@@ -114,33 +142,51 @@ def _known(camera: Mapping[str, Any]) -> dict[str, Sequence[str] | None]:
 
 
 def _over(usable: Mapping[str, Mapping[str, Any]], own: Any, camera: Mapping[str, Any]) -> Any:
-    """Return a camera's question over the global one of its name."""
-    if not isinstance(own, Mapping) or own.get("name") not in usable:
+    """Return a camera's question over the global one of its name; the word `describe` stands for such a one."""
+    if own == DESCRIBE["name"] and own in usable:
+        own = {"name": own}
+    if not isinstance(own, Mapping) or _name_of(own) not in usable:
         return own
-    base = usable[own["name"]]
-    base = _fitted(base, camera) or base
-    when, over = base.get("when"), own.get("when")
-    if isinstance(when, Mapping) and isinstance(over, Mapping):
-        return {**base, **own, "when": {**when, **over}}
+    base, lost = _fitted(usable[own["name"]], camera)
+    when, over = dict(base.get("when") or {}), own.get("when")
+    if own.get("enabled") is False:  # then it needs none
+        when = {key: value for key, value in when.items() if key not in lost}
+    if over is None or isinstance(over, Mapping):
+        return {**base, **own, "when": {**when, **(over or {})}}
     return {**base, **own}
 
 
-def _fitted(question: Mapping[str, Any], camera: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return a global question without the labels and zones that a camera does not have; None if nothing is left."""
-    when = dict(question.get("when") or {})
+def _fitted(question: Mapping[str, Any], camera: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[str]]:
+    """Return a global question without the labels and zones that a camera does not have, and of which none is left.
+
+    Those of which none is left stay as they are.
+    """
+    when, lost = dict(question.get("when") or {}), list[str]()
     for key, known in _known(camera).items():
         wanted = when.get(key)
         if known is None or wanted is None:
             continue
         left = [name for name in wanted if name in known]
-        if not left:
-            return None
-        when[key] = left
-    return {**question, "when": when}
+        if left:
+            when[key] = left
+        else:
+            lost.append(key)
+    return {**question, "when": when}, lost
+
+
+def _name_of(question: Any) -> str:
+    """Return the name of a raw question; empty if it has none that could be one."""
+    name = raw_get(question, "name")
+    return name if isinstance(name, str) else ""
 
 
 def _as_mapping(question: Any) -> Any:
+    """Return a raw question with the keys that are set; the word `describe` is a whole one."""
     if isinstance(question, BaseModel):
-        set_keys = {name: getattr(question, name) for name in question.model_fields_set}
-        return {name: _as_mapping(value) for name, value in set_keys.items()}
-    return DESCRIBE if question == "describe" else question
+        return _set_keys(question)
+    return DESCRIBE if question == DESCRIBE["name"] else question
+
+
+def _set_keys(section: BaseModel) -> dict[str, Any]:
+    values = {name: getattr(section, name) for name in section.model_fields_set}
+    return {name: _set_keys(value) if isinstance(value, BaseModel) else value for name, value in values.items()}

@@ -41,6 +41,7 @@ def is_list(value: Any) -> TypeGuard[Sequence[Any]]:
 
 
 AnswerKind = Literal["yes_no", "number", "choice", "text"]
+MOST_QUESTIONS = 50
 MOST_CHOICES = 50
 LONGEST_CHOICE = 100
 
@@ -133,7 +134,7 @@ class WhenConfig(Section):
         """Keys that would silently do nothing."""
         on = data.get("on", cls.model_fields["on"].default)
         moments = {on} if isinstance(on, str) else {m for m in on if isinstance(m, str)} if is_list(on) else set()
-        if not moments <= {*MOMENTS}:  # told already
+        if not moments or not moments <= {*MOMENTS}:  # told already
             return
         if "min_dwell" in data and not moments & {"entered", "left"}:
             yield detail(("min_dwell",), "only objects dwell: leave this key out, or ask on entered or left", KEY)
@@ -168,7 +169,10 @@ class QuestionConfig(Section):
     @classmethod
     def prepare(cls, data: Any) -> Any:
         """The word `describe` is a whole question."""
-        return DESCRIBE if data == "describe" else super().prepare(data)
+        if isinstance(data, str) and data != DESCRIBE["name"]:
+            raise value_problem("describe is the only question of one word: write {name: parcel, ask: \"Is there a "
+                                "parcel?\", answer: yes_no}")  # fmt: skip
+        return DESCRIBE if data == DESCRIBE["name"] else super().prepare(data)
 
     @classmethod
     def contradictions(cls, data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
@@ -188,7 +192,7 @@ class _OrOneWord:
 
 
 Questions = Annotated[
-    tuple[Annotated[QuestionConfig, _OrOneWord()], ...], Field(max_length=50), NONE_IS_NO_ITEM
+    tuple[Annotated[QuestionConfig, _OrOneWord()], ...], Field(max_length=MOST_QUESTIONS), NONE_IS_NO_ITEM
 ]
 
 

@@ -17,7 +17,7 @@ from pydantic_core import InitErrorDetails
 from soteirad.config.address import is_device, is_live
 from soteirad.config.broker import HomeAssistantConfig, MqttConfig, WebhookConfig
 from soteirad.config.detector import DetectorConfig
-from soteirad.config.inherit import inherit, question_problems
+from soteirad.config.inherit import inherit, known_nowhere, names_twice, question_problems
 from soteirad.config.llm import LlmConfig
 from soteirad.config.messages import KEY, detail, show_key
 from soteirad.config.question import AD_HOC, Questions
@@ -328,6 +328,8 @@ class Config(Section):
             if isinstance(name, str) and (other := seen.setdefault(slug(name), name)) != name:
                 yield detail(("cameras", name), f"too like the camera {show_key(other)}: Home Assistant and some disks "
                              "take both names for one; choose another", KEY)  # fmt: skip
+        yield from names_twice(data)
+        yield from known_nowhere(data)
         yield from _unknown_in_webhooks(data)
 
     @classmethod

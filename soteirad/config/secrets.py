@@ -122,23 +122,24 @@ def redact(text: str, secrets: Iterable[str]) -> str:
 def known_secrets(config: Config) -> frozenset[str]:
     """Return what `redact` should hide for this configuration.
 
-    The MQTT password, the keys of vision models, and from each source the password and the values of password-like
-    keys, as written and percent-decoded. User names are left out: hiding a word such as `admin` would spoil every log
-    line.
+    The MQTT password, the keys of vision models, and from each source and vision model's address the password and the
+    values of password-like keys, as written and percent-decoded. User names are left out: hiding a word such as `admin`
+    would spoil every log line.
     """
     values: set[str] = set()
     if config.mqtt.password is not None:
         values.add(config.mqtt.password.get_secret_value())
+    addresses = [address for camera in config.cameras.values() for address in (camera.source, camera.detail or "")]
     for provider in config.llm.providers if config.llm is not None else ():
+        addresses.append(provider.base_url)
         if provider.api_key is not None:
             values.add(provider.api_key.get_secret_value())
-    for camera in config.cameras.values():
-        for source in (camera.source, camera.detail or ""):
-            parts = urlsplit(source)
-            values.add(parts.password or "")
-            pairs = (pair.partition("=") for pair in re.split("[&;]", parts.query))
-            # A flag such as auth=1 is no secret, and hiding each "1" would spoil the logs.
-            values.update(value for key, _, value in pairs if len(value) > 3 and _PASSWORD_WORDS.search(key))
+    for address in addresses:
+        parts = urlsplit(address)
+        values.add(parts.password or "")
+        pairs = (pair.partition("=") for pair in re.split("[&;]", parts.query))
+        # A flag such as auth=1 is no secret, and hiding each "1" would spoil the logs.
+        values.update(value for key, _, value in pairs if len(value) > 3 and _PASSWORD_WORDS.search(key))
     return frozenset(form for value in values if value for form in (value, unquote(value)))
 
 
