@@ -72,7 +72,7 @@ def replay_camera(clip: Path, config: Path | None, camera: str | None, speed: st
         base = loaded.cameras[name].model_dump(exclude_unset=True)
     elif camera is not None:
         raise SoteiraError("--camera names a camera of a configuration: give its file with --config")
-    # A clip has no second stream and no size to ask for, and nobody is asked about it.
+    # A clip has none of these, and nobody is asked about it.
     base = {key: value for key, value in base.items() if key not in ("detail", "size", "stream", "questions")}
     base |= {"source": str(clip), "speed": _speed(speed), "enabled": True}
     if overrides.get("fps") is not None:

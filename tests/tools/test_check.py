@@ -117,3 +117,14 @@ def test_a_clip_is_replayed_with_the_settings_of_a_camera_that_has_a_detail_stre
     assert (porch.detail, porch.rotate, porch.fps) == (None, 90, 5)
     name, desk = replay_camera(tmp_path / "a.mp4", config, "desk", "2", {"fps": 3})
     assert (name, desk.size, desk.detail, desk.hwaccel, desk.speed, desk.fps) == ("desk", None, None, "none", 2, 3)
+
+
+def test_other_labels_for_a_replay_are_no_contradiction_to_the_cameras_questions(tmp_path: Path) -> None:
+    config = tmp_path / "soteira.yaml"
+    config.write_text(
+        "cameras:\n  porch:\n    source: rtsp://h/s\n"
+        '    questions: [{name: who, ask: "Who is it?", when: {labels: [person]}}]\n',
+        encoding="utf-8",
+    )
+    _, camera = replay_camera(Path("a.mp4"), config, "porch", "max", {"track": ["car"]})
+    assert (camera.objects.track, camera.questions) == (("car",), ())
