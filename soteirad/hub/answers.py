@@ -75,7 +75,9 @@ class Answers:
 
     def configure(self, config: Config) -> None:
         """Go by another configuration; what waits is asked under the new one, what is under way is finished."""
-        self._config = config
+        first, self._config = self._config is None, config
+        if first and config.llm is None and any(camera.questions for camera in config.cameras.values()):
+            logger.warning("there are questions, but no llm section: nobody is asked")
         if config.llm != self._llm:
             waiting = self._pool.retire() if self._pool is not None else []
             self._llm, self._pool = config.llm, None
