@@ -12,6 +12,8 @@ from soteirad.detect.golden import read_image
 from soteirad.detect.preprocess import scale_picture
 from soteirad.tools.models import reference_engine
 
+MOST_BOXES = 100
+
 
 def measure(card: ModelCard, folder: Path, nms_iou: float) -> dict[str, float]:
     """Return AP, AP50 and person AP50 in percent, at confidence 0.01 and at most 100 boxes an image."""
@@ -34,11 +36,13 @@ def measure(card: ModelCard, folder: Path, nms_iou: float) -> dict[str, float]:
                     rows.append({"image_id": image["id"], "category_id": ids[card.class_names[c]], "bbox": box,
                                  "score": score})  # fmt: skip
         detector.close()
-        everything, person = (COCOeval(truth, truth.loadRes(rows), "bbox") for _ in range(2))
-        person.params.catIds = [ids["person"]]
-        for run in (everything, person):
-            run.evaluate()
-            run.accumulate()
-            run.summarize()
-    figures = {"ap": everything.stats[0], "ap50": everything.stats[1], "person_ap50": person.stats[1]}
-    return {name: 100 * float(value) for name, value in figures.items()}
+        judged = COCOeval(truth, truth.loadRes(rows), "bbox")
+        # COCO's AP is that of objects of any size.
+        judged.params.areaRng, judged.params.areaRngLbl = judged.params.areaRng[:1], judged.params.areaRngLbl[:1]
+        judged.params.maxDets = [MOST_BOXES]
+        judged.evaluate()
+        judged.accumulate()
+    precision = judged.eval["precision"][..., 0, 0]  # IoU, recall, category
+    person = judged.params.catIds.index(ids["person"])
+    figures = {"ap": precision, "ap50": precision[0], "person_ap50": precision[0, :, person]}
+    return {name: 100 * float(table[table > -1].mean()) for name, table in figures.items()}
