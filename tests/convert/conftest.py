@@ -24,6 +24,16 @@ def core_ml() -> None:
         pytest.importorskip(name, reason=f"{name} is not installed: install 'soteirad[coreml]' (Python 3.11 or newer)")
 
 
+@pytest.fixture
+def unchecked(core_ml: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out coremltools' check of the program behind each of its hundred passes, half of a conversion's time.
+
+    For tests that run what comes out and compare the numbers; a coremltools without this method is as slow as it is.
+    """
+    program = pytest.importorskip("coremltools").converters.mil.Program
+    monkeypatch.setattr(program, "validate", lambda *_, **__: None, raising=False)
+
+
 @pytest.fixture(scope="session")
 def default_model() -> Path:
     """The default model's ONNX file."""

@@ -43,7 +43,7 @@ def test_the_default_models_package_computes_what_its_onnx_file_does(
     [("yolox_nano", False, 0.12), ("nanodet_m_416", True, 0.02), ("picodet_s_416_coco", True, 0.02)],
 )
 def test_the_packages_of_other_detectors_compute_what_their_onnx_files_do(
-    name: str, normalised: bool, share: float, core_ml: None, pictures: Pictures, tmp_path: Path
+    name: str, normalised: bool, share: float, unchecked: None, pictures: Pictures, tmp_path: Path
 ) -> None:
     source, target = shared(f"models/{name}.onnx"), tmp_path / f"{name}.mlpackage"
     onnx_to_coreml(source, target)
@@ -56,7 +56,7 @@ def test_the_packages_of_other_detectors_compute_what_their_onnx_files_do(
 @pytest.mark.parametrize("name", ["default", "yolox_nano", "nanodet_m_416"])
 def test_without_rounding_the_translation_is_exact(
     name: str,
-    core_ml: None,
+    unchecked: None,
     default_model: Path,
     pictures: Pictures,
     tmp_path: Path,
@@ -77,7 +77,7 @@ def best(labels: Any, boxes: Any, scores: Any) -> list[tuple[int, list[float], f
     return [row for row in rows if row[2] > 0.35]
 
 
-def test_a_transformers_detections_survive_float16(core_ml: None, pictures: Pictures, tmp_path: Path) -> None:
+def test_a_transformers_detections_survive_float16(unchecked: None, pictures: Pictures, tmp_path: Path) -> None:
     source, target = shared("models/deimv2_hgnetv2_femto_coco.onnx"), tmp_path / "deim.mlpackage"
     onnx_to_coreml(source, target)
     translated, options = mil_to_onnx(target, half=True).SerializeToString(), ort.SessionOptions()
