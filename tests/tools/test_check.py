@@ -66,10 +66,11 @@ def test_a_card_whose_files_are_gone_is_told_with_the_file(tmp_path: Path, model
 def test_check_reports_the_models_and_labels_of_all_cameras_together(tmp_path: Path, misfit_card: Path) -> None:
     config = tmp_path / "soteira.yaml"
     config.write_text(
+        "detector: {backend: onnx}\n"
         "cameras:\n"
         "  good: {source: a.mp4}\n"
         "  label: {source: a.mp4, objects: {track: [unicorn]}}\n"
-        f'  misfit: {{source: a.mp4, detector: {{model: "{misfit_card}"}}}}\n'
+        f'  misfit: {{source: a.mp4, detector: {{model: "{misfit_card}", backend: onnx}}}}\n'
         "  none: {source: a.mp4, detector: {model: yolo-900}}\n",
         encoding="utf-8",
     )
