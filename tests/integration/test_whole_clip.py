@@ -21,9 +21,6 @@ from tests.daemon import ROOT, Daemon, events, payloads, write_config
 
 TOLERANCE_S = 1.0
 
-# One worker: all tests but one look at the same run.
-pytestmark = pytest.mark.xdist_group("whole clip")
-
 
 @dataclass(frozen=True)
 class Run:
