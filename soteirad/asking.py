@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from soteirad.capture.frame import Frame
 from soteirad.config.question import AD_HOC, Moment, QuestionConfig, ad_hoc_question
@@ -34,20 +34,28 @@ class Present:
 
 @dataclass
 class _Planned:
-    """A question whose pictures are not complete yet. `due` are the media times of those that are still to be taken."""
+    """A question whose pictures are not complete yet. `due` are the media times of those that are still to be taken.
+
+    `track_id` is that of the object that a better picture has to show, which may have moved on meanwhile.
+    """
 
     ask: Ask
     region: Region
     due: list[float]
     detail_until: float | None
-    shots: list[Shot] = field(default_factory=list)
+    track_id: int | None
+    shots: list[tuple[Shot, bytes]]
 
     @property
     def ready(self) -> bool:
         return not self.due and self.detail_until is None
 
     def finished(self) -> Ask:
-        return replace(self.ask, shots=tuple(self.shots))
+        """A better picture is a later one, so the order may be another one now."""
+        main = self.shots[self.ask.main]
+        shots = sorted(self.shots, key=lambda shot: shot[0].captured)
+        return replace(self.ask, shots=tuple(shot for shot, _ in shots), main=shots.index(main),
+                       signature=b"".join(signature for _, signature in shots))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,8 +70,8 @@ class _Dwelling:
 class Asker:
     """Knows one camera's questions; belongs to the thread that runs its gates.
 
-    `make_id` gives an id for a capture time (seconds since the epoch). With `detail` a better picture of an event may
-    arrive through `detailed`.
+    `make_id` gives an id for a capture time (seconds since the epoch). With `detail` a better picture of the events
+    that `take_wanted` gives may arrive through `detailed`.
     """
 
     def __init__(self, questions: Sequence[QuestionConfig], zones: Sequence[Zone], make_id: Callable[[float], str],
@@ -74,20 +82,30 @@ class Asker:
         self._past: deque[Frame] = deque(maxlen=int(BEFORE_S / KEEP_EVERY_S) + 1)
         self._dwelling: list[_Dwelling] = []
         self._planned: list[_Planned] = []
+        self._wanted: list[Event] = []
         self._asked: dict[str, float] = {}
         self.configure(questions)
 
     def configure(self, questions: Sequence[QuestionConfig]) -> None:
-        """Go by other questions."""
+        """Go by other questions; what was planned for one that is not asked any more is given up."""
         self._questions = {q.name: q for q in questions if q.enabled}
-        self._dwelling = [d for d in self._dwelling if d.question.name in self._questions]
-        if not any(q.frames > 1 for q in self._questions.values()):
+        self._at_intervals = [q for q in self._questions.values() if "interval" in q.when.on]
+        self._looks_back = any(q.frames > 1 for q in self._questions.values())
+        self._dwelling = [
+            replace(d, question=now)
+            for d in self._dwelling
+            if (now := self._questions.get(d.question.name)) is not None and "entered" in now.when.on
+        ]
+        self._planned = [p for p in self._planned if p.ask.question in (AD_HOC, *self._questions)]
+        if not self._looks_back:
             self._past.clear()
 
     def happened(self, event: Event, frame: Frame) -> list[Ask]:
         """Learn of an event that `frame` confirmed; returns what is to be asked at once."""
-        if event.event_type == "left" and event.why.get("reason") != "gone":
-            return []  # nobody saw them go: what the picture shows now is something else
+        if event.event_type == "left":
+            self._dwelling = [d for d in self._dwelling if d.event.track_id != event.track_id]
+            if event.why.get("reason") != "gone":
+                return []  # nobody saw them go: what the picture shows now is something else
         for question in self._questions.values():
             when = question.when
             if event.event_type not in when.on or not _is_about(question, event.label, event.zones):
@@ -104,12 +122,13 @@ class Asker:
             return []
         self._remember(frame)
         self._end_dwelling(frame, present)
-        for question in self._questions.values():
+        for question in self._at_intervals:
             self._ask_at_interval(question, frame, present)
         for planned in self._planned:
-            while planned.due and frame.time >= planned.due[0]:
-                del planned.due[0]
-                planned.shots.append(make_shot(frame, planned.region)[0])
+            later = [due for due in planned.due if due > frame.time]
+            if len(later) < len(planned.due):  # after a gap one picture serves for all that were missed
+                planned.due = later
+                planned.shots.append(make_shot(frame, planned.region))
         return self._ready(frame.time)
 
     def inquire(self, name: str, text: str, frame: Frame) -> list[Ask]:
@@ -119,18 +138,28 @@ class Asker:
             self._plan(question, "command", frame, urgent=True)
         return self._ready(frame.time)
 
-    def detailed(self, event_id: str, frame: Frame) -> list[Ask]:
-        """Take the detail stream's frame for an event."""
-        found = [p for p in self._planned if p.ask.event_id == event_id and p.detail_until is not None]
-        for planned in found:
-            planned.shots[planned.ask.main], signature = make_shot(frame, planned.region)
-            planned.ask = replace(planned.ask, signature=signature)
+    def detailed(self, event_id: str, frame: Frame, present: Callable[[], Sequence[Present]]) -> list[Ask]:
+        """Take the detail stream's frame for an event. `present` says what is there by now.
+
+        A crop shows the object where it is by then; if it is gone, the small picture of the event stays.
+        """
+        there = {p.track_id: p for p in present()}
+        for planned in self._planned:
+            if planned.ask.event_id != event_id or planned.detail_until is None:
+                continue
             planned.detail_until = None
+            if planned.track_id is None:
+                planned.shots[planned.ask.main] = make_shot(frame, planned.region)
+            elif planned.track_id in there:
+                region = region_around(there[planned.track_id].box, frame.width, frame.height)
+                planned.shots[planned.ask.main] = make_shot(frame, region)
         return self._ready()
 
-    def wants_detail(self, event: Event) -> bool:
-        """Say whether a question waits for a better picture of an event."""
-        return any(p.ask.event_id == event.id and p.detail_until is not None for p in self._planned)
+    def take_wanted(self) -> list[Event]:
+        """Return the events of which a better picture is wanted now; each is given once, and without its snapshot's
+        name: that picture may have been taken long before."""
+        wanted, self._wanted = self._wanted, []
+        return wanted
 
     def end(self) -> list[Ask]:
         """The source is lost or at its end: ask with the pictures that there are, and forget what has passed."""
@@ -139,30 +168,32 @@ class Asker:
             planned.detail_until = None
         self._past.clear()
         self._dwelling.clear()
+        self._wanted.clear()
         return self._ready()
 
     def _plan(self, question: QuestionConfig, on: Moment, frame: Frame, event: Event | None = None,
               box: Region | None = None, urgent: bool = False) -> None:  # fmt: skip
         """Begin to ask: take the pictures of before and of now, and plan the later ones."""
-        last = self._asked.get(question.name)
-        if not urgent and last is not None and frame.time < last + question.when.cooldown:
+        last, cooldown = self._asked.get(question.name, float("-inf")), question.when.cooldown
+        # The frame of an event may be older than one that was asked about meanwhile: that alone is no reason.
+        if not urgent and cooldown > 0 and frame.time < last + cooldown:
             return
-        self._asked[question.name] = frame.time
-        region = WHOLE
-        if question.crop == "object" and box is not None:
-            region = region_around(box, frame.width, frame.height)
-        shot, signature = make_shot(frame, region)
-        before = [make_shot(f, region)[0] for f in self._before(frame)] if question.frames > 1 else []
-        waits = self._detail and event is not None and not urgent
+        self._asked[question.name] = max(last, frame.time)
+        around = box if question.crop == "object" else None
+        region = WHOLE if around is None else region_around(around, frame.width, frame.height)
+        before = [make_shot(f, region) for f in self._before(frame)] if question.frames > 1 else []
+        waits = self._detail and event is not None and event.box is not None
+        if waits and event is not None:
+            self._wanted.append(replace(event, snapshot=None))
         self._planned.append(_Planned(
             Ask(id=self._make_id(frame.captured), question=question.name, on=on, time=iso_time(frame.captured),
                 text=question.ask if question.name == AD_HOC else "", event_id=event.id if event else None,
-                label=event.label if event else None, zones=event.zones if event else (), signature=signature,
-                main=len(before)),
+                label=event.label if event else None, zones=event.zones if event else (), main=len(before)),
             region,
             due=[frame.time + after for after in AFTER_S[: max(0, question.frames - 2)]],
             detail_until=frame.time + DETAIL_WAIT_S if waits else None,
-            shots=[*before, shot],
+            track_id=event.track_id if event is not None and around is not None and on == "entered" else None,
+            shots=[*before, make_shot(frame, region)],
         ))  # fmt: skip
 
     def _before(self, frame: Frame) -> Iterator[Frame]:
@@ -171,9 +202,7 @@ class Asker:
         yield from older[:1]
 
     def _remember(self, frame: Frame) -> None:
-        if any(q.frames > 1 for q in self._questions.values()) and (
-            not self._past or frame.time - self._past[-1].time >= KEEP_EVERY_S
-        ):
+        if self._looks_back and (not self._past or frame.time - self._past[-1].time >= KEEP_EVERY_S):
             self._past.append(frame)
 
     def _end_dwelling(self, frame: Frame, present: Callable[[], Sequence[Present]]) -> None:
@@ -190,7 +219,7 @@ class Asker:
     def _ask_at_interval(self, question: QuestionConfig, frame: Frame,
                          present: Callable[[], Sequence[Present]]) -> None:  # fmt: skip
         when = question.when
-        if "interval" not in when.on or frame.time < self._asked.get(question.name, float("-inf")) + when.interval:
+        if frame.time < self._asked.get(question.name, float("-inf")) + max(when.interval, when.cooldown):
             return
         meant = when.labels is None and when.zones is None
         if meant or any(_is_about(question, p.label, zones_of(self._zones, p.label, p.box)) for p in present()):

@@ -265,7 +265,8 @@ class FileRunner(_Runner):
             while not self.stop.is_set():
                 frame = source.read()
                 self.deliver(self.watch.step(frame))
-                self.see(frame)
+                if self.watch.last_frame is frame:  # it was analysed
+                    self.see(frame)
                 self.serve()
         except SourceEnded:
             pass
@@ -283,6 +284,8 @@ class FileRunner(_Runner):
 class LiveRunner(_Runner):
     """A camera: reader, gate and detector threads; a slow detector never stalls capture or motion."""
 
+    _detail: DetailThread | None = None
+
     def run(self) -> None:
         """Watch until stopped."""
         self.prepare()
@@ -293,7 +296,6 @@ class LiveRunner(_Runner):
                               lambda reason: self._mailbox.put(SourceOffline(reason)), self.stop)  # fmt: skip
         self._detector = DetectorThread(self.watch, self._mailbox)
         self._detector.start()
-        self._detail: DetailThread | None = None
         if self._camera.detail is not None:
             self._detail = DetailThread(self._open_detail, self._mailbox.put, self.stop)
             self._detail.start()
@@ -312,10 +314,18 @@ class LiveRunner(_Runner):
     def deliver(self, outcomes: list[Outcome]) -> None:
         """Send what was confirmed, and ask for better pictures of it."""
         super().deliver(outcomes)
-        for event in (outcome.event for outcome in outcomes):
-            if self._detail is not None and event.box is not None and (
-                event.snapshot is not None or self._asker.wants_detail(event)
-            ):
+        events = [outcome.event for outcome in outcomes]
+        self._fetch_details([e for e in events if e.snapshot is not None and e.box is not None])
+
+    def see(self, frame: Frame) -> None:
+        """Ask what is due, and for better pictures of who has stayed long enough."""
+        super().see(frame)
+        self._fetch_details([])
+
+    def _fetch_details(self, confirmed: list[Event]) -> None:
+        wanted = {event.id: event for event in (*self._asker.take_wanted(), *confirmed)}
+        for event in wanted.values():
+            if self._detail is not None:
                 self._detail.request(event)
 
     def frames_taken(self) -> int:
@@ -348,7 +358,7 @@ class LiveRunner(_Runner):
             if news.event.snapshot is not None:
                 self.send_picture(news.event, news.jpeg, news.frame.captured, detail=True)
                 self.deliver([])
-            self.ask(self._asker.detailed(news.event.id, news.frame))
+            self.ask(self._asker.detailed(news.event.id, news.frame, self.watch.present))
         elif isinstance(news, Crashed):
             raise news.error
         else:

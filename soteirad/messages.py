@@ -48,8 +48,9 @@ class Ask:
     """A question with its pictures, in the order of time; `shots[main]` shows the moment that it is asked on.
 
     `question` is the name of a configured one, or `AD_HOC` with its `text`. `event_id`, `label` and `zones` are those
-    of the event that it is about, if there is one. `time` is when the main picture was captured, `signature` its
-    8 x 8 greys. The event that carries the answer gets the same `id`.
+    of the event that it is about, if there is one. `time` is when the frame was captured that it is asked on: a main
+    picture of the detail stream is somewhat later. `signature` is those of all shots, one after the other. The event
+    that carries the answer gets the same `id`.
     """
 
     id: str

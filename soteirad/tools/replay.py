@@ -80,7 +80,8 @@ def replay(name: str, camera: CameraConfig, every_frame: bool = False,
             frame = source.read()
             frame.captured = frame.time
             take(watch.step(frame))
-            ask(asker.see(frame, watch.present))
+            if watch.last_frame is frame:  # it was analysed
+                ask(asker.see(frame, watch.present))
     except SourceEnded:
         take(watch.end("source_ended"))
         ask(asker.end())
