@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -51,8 +52,7 @@ def _situation(camera: str, ask: Ask) -> str:
         where = f" (zone {', '.join(ask.zones)})" if ask.zones else ""
         lines.append(f"What happened: {ask.label or _ON[ask.on]}{f' {ask.on}' if ask.label else ''}{where}.")
     if len(ask.shots) > 1:
-        moment = epoch_time(ask.time) if ask.main >= len(ask.shots) else ask.shots[ask.main].captured
-        times = [_when(shot.captured - moment) for shot in ask.shots]
+        times = [_when(shot.captured - epoch_time(ask.time)) for shot in ask.shots]
         lines.append(f"The pictures, in order: {', '.join(times)}.")
     return " ".join(lines)
 
@@ -60,11 +60,11 @@ def _situation(camera: str, ask: Ask) -> str:
 def _when(seconds: float) -> str:
     if abs(seconds) < 0.5:
         return "that moment"
-    return f"{abs(seconds):.0f} s {'before' if seconds < 0 else 'after'}"
+    return f"{max(1.0, abs(seconds)):.0f} s {'before' if seconds < 0 else 'after'}"
 
 
 def _quoted(text: str) -> str:
-    return f'"{text}"'
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _data_url(shot: Shot) -> str:
