@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from soteirad.capture.frame import Frame
@@ -181,7 +181,8 @@ class Asker:
         self._asked[question.name] = max(last, frame.time)
         around = box if question.crop == "object" else None
         region = WHOLE if around is None else region_around(around, frame.width, frame.height)
-        before = [make_shot(f, region) for f in self._before(frame)] if question.frames > 1 else []
+        earlier = self._before(frame) if question.frames > 1 else None
+        before = [] if earlier is None else [make_shot(earlier, region)]
         waits = self._detail and event is not None and event.box is not None
         if waits and event is not None:
             self._wanted.append(replace(event, snapshot=None))
@@ -196,10 +197,10 @@ class Asker:
             shots=[*before, make_shot(frame, region)],
         ))  # fmt: skip
 
-    def _before(self, frame: Frame) -> Iterator[Frame]:
-        """Return the frame of about two seconds ago, if one was kept."""
+    def _before(self, frame: Frame) -> Frame | None:
+        """Return the frame of about two seconds before, if one was kept."""
         older = [kept for kept in self._past if KEEP_EVERY_S / 2 <= frame.time - kept.time <= 2 * BEFORE_S]
-        yield from older[:1]
+        return min(older, key=lambda kept: abs(frame.time - kept.time - BEFORE_S), default=None)
 
     def _remember(self, frame: Frame) -> None:
         if self._looks_back and (not self._past or frame.time - self._past[-1].time >= KEEP_EVERY_S):

@@ -56,7 +56,7 @@ class DuplicatesConfig(Section):
     """When a picture is too much like the last one to ask the same question again."""
 
     similarity: Fraction = Field(
-        default=0.97, description="Likeness on an 8 x 8 picture, 0 to 1, from which nobody is asked again."
+        default=0.94, description="Likeness on a 32 x 32 picture, 0 to 1, from which nobody is asked again."
     )
     window: Float = Field(
         default=60, ge=0, le=86_400, description="Seconds for which an answer stands for such pictures; 0 means never."
