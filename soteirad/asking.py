@@ -19,6 +19,8 @@ KEEP_EVERY_S = 1.0
 """Of what has passed a frame each second is kept, while there is a question that wants one."""
 AFTER_S = (2.0, 5.0)
 """How long after an event its later pictures are taken."""
+SHARED_SHOTS = 8
+"""Pictures that are kept for further questions about the same moment."""
 DETAIL_WAIT_S = 6.0
 """How long a question waits for the picture of the detail stream before it is asked with the small one."""
 
@@ -84,6 +86,7 @@ class Asker:
         self._planned: list[_Planned] = []
         self._wanted: list[Event] = []
         self._asked: dict[str, float] = {}
+        self._shots: dict[tuple[int, float, Region], tuple[Shot, bytes]] = {}
         self.configure(questions)
 
     def configure(self, questions: Sequence[QuestionConfig]) -> None:
@@ -128,7 +131,7 @@ class Asker:
             later = [due for due in planned.due if due > frame.time]
             if len(later) < len(planned.due):  # after a gap one picture serves for all that were missed
                 planned.due = later
-                planned.shots.append(make_shot(frame, planned.region))
+                planned.shots.append(self._shot(frame, planned.region))
         return self._ready(frame.time)
 
     def inquire(self, name: str, text: str, frame: Frame) -> list[Ask]:
@@ -149,10 +152,10 @@ class Asker:
                 continue
             planned.detail_until = None
             if planned.track_id is None:
-                planned.shots[planned.ask.main] = make_shot(frame, planned.region)
+                planned.shots[planned.ask.main] = self._shot(frame, planned.region)
             elif planned.track_id in there:
                 region = region_around(there[planned.track_id].box, frame.width, frame.height)
-                planned.shots[planned.ask.main] = make_shot(frame, region)
+                planned.shots[planned.ask.main] = self._shot(frame, region)
         return self._ready()
 
     def take_wanted(self) -> list[Event]:
@@ -182,7 +185,7 @@ class Asker:
         around = box if question.crop == "object" else None
         region = WHOLE if around is None else region_around(around, frame.width, frame.height)
         earlier = self._before(frame) if question.frames > 1 else None
-        before = [] if earlier is None else [make_shot(earlier, region)]
+        before = [] if earlier is None else [self._shot(earlier, region)]
         waits = self._detail and event is not None and event.box is not None
         if waits and event is not None:
             self._wanted.append(replace(event, snapshot=None))
@@ -194,8 +197,17 @@ class Asker:
             due=[frame.time + after for after in AFTER_S[: max(0, question.frames - 2)]],
             detail_until=frame.time + DETAIL_WAIT_S if waits else None,
             track_id=event.track_id if event is not None and around is not None and on == "entered" else None,
-            shots=[*before, make_shot(frame, region)],
+            shots=[*before, self._shot(frame, region)],
         ))  # fmt: skip
+
+    def _shot(self, frame: Frame, region: Region) -> tuple[Shot, bytes]:
+        """Return a picture; several questions about one moment share it, as making it takes milliseconds."""
+        key = (frame.width, frame.captured, region)
+        if key not in self._shots:
+            while len(self._shots) >= SHARED_SHOTS:
+                del self._shots[next(iter(self._shots))]
+            self._shots[key] = make_shot(frame, region)
+        return self._shots[key]
 
     def _before(self, frame: Frame) -> Frame | None:
         """Return the frame of about two seconds before, if one was kept."""
