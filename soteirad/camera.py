@@ -314,8 +314,7 @@ class LiveRunner(_Runner):
     def deliver(self, outcomes: list[Outcome]) -> None:
         """Send what was confirmed, and ask for better pictures of it."""
         super().deliver(outcomes)
-        events = [outcome.event for outcome in outcomes]
-        self._fetch_details([e for e in events if e.snapshot is not None and e.box is not None])
+        self._fetch_details([o.event for o in outcomes if o.event.snapshot is not None and o.event.box is not None])
 
     def see(self, frame: Frame) -> None:
         """Ask what is due, and for better pictures of who has stayed long enough."""
@@ -323,9 +322,8 @@ class LiveRunner(_Runner):
         self._fetch_details([])
 
     def _fetch_details(self, confirmed: list[Event]) -> None:
-        wanted = {event.id: event for event in (*self._asker.take_wanted(), *confirmed)}
-        for event in wanted.values():
-            if self._detail is not None:
+        if self._detail is not None:
+            for event in {e.id: e for e in (*self._asker.take_wanted(), *confirmed)}.values():
                 self._detail.request(event)
 
     def frames_taken(self) -> int:
@@ -366,8 +364,7 @@ class LiveRunner(_Runner):
 
     def _open_detail(self) -> Source:
         """Return the source of detail pictures: the address is another one, all else is the camera's."""
-        settings = replace(source_settings(self._camera, self._hwaccel), stream=0)
-        return open_source(str(self._camera.detail), settings)
+        return open_source(str(self._camera.detail), replace(source_settings(self._camera, self._hwaccel), stream=0))
 
     def _read(self) -> None:
         try:

@@ -112,6 +112,12 @@ def _one_is_a_list(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
+def _moments(raw: Any) -> set[str]:
+    """Return the words among raw moments."""
+    items = _one_is_a_list(raw)
+    return {item for item in items if isinstance(item, str)} if is_list(items) else set()
+
+
 class WhenConfig(Section):
     """When a question is asked; what is left out does not matter."""
 
@@ -132,8 +138,7 @@ class WhenConfig(Section):
     @classmethod
     def contradictions(cls, data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
         """Keys that would silently do nothing."""
-        on = data.get("on", cls.model_fields["on"].default)
-        moments = {on} if isinstance(on, str) else {m for m in on if isinstance(m, str)} if is_list(on) else set()
+        moments = _moments(data.get("on", cls.model_fields["on"].default))
         if not moments or not moments <= {*MOMENTS}:  # told already
             return
         if "min_dwell" in data and not moments & {"entered", "left"}:
@@ -179,8 +184,8 @@ class QuestionConfig(Section):
         """The name of questions that are sent, and a crop of an object where there is none."""
         if data.get("name") == AD_HOC:
             yield detail(("name",), f"{AD_HOC} is the name of questions that are sent over MQTT: choose another")
-        moments = raw_get(data.get("when"), "on") or "entered"
-        if data.get("crop") == "object" and not {*_one_is_a_list(moments)} & {"entered", "left"}:
+        moments = _moments(raw_get(data.get("when"), "on") or "entered")
+        if data.get("crop") == "object" and moments and not moments & {"entered", "left"}:
             yield detail(("crop",), "there is no object without entered or left in when.on: leave this key out", KEY)
 
 

@@ -51,7 +51,7 @@ def test_a_server_needs_an_address_and_a_model_and_the_rest_has_the_documented_d
         "providers": ({**SERVER, "api_key": None, "max_tokens": 400, "price": {"input": 0, "output": 0}},),
         "local_only": False, "workers": 4, "queue": 50, "stale_after": 120, "connect_timeout": 5, "timeout": 60,
         "budget": {"per_minute": 10, "per_hour": 100, "per_day": 300, "tokens_per_day": None},
-        "duplicates": {"similarity": 0.97, "window": 60},
+        "duplicates": {"similarity": 0.94, "window": 60},
     }  # fmt: skip
 
 

@@ -151,6 +151,12 @@ def test_each_mistake_is_told_once_and_at_its_key(
     assert problem_of(**keys) == {place: text}
 
 
+@pytest.mark.parametrize("on", [5, [[1]], [{}], {"a": 1}, True])
+def test_moments_that_are_no_words_are_told_alone_also_with_a_crop(on: Any) -> None:
+    (place,) = problem_of(crop="object", when={"on": on, "labels": ["person"], "min_dwell": 5})
+    assert place[:2] == ("when", "on")
+
+
 def test_one_moment_needs_no_brackets_and_several_may_be_mixed() -> None:
     asked = porch([{**PARCEL, "when": {"on": ["left", "interval"], "min_dwell": 3, "interval": 60}}])["parcel"]
     assert asked.when.on == ("left", "interval")
