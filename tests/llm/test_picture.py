@@ -143,6 +143,12 @@ def test_the_whole_frame_keeps_its_shape(width: int, height: int) -> None:
     assert tuple(middle) == pytest.approx((0.5, 0.5), abs=0.06)
 
 
+def test_no_crop_is_a_pixel_too_large_wherever_it_begins() -> None:
+    frame = frame_of(chart(1920, 1080))
+    widths = {make_shot(frame, (start, 0.2, start + 0.5, 0.8))[0].width for start in np.linspace(0.0, 0.49, 50)}
+    assert max(widths) == LONGEST_SIDE and min(widths) >= LONGEST_SIDE - 1
+
+
 def test_a_picture_knows_when_it_was_captured() -> None:
     assert make_shot(frame_of(chart(64, 48), captured=1_800_000_000.25))[0].captured == 1_800_000_000.25
 
