@@ -86,7 +86,7 @@ class Asker:
         self._planned: list[_Planned] = []
         self._wanted: list[Event] = []
         self._asked: dict[str, float] = {}
-        self._shots: dict[tuple[int, float, Region], tuple[Shot, bytes]] = {}
+        self._shots: dict[tuple[int, int, float, Region], tuple[Shot, bytes]] = {}
         self.configure(questions)
 
     def configure(self, questions: Sequence[QuestionConfig]) -> None:
@@ -202,7 +202,7 @@ class Asker:
 
     def _shot(self, frame: Frame, region: Region) -> tuple[Shot, bytes]:
         """Return a picture; several questions about one moment share it, as making it takes milliseconds."""
-        key = (frame.width, frame.captured, region)
+        key = (frame.index, frame.width, frame.captured, region)
         if key not in self._shots:
             while len(self._shots) >= SHARED_SHOTS:
                 del self._shots[next(iter(self._shots))]

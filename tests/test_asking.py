@@ -402,6 +402,15 @@ def test_whatever_the_frame_rate_pictures_are_in_order_and_asked_about_once(time
     assert taken(ask)[ask.main] == moments[len(moments) // 2]
 
 
+def test_questions_about_one_moment_share_its_picture_and_those_about_another_do_not() -> None:
+    rig = Rig(question("a"), question("b"))
+    one, other = rig.happened(event("entered", 5.0), 5.0)
+    assert one.shots[0] is other.shots[0]
+    stamped_alike = frame_of(CHART, index=1, time=5.0, captured=EPOCH + 5.0)  # as after a camera's clock went back
+    (again, _) = rig.asker.happened(event("entered", 5.0, 2), stamped_alike)
+    assert middle(again) == pytest.approx((0.5, 0.5), abs=0.03) and again.signature != one.signature
+
+
 # Crops
 
 
