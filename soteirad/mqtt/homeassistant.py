@@ -247,7 +247,8 @@ def _answer(maker: _Maker, name: str, kind: AnswerType, title: str = "") -> Enti
         platform = "binary_sensor"
         template = f"{{{{ 'ON' if {answer} == true else 'OFF' if {answer} == false else 'None' }}}}"
     elif kind.kind == "number":
-        template = f"{{{{ 'None' if {answer} is none else {answer} }}}}"
+        # A retained answer may be older than the question's kind; a word would be an error to Home Assistant.
+        template = f"{{{{ {answer} if {answer} is number and {answer} is not boolean else 'None' }}}}"
         details = {"state_class": "measurement"}
     elif kind.kind == "choice":
         choices = json.dumps(kind.choices, ensure_ascii=False)

@@ -320,7 +320,7 @@ def test_a_camera_that_takes_nothing_never_holds_up_the_hub_and_gets_the_newest_
     camera = named(fleet, "porch")
     for number in range(2000):  # more than the pipe holds
         fleet.apply(jobs(config(porch={"objects": {"min_score": number / 2000}})))
-        camera.take_picture()
+        camera.wish(TakePicture())
     assert len(told(context, 0)) == CameraProcess.MOST_UNHEARD
     process = context.processes[0].end
     assert process is not None
@@ -329,7 +329,7 @@ def test_a_camera_that_takes_nothing_never_holds_up_the_hub_and_gets_the_newest_
     wait_until(lambda: found.extend(camera.receive()[0]) or found)  # type: ignore[func-returns-value]
     (adjust,) = told(context, 0)
     assert isinstance(adjust, Adjust) and adjust.camera.objects.min_score == 1999 / 2000
-    camera.take_picture()
+    camera.wish(TakePicture())
     assert told(context, 0) == [TakePicture()]
 
 
@@ -337,11 +337,11 @@ def test_a_camera_that_is_started_anew_listens_again(context: FakeContext) -> No
     fleet = running(porch={})
     camera = named(fleet, "porch")
     for _ in range(CameraProcess.MOST_UNHEARD + 1):
-        camera.take_picture()
+        camera.wish(TakePicture())
     fleet.apply(jobs(config(porch={"detect": False})))
     assert told(context, 0) == [TakePicture()] * CameraProcess.MOST_UNHEARD
     end(camera, context.processes[0])
     camera.start(False)
     assert context.processes[1].job.camera.detect is False
-    camera.take_picture()
+    camera.wish(TakePicture())
     assert told(context, 1) == [TakePicture()]

@@ -18,6 +18,8 @@ EVENT = Event(
     label='big "dog" & {camera}', track_id=7, confidence=0.752, box=(0, 132, 115, 358), frame_size=(640, 360),
     zones=("step", "lawn"), snapshot="porch/2026-11-22/01M80GR3W7ZFDTXZJGYFTM8T6X.jpg",
 )  # fmt: skip
+ANSWERED = Event(id="01M80GR3W7ZFDTXZJGYFTM8T6Z", event_type="answered", camera="porch", time="2026-11-22T02:18:17.351Z",
+                 question="parcel", answer=True, about=EVENT.id)  # fmt: skip
 BARE = Event(id="01M80GR3W7ZFDTXZJGYFTM8T6Y", event_type="source_lost", camera="yard", time="2026-11-22T02:18:17.351Z")
 ALL = "|".join(f"{{{name}}}" for name in (*FIELDS, "zones"))
 
@@ -69,8 +71,8 @@ def test_every_field_is_percent_encoded_in_the_address() -> None:
     url = make_request(config(url=f"http://10.0.0.4/a?x={ALL}&j={{json}}"), EVENT).url
     fields, whole = url.removeprefix("http://10.0.0.4/a?x=").split("&j=")
     assert '"' not in url and " " not in url and "&" not in fields
-    values = [str(getattr(EVENT, name)) for name in FIELDS]
-    assert unquote(fields) == "|".join([*values, "step,lawn"])
+    values = ["" if getattr(EVENT, name) is None else str(getattr(EVENT, name)) for name in FIELDS]
+    assert unquote(fields) == "|".join([*values, "step,lawn"]) and "None" not in fields
     assert json.loads(unquote(whole))["id"] == EVENT.id
 
 
@@ -109,7 +111,15 @@ def test_the_content_type_that_is_given_decides_whether_a_body_is_json() -> None
 
 
 def test_what_an_event_does_not_have_is_empty() -> None:
-    assert body(BARE, body=f"={ALL}") == f"={BARE.id}|source_lost|yard|||{BARE.time}|||"
+    assert body(BARE, body=f"={ALL}") == f"={BARE.id}|source_lost|yard|||{BARE.time}|||||"
+
+
+@pytest.mark.parametrize(("answer", "said"), [
+    (True, "yes"), (False, "no"), (3, "3"), (3.0, "3"), (2.5, "2.5"), ('a "big" box', 'a \\"big\\" box'), (None, ""),
+])  # fmt: skip
+def test_an_answer_is_put_in_as_people_say_it(answer: bool | float | str | None, said: str) -> None:
+    text = body(replace(ANSWERED, answer=answer), body='{"text": "{question}: {answer}"}')
+    assert text == f'{{"text": "parcel: {said}"}}'
 
 
 def test_braces_that_name_no_field_stay() -> None:

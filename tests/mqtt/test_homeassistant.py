@@ -17,15 +17,21 @@ import pytest
 from soteirad.config import Config
 from soteirad.config.broker import Command
 from soteirad.event import EVENT_TYPES
-from soteirad.mqtt.homeassistant import Announcement, Question, announcements, birth_topic
+from soteirad.mqtt.homeassistant import Announcement, announcements, birth_topic
 from soteirad.mqtt.topics import Topics
 
 KEPT = Path(__file__).resolve().parent.parent / "data" / "homeassistant"
-EVERYTHING = ["enabled", "detect", "motion_threshold", "min_score", "snapshot", "restart"]
-QUESTIONS = {"porch": (
-    Question("parcel", "yes_no"), Question("cars", "number"), Question("weather", "choice", ("dry", 'w"et')),
-    Question("summary", "text"),
-)}  # fmt: skip
+SETTINGS = ["enabled", "detect", "motion_threshold", "min_score", "snapshot", "restart"]
+EVERYTHING = [*SETTINGS, "ask"]
+CHOICES = ["dry", 'w"et', "{{ 1 }}", "a\\nb", "}}", "naß"]
+QUESTIONS = [
+    {"name": "parcel", "ask": "Is there a parcel?", "answer": "yes_no", "when": {"on": ["left", "command"]}},
+    {"name": "cars", "ask": "How many cars?", "answer": "number"},
+    {"name": "weather", "ask": "What is the weather like?", "answer": {"choice": CHOICES}},
+    {"name": "summary", "ask": "What is there?", "answer": "text", "when": {"on": "command"}},
+    {"name": "off", "ask": "Is it asked?", "answer": "text", "enabled": False},
+]
+LLM = {"providers": [{"base_url": "http://127.0.0.1:11434/v1", "model": "m"}]}
 PLATFORM_KEYS = {  # Home Assistant's documentation of each platform, what we use of it
     "binary_sensor": {"state_topic", "value_template", "device_class", "payload_on", "payload_off"},
     "sensor": {"state_topic", "value_template", "device_class", "state_class", "unit_of_measurement", "expire_after",
@@ -35,7 +41,8 @@ PLATFORM_KEYS = {  # Home Assistant's documentation of each platform, what we us
     "camera": {"topic"},
     "switch": {"state_topic", "command_topic", "value_template"},
     "number": {"state_topic", "command_topic", "value_template", "min", "max", "step", "mode"},
-    "button": {"command_topic", "device_class"},
+    "button": {"command_topic", "device_class", "payload_press"},
+    "text": {"command_topic", "state_topic", "value_template", "min", "max", "mode", "pattern"},
 }  # fmt: skip
 COMMON = {"name", "unique_id", "default_entity_id", "availability", "availability_mode", "entity_category", "icon",
           "enabled_by_default", "json_attributes_topic", "json_attributes_template", "qos", "platform"}  # fmt: skip
@@ -50,12 +57,17 @@ def config(cameras: dict[str, Any] | None = None, **sections: Any) -> Config:
     return Config.model_validate({"cameras": {"porch": PORCH, **(cameras or {})}, **sections})
 
 
-def told(loaded: Config, questions: Any = None) -> list[Announcement]:
-    return announcements(loaded, Topics(loaded.mqtt.topic_prefix), "1.2.3", questions)
+def asking(commands: list[str] | None = None, **sections: Any) -> Config:
+    """A configuration with questions, and somebody to answer them."""
+    return config(llm=LLM, questions=QUESTIONS, mqtt={"commands": [] if commands is None else commands}, **sections)
 
 
-def components(loaded: Config, camera: str = "porch", questions: Any = None) -> dict[str, dict[str, Any]]:
-    (found,) = [a for a in told(loaded, questions) if a.topic.endswith(f"_{camera}/config")]
+def told(loaded: Config) -> list[Announcement]:
+    return announcements(loaded, Topics(loaded.mqtt.topic_prefix), "1.2.3")
+
+
+def components(loaded: Config, camera: str = "porch") -> dict[str, dict[str, Any]]:
+    (found,) = [a for a in told(loaded) if a.topic.endswith(f"_{camera}/config")]
     return dict(found.payload["components"])
 
 
@@ -67,11 +79,13 @@ def rendered(component: dict[str, Any], payload: Any) -> str:
 
 @pytest.mark.parametrize(("name", "sections"), [
     ("device", {}),
-    ("device_everything", {"mqtt": {"commands": EVERYTHING, "topic_prefix": "house-2"}}),
-    ("single", {"homeassistant": {"discovery": "single", "discovery_prefix": "ha"}}),
+    ("device_everything", {"mqtt": {"commands": EVERYTHING, "topic_prefix": "house-2"}, "llm": LLM,
+                           "questions": QUESTIONS}),
+    ("single", {"homeassistant": {"discovery": "single", "discovery_prefix": "ha"}, "llm": LLM,
+                "questions": QUESTIONS}),
 ])  # fmt: skip
 def test_the_messages_are_those_that_were_looked_at(name: str, sections: dict[str, Any]) -> None:
-    made = {a.topic: a.payload for a in told(config(**sections), QUESTIONS)}
+    made = {a.topic: a.payload for a in told(config(**sections))}
     path = KEPT / f"{name}.json"
     if os.environ.get("SOTEIRA_WRITE_SNAPSHOTS"):
         path.write_text(json.dumps(made, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
@@ -79,7 +93,7 @@ def test_the_messages_are_those_that_were_looked_at(name: str, sections: dict[st
 
 
 def test_each_message_keeps_home_assistants_rules() -> None:
-    for announcement in told(config(mqtt={"commands": EVERYTHING}), QUESTIONS):
+    for announcement in told(asking(EVERYTHING)):
         payload = json.loads(announcement.text())
         assert payload.keys() == {"device", "origin", "components"}
         assert payload["origin"]["name"] and payload["device"]["identifiers"] and payload["device"]["name"]
@@ -125,9 +139,9 @@ def test_the_event_entity_reads_one_topic_and_knows_every_kind_of_event() -> Non
 def test_what_is_not_allowed_is_not_offered(command: Command) -> None:
     keys = {"snapshot": "take_picture"}.get(command, command)
     device = "hub" if command == "restart" else "porch"
-    assert keys in components(config(mqtt={"commands": [command]}), device)
+    assert keys in components(asking([command]), device)
     others = [c for c in EVERYTHING if c != command]
-    assert keys not in components(config(mqtt={"commands": others}), device)
+    assert keys not in components(asking(others), device)
 
 
 def test_settings_can_be_changed_while_the_camera_is_off_and_its_sensors_cannot_be_read_then() -> None:
@@ -208,19 +222,77 @@ def test_a_state_from_before_a_label_or_a_zone_was_there_says_nobody() -> None:
 
 @pytest.mark.parametrize(("question", "answer", "shown"), [
     ("parcel", True, "ON"), ("parcel", False, "OFF"), ("parcel", None, "None"),
-    ("cars", 3, "3"), ("cars", 0, "0"), ("cars", None, "None"),
-    ("weather", 'w"et', 'w"et'), ("weather", "snow", "None"), ("weather", None, "None"),
+    ("cars", 3, "3"), ("cars", 0, "0"), ("cars", 2.5, "2.5"), ("cars", None, "None"),
+    *(("weather", choice, choice) for choice in CHOICES), ("weather", "snow", "None"), ("weather", None, "None"),
     ("summary", "A parcel.", "A parcel."), ("summary", None, "None"), ("summary", "x" * 400, "x" * 254 + "…"),
     ("summary", "y" * 255, "y" * 255),
 ])  # fmt: skip
 def test_answers_become_states_of_their_type_and_unsure_ones_are_unknown(
     question: str, answer: object, shown: str
 ) -> None:
-    component = components(config(), questions=QUESTIONS)[f"question_{question}"]
+    component = components(asking())[f"question_{question}"]
     assert rendered(component, {"answer": answer}) == shown
     assert component["json_attributes_topic"] == component["state_topic"] == f"soteira/porch/answer/{question}"
     platform = "binary_sensor" if question == "parcel" else "sensor"
     assert component["platform"] == platform and component["default_entity_id"].startswith(platform)
+
+
+@pytest.mark.parametrize(("question", "answer"), [
+    ("parcel", "open"), ("parcel", 2), ("cars", True), ("cars", "open"), ("weather", True), ("weather", 3),
+])  # fmt: skip
+def test_an_answer_of_another_kind_from_before_the_question_was_changed_is_unknown(
+    question: str, answer: object
+) -> None:
+    assert rendered(components(asking())[f"question_{question}"], {"answer": answer}) == "None"
+
+
+def test_questions_are_there_only_when_they_are_asked_and_there_is_somebody_to_answer() -> None:
+    found = components(asking())
+    assert [key for key in found if key.startswith("question_")] == [
+        "question_parcel", "question_cars", "question_weather", "question_summary"
+    ]  # fmt: skip
+    assert found["question_weather"]["options"] == CHOICES and found["question_weather"]["device_class"] == "enum"
+    assert found["question_cars"]["state_class"] == "measurement" and found["question_parcel"]["name"] == "Parcel"
+    silent = config(questions=QUESTIONS, mqtt={"commands": ["ask"]})
+    assert not [key for key in components(silent) if "question" in key or "ask" in key]
+    assert not [key for key in components(silent, "hub") if "llm" in key]
+
+
+def test_answers_are_there_while_the_camera_is_away_and_may_be_asked_for_only_while_it_is_there_to_see() -> None:
+    found = components(asking(["ask"]))
+    ours, both = [{"topic": "soteira/status"}], [{"topic": "soteira/status"}, {"topic": "soteira/porch/status"}]
+    assert all(found[key]["availability"] == ours for key in found if key.startswith("question_"))
+    assert all(found[key]["availability"] == both for key in ("ask", "ask_parcel", "ask_summary"))
+
+
+def test_the_text_field_asks_and_shows_the_last_question_that_was_sent() -> None:
+    found = components(asking(["ask"]))
+    text = found["ask"]
+    assert (text["command_topic"], text["state_topic"]) == ("soteira/porch/set/ask", "soteira/porch/answer/ask")
+    assert text["platform"] == "text" and text["max"] == 255
+    assert rendered(text, {"ask": "Who is there?", "answer": None}) == "Who is there?"
+    assert rendered(text, {"ask": "w" * 1000}) == "w" * 254 + "…"
+    answer = found["question_ask"]
+    assert (answer["platform"], answer["name"], answer["state_topic"]) == ("sensor", "Answer", text["state_topic"])
+
+
+def test_a_button_asks_a_question_that_may_be_asked_on_command() -> None:
+    found = components(asking(["ask"]))
+    buttons = {key: entity for key, entity in found.items() if key.startswith("ask_")}
+    assert {key: entity["payload_press"] for key, entity in buttons.items()} == {
+        "ask_parcel": "parcel", "ask_summary": "summary"
+    }  # fmt: skip
+    assert {entity["command_topic"] for entity in buttons.values()} == {"soteira/porch/set/ask"}
+    assert buttons["ask_parcel"]["name"] == "Ask parcel"
+
+
+def test_the_box_tells_what_is_left_of_the_budget_and_whether_the_models_answer() -> None:
+    found = components(asking(), "hub")
+    for state, shown in (("ok", "OFF"), ("failing", "ON"), ("spent", "ON")):
+        assert rendered(found["llm_problem"], {"state": state, "left": {"per_day": 3}}) == shown
+    for left, shown in ((3, "3"), (0, "0"), (None, "None")):
+        assert rendered(found["llm_left"], {"state": "ok", "left": {"per_day": left}}) == shown
+    assert found["llm_left"]["state_topic"] == found["llm_problem"]["state_topic"] == "soteira/llm"
 
 
 def test_what_a_device_lost_is_removed_by_a_message_of_its_own() -> None:
