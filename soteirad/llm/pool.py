@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -74,22 +75,29 @@ class _Spend:
         """Pay for one more call, if there is budget for it."""
         taken = self._budget.take(self._tokens)
         if isinstance(taken, Refused):
-            self.refusal = f"the budget llm.budget.{taken.limit} is spent; there is more in {taken.seconds:.0f} s"
+            self.refusal = _refusal(taken)
             return False
         self._ticket = taken
         self.calls += 1
         self._on_spent()
         return True
 
-    def settle(self, reply: Reply, price: PriceConfig) -> None:
-        """Put what the server says of the last call in the place of the estimate."""
-        if self._ticket is None or reply.sent_tokens is None:
+    def settle(self, said: Reply | ProviderError, price: PriceConfig) -> None:
+        """Put what the server says of the last call in the place of the estimate; a refusal has its price, too."""
+        if self._ticket is None or said.sent_tokens is None:
             return
-        answered = reply.answered_tokens or 0
-        self._budget.settle(self._ticket, reply.sent_tokens + answered)
-        self.sent += reply.sent_tokens
+        answered = said.answered_tokens or 0
+        self._budget.settle(self._ticket, said.sent_tokens + answered)
+        self.sent += said.sent_tokens
         self.answered += answered
-        self.cost += (reply.sent_tokens * price.input + answered * price.output) / 1e6
+        self.cost += (said.sent_tokens * price.input + answered * price.output) / 1e6
+
+
+def _refusal(refused: Refused) -> str:
+    limit = f"the budget llm.budget.{refused.limit}"
+    if math.isinf(refused.seconds):
+        return f"{limit} is less than this question alone takes: raise it, or ask with fewer pictures"
+    return f"{limit} is spent; there is more in {math.ceil(refused.seconds)} s"
 
 
 @dataclass(frozen=True)
@@ -103,7 +111,8 @@ class _Link:
 
 class Pool:
     """Workers for one configuration. `on_done` is called from their threads, once for each request that was accepted
-    and not given back by `retire` or `stop`; `on_spent` whenever the budget was, which is to be on disk soon.
+    and not given back by `submit`, `retire` or `stop`; it has to be quick, and to call nothing here. `on_spent` is called
+    whenever the budget was, which is to be on disk soon.
     """
 
     def __init__(self, config: LlmConfig, budget: Budget, on_done: Callable[[Outcome], None],
@@ -116,7 +125,8 @@ class Pool:
         self._monotonic = monotonic
         self._retries = tuple(retries)
         self._links = [
-            _Link(Provider(p, config.local_only, config.connect_timeout, config.timeout), Breaker(), p)
+            _Link(Provider(p, config.local_only, config.connect_timeout, config.timeout),
+                  Breaker(monotonic=monotonic), p)
             for p in config.providers
         ]
         self._queue: AskQueue[Request] = AskQueue(config.queue)
@@ -177,56 +187,69 @@ class Pool:
             except Exception as error:  # a fault with one answer must not end all later ones; its text may hold secrets
                 logger.error("a question could not be asked: a fault in Soteira (%s)", type(error).__name__)
                 outcome = Outcome(request.id, "failed", reason=f"a fault in Soteira ({type(error).__name__})")
-            with self._lock:
-                del self._active[request.id]
-                deaf = self._deaf
-            if not deaf:
-                self._on_done(replace(outcome, latency_ms=round((self._monotonic() - began) * 1000, 1)))
+            self._tell(replace(outcome, latency_ms=round((self._monotonic() - began) * 1000, 1)))
+
+    def _tell(self, outcome: Outcome) -> None:
+        """Tell what came of a request, unless `stop` has given it back."""
+        with self._lock:
+            if self._deaf:
+                return
+            del self._active[outcome.id]
+            try:
+                self._on_done(outcome)
+            except Exception as error:
+                logger.error("an answer is lost: a fault in Soteira (%s)", type(error).__name__)
 
     def _ask(self, request: Request) -> Outcome:
         spend = _Spend(self._budget, request.tokens, self._on_spent)
-        found: Outcome | str = ""
+        reasons: list[str] = []
         for link in self._links:
-            found = self._ask_one(link, request, spend)
+            found = self._ask_one(link, request, spend, reasons)
             if isinstance(found, Outcome):
+                outcome = found
                 break
-        outcome = found if isinstance(found, Outcome) else Outcome(request.id, "failed", reason=found)
+            reasons.append(found)
+        else:
+            outcome = Outcome(request.id, "failed", reason=STOPPED if self._ending.is_set() else "; ".join(reasons))
         return replace(outcome, calls=spend.calls, sent_tokens=spend.sent, answered_tokens=spend.answered,
                        cost=spend.cost)  # fmt: skip
 
-    def _ask_one(self, link: _Link, request: Request, spend: _Spend) -> Outcome | str:
-        """Ask one provider, several times if that makes sense; returns why it did not work."""
+    def _ask_one(self, link: _Link, request: Request, spend: _Spend, before: Sequence[str]) -> Outcome | str:
+        """Ask one provider, several times if that makes sense; returns why that failed. `before`: why others did."""
         reason = ""
         for planned in (*self._retries, None):
-            hindrance = self._hindrance(link, request, reason)
+            hindrance = self._hindrance(link, request, reason, before)
             if hindrance is not None:
                 return hindrance
             try:
                 reply = link.provider.ask(request.messages, answer_schema(request.answer), on_call=spend.take)
             except BudgetSpent:
                 link.breaker.withdrawn()
-                return Outcome(request.id, "skipped_budget", reason=spend.refusal)
+                return Outcome(request.id, "skipped_budget", reason=_after(spend.refusal, *before, reason))
             except ProviderError as error:
                 link.breaker.failed()
+                spend.settle(error, link.config.price)
                 reason = f"{link.provider.host}: {error}"
                 wait = error.retry_after if error.retry_after is not None else planned
                 if not error.again or planned is None or wait is None or wait > LONGEST_WAIT_S:
                     break
                 self._ending.wait(wait)
+            except BaseException:  # or the next ones would wait for what became of a probe
+                link.breaker.withdrawn()
+                raise
             else:
                 link.breaker.succeeded()
                 spend.settle(reply, link.config.price)
                 return self._read(link, request, reply)
         return reason
 
-    def _hindrance(self, link: _Link, request: Request, reason: str) -> Outcome | str | None:
+    def _hindrance(self, link: _Link, request: Request, reason: str, before: Sequence[str]) -> Outcome | str | None:
         """Return what keeps a provider from being asked (again, after failing for `reason`)."""
         if self._ending.is_set():
             return Outcome(request.id, "failed", reason=STOPPED)
         age = self._monotonic() - request.at
         if age > self._config.stale_after:
-            said = f", at last: {reason}" if reason else ""
-            return Outcome(request.id, "skipped_stale", reason=f"it waited for {age:.0f} s{said}")
+            return Outcome(request.id, "skipped_stale", reason=_after(f"it waited for {age:.0f} s", *before, reason))
         if not link.breaker.allow():
             return reason or f"{link.provider.host} is left alone for a while, after it failed again and again"
         return None
@@ -238,3 +261,9 @@ class Pool:
         except AnswerError as error:
             return f"{host}: {error}"
         return Outcome(request.id, "answered", answer, model=reply.model, server=host)
+
+
+def _after(reason: str, *failures: str) -> str:
+    """Return why it was given up, with what had been tried before."""
+    failed = "; ".join(failure for failure in failures if failure)
+    return f"{reason}, after: {failed}" if failed else reason

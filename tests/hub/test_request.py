@@ -18,7 +18,7 @@ EVENT = Event(
     label='big "dog" & {camera}', track_id=7, confidence=0.752, box=(0, 132, 115, 358), frame_size=(640, 360),
     zones=("step", "lawn"), snapshot="porch/2026-11-22/01M80GR3W7ZFDTXZJGYFTM8T6X.jpg",
 )  # fmt: skip
-ANSWERED = Event(id="01M80GR3W7ZFDTXZJGYFTM8T6Z", event_type="answered", camera="porch", time="2026-11-22T02:18:17.351Z",
+ANSWERED = Event(id="01M80GR3W7ZFDTXZJGYFTM8T6Z", event_type="answered", camera="porch", time=EVENT.time,
                  question="parcel", answer=True, about=EVENT.id)  # fmt: skip
 BARE = Event(id="01M80GR3W7ZFDTXZJGYFTM8T6Y", event_type="source_lost", camera="yard", time="2026-11-22T02:18:17.351Z")
 ALL = "|".join(f"{{{name}}}" for name in (*FIELDS, "zones"))
