@@ -78,9 +78,10 @@ class AnswerBook:
         """Return what a run that ended left without an answer, oldest first."""
         return self._read("SELECT record FROM answers WHERE state = 'pending' ORDER BY id")
 
-    def answered_events(self, ids: Collection[str]) -> set[str]:
-        """Return which of these ids are those of events that the journal holds."""
-        return {i for i in ids if self._journal.rows("SELECT 1 FROM events WHERE id = ?", (i,))}
+    def events(self, ids: Collection[str]) -> dict[str, dict[str, Any]]:
+        """Return the payloads of those events that the journal holds, by id."""
+        found = {i: self._journal.rows("SELECT payload FROM events WHERE id = ?", (i,)) for i in ids}
+        return {i: json.loads(rows[0][0]) for i, rows in found.items() if rows}
 
     def latest(self, camera: str, question: str) -> tuple[AskRecord | None, AskRecord | None]:
         """Return the newest record of a question, and the newest that was answered."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import queue
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +36,46 @@ NEWS_EVERY_S = 5.0
 """... and so often while questions come."""
 MOST_UNSAVED = 1000
 """Records that wait for a disk that fails; the oldest go."""
+_PICTURE = re.compile(r"([0-9A-Z]{26})-[0-9]+\.jpg")
+"""The name of a picture that was kept: whatever else is in its folder is not ours."""
 _PRIORITIES = {"command": Priority.COMMAND, "interval": Priority.INTERVAL}
 
 _COUNTED = ("answered", "skipped_duplicate", "skipped_budget", "skipped_stale", "failed")
 
 Tell = Callable[[str, str, Mapping[str, Any]], None]
 """Publishes what there is to say of (camera, question)."""
+
+
+@dataclass(frozen=True)
+class _Open:
+    """A question that is being asked: the number is its place in the order of asking."""
+
+    number: int
+    record: AskRecord
+    ask: Ask
+
+    @property
+    def likeness_key(self) -> tuple[str, str]:
+        """What has to be the same besides the picture; another text is another question, whatever its name."""
+        return self.record.camera, f"{self.record.question}: {self.record.ask}"
+
+
+@dataclass
+class _Known:
+    """What there is to tell of a question: the last asking and the last answer, and which askings these were; those of
+    earlier runs are number 0. Not their times: the clock may have been set back."""
+
+    newest: AskRecord | None = None
+    answered: AskRecord | None = None
+    newest_number: int = 0
+    answered_number: int = 0
+
+    def learn(self, record: AskRecord, number: int) -> None:
+        """Take what came of an asking; workers overtake each other, and what is about an older picture is no news."""
+        if number >= self.newest_number:
+            self.newest, self.newest_number = record, number
+        if record.state == "answered" and number >= self.answered_number:
+            self.answered, self.answered_number = record, number
 
 
 class Answers:
@@ -52,6 +88,7 @@ class Answers:
                  on_wake: Callable[[], None]) -> None:  # fmt: skip
         self._book = book
         self._guard = guard
+        self._pictures_guard = Guard()
         self._tell = tell
         self._tell_status = tell_status
         self._on_wake = on_wake
@@ -61,20 +98,23 @@ class Answers:
         self._budget: Budget | None = None
         self._duplicates = Duplicates(DuplicatesConfig())
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-        self._open: dict[str, tuple[AskRecord, Ask]] = {}
+        self._numbers = itertools.count(1)
+        self._open: dict[str, _Open] = {}
         self._unsaved: dict[str, AskRecord] = {}
-        self._answered: dict[tuple[str, str], AskRecord] = {}
+        self._known: dict[tuple[str, str], _Known] = {}
         self._events: list[Event] = []
         self._counts: Counter[str] = Counter()
         self._told_at = float("-inf")
         self._news = False
+        self._stopped = False
 
     def recover(self) -> None:
         """End what an earlier run left without an answer."""
         self._guard(self._recover)
 
     def configure(self, config: Config) -> None:
-        """Go by another configuration; what waits is asked under the new one, what is under way is finished."""
+        """Go by another configuration; what waits is asked under the new one, if it still is a question there. What is
+        under way is finished."""
         first, self._config = self._config is None, config
         if first and config.llm is None and any(camera.questions for camera in config.cameras.values()):
             logger.warning("there are questions, but no llm section: nobody is asked")
@@ -85,6 +125,7 @@ class Answers:
                 self._start(config.llm)
             for request in waiting:
                 self._submit(request)
+        self._withdraw()
         for camera, question in self._questions():
             self._publish_known(camera, question)
         self._told_at = float("-inf")
@@ -92,16 +133,17 @@ class Answers:
     def take(self, camera: str, ask: Ask) -> None:
         """Take a camera's question: it is asked, unless it was just answered for such a picture."""
         question = self._question(camera, ask.question, ask.text)
-        if question is None or self._llm is None:  # a reload took it away meanwhile
+        if question is None or self._llm is None or self._stopped:  # a reload took it away meanwhile
             return
         record = AskRecord(ask.id, camera, question.name, question.ask, ask.on, ask.time, event_id=ask.event_id,
                            label=ask.label, zones=ask.zones)  # fmt: skip
-        key, now = (camera, question.name), time.monotonic()
+        item, now = _Open(next(self._numbers), record, ask), time.monotonic()
+        key = item.likeness_key
         likeness = self._duplicates.likeness(key, ask.signature, now) if ask.on != "command" else None
         if likeness is not None:
             logger.info("%s: %s: the answer stands, the picture is the same (%.3f)", camera, question.name, likeness)
             self._note(replace(record, state="skipped_duplicate", similarity=round(likeness, 3),
-                               reason="the picture is like the last one that was sent"))  # fmt: skip
+                               reason="the picture is like the last one that was sent"), item.number)  # fmt: skip
             return
         self._duplicates.remember(key, ask.id, ask.signature, now)
         messages = chat_messages(question.ask, question.answer, self._title(camera), ask)
@@ -110,10 +152,9 @@ class Answers:
         logger.info("%s: %s is asked on %s: pictures: %d of %d kB together, about %d tokens", camera, question.name,
                     ask.on, len(ask.shots), size // 1000, tokens)  # fmt: skip
         priority = _PRIORITIES.get(ask.on, Priority.VISIT)
-        request = Request(ask.id, priority, messages, question.answer, tokens, now)
-        self._open[ask.id] = record, ask
-        self._note(record)
-        self._submit(request)
+        self._open[ask.id] = item
+        self._note(record, item.number)
+        self._submit(Request(ask.id, priority, messages, question.answer, tokens, now))
 
     def refuse(self, camera: str, name: str, text: str, reason: str) -> None:
         """Note that a question could not even be asked: there is no picture."""
@@ -122,7 +163,7 @@ class Answers:
         question = self._question(camera, name, text)
         if question is not None:
             self._note(AskRecord(new_id(now), camera, name, question.ask, "command", iso_time(now), "failed",
-                                 reason=reason))  # fmt: skip
+                                 reason=reason), next(self._numbers))  # fmt: skip
 
     def step(self, now: float) -> list[Event]:
         """Take what came of questions; returns the events to be journaled. `now` is monotonic seconds."""
@@ -138,6 +179,7 @@ class Answers:
 
     def stop(self, timeout: float) -> list[Event]:
         """End within `timeout` seconds; what has no answer by then failed. Returns the events to be journaled."""
+        self._stopped = True
         if self._pool is not None:
             self._pool.stop(timeout)
         events = self.step(float("-inf"))
@@ -187,49 +229,63 @@ class Answers:
             reason = "more urgent questions waited" if self._pool is not None else "there is no llm section any more"
             self._finish(Outcome(dropped.id, "skipped_stale", reason=reason))
 
+    def _withdraw(self) -> None:
+        """Send no picture for a question that is one no more."""
+        wanted = {*self._questions()}
+        gone = [i for i, item in self._open.items() if (item.record.camera, item.record.question) not in wanted]
+        for ask_id in self._pool.withdraw(gone) if self._pool is not None else ():
+            self._finish(Outcome(ask_id, "skipped_stale", reason="the configuration has no such question any more"))
+
     def _finish(self, outcome: Outcome) -> None:
-        """Note what came of a question; an answer is an event."""
-        if outcome.id not in self._open:
+        """Note what came of a question; an answer is an event, if it still is one of a question."""
+        item = self._open.pop(outcome.id, None)
+        if item is None:
             return
-        record, ask = self._open.pop(outcome.id)
         record = replace(
-            record, state=outcome.state, reason=outcome.reason, model=outcome.model, server=outcome.server,
+            item.record, state=outcome.state, reason=outcome.reason, model=outcome.model, server=outcome.server,
             latency_ms=outcome.latency_ms, calls=outcome.calls, sent_tokens=outcome.sent_tokens,
             answered_tokens=outcome.answered_tokens,
         )  # fmt: skip
         if outcome.answer is None:
-            self._duplicates.forget((record.camera, record.question), record.id)
+            self._duplicates.forget(item.likeness_key, record.id)
             logger.warning("%s: %s: %s: %s", record.camera, record.question, outcome.state, outcome.reason)
         else:
             answer = outcome.answer
             record = replace(record, answer=answer.value, confidence=answer.confidence, because=answer.because)
             logger.info("%s: %s: %s (%.0f ms)", record.camera, record.question, spoken(answer.value),
                         outcome.latency_ms)  # fmt: skip
-            self._events.append(answered_event(record, time.time()))
-            self._keep(record, ask)
-        self._note(record)
+            if (record.camera, record.question) in self._questions():
+                self._events.append(answered_event(record, time.time()))
+                self._keep(record, item.ask)
+        self._note(record, item.number)
 
-    def _note(self, record: AskRecord) -> None:
+    def _note(self, record: AskRecord, number: int) -> None:
         """Put a record into the journal, soon, and on MQTT, at once."""
         self._unsaved[record.id] = record
         if record.state != "pending":
             self._counts[record.state] += 1
         self._news = True
-        key = (record.camera, record.question)
-        last = self._answered.get(key)
-        # Workers overtake each other: an answer about an older picture is no news.
-        if record.state == "answered" and (last is None or last.time <= record.time):
-            self._answered[key] = last = record
-        self._tell(record.camera, record.question, answer_payload(record, last))
+        self._known.setdefault((record.camera, record.question), _Known()).learn(record, number)
+        self._tell_known(record.camera, record.question)
+
+    def _tell_known(self, camera: str, question: str) -> None:
+        known = self._known.get((camera, question))
+        if known is not None and known.newest is not None:
+            self._tell(camera, question, answer_payload(known.newest, known.answered))
 
     def _save(self) -> None:
-        """Write what is not on disk yet; if the disk fails, the next call tries again."""
+        """Write what is not on disk yet; if the disk fails, the next call tries again.
+
+        An answer whose event is not handed over yet waits: a crash in between would lose the event, and no later run
+        would know.
+        """
         calls = self._budget.pop_unsaved() if self._budget is not None else []
-        if not self._unsaved and not calls:
+        ahead = {event.id for event in self._events}
+        records = [record for ask_id, record in self._unsaved.items() if ask_id not in ahead]
+        if not records and not calls:
             return
-        records = [*self._unsaved.values()]
         if self._guard(lambda: self._book.write(records, calls, time.time())):
-            self._unsaved.clear()
+            self._unsaved = {ask_id: record for ask_id, record in self._unsaved.items() if ask_id in ahead}
             return
         if self._budget is not None:
             self._budget.not_saved(calls)
@@ -238,27 +294,25 @@ class Answers:
 
     def _recover(self) -> None:
         left = self._book.pending()
-        answered = self._book.answered_events([record.id for record in left])
-        for record in left:  # the event is on its way, only the record of it was not written any more
-            if record.id in answered:
-                self._unsaved[record.id] = replace(record, state="answered")
+        events = self._book.events([record.id for record in left])
+        for record in left:
+            if record.id in events:  # only the record of it was not written any more
+                self._unsaved[record.id] = _told_by(events[record.id], record)
             else:
                 self._unsaved[record.id] = replace(record, state="failed", reason=STOPPED)
 
     def _publish_known(self, camera: str, question: str) -> None:
         """Tell what was last said of a question; an earlier run may have said it."""
-        found: list[AskRecord | None] = [None, None]
-
-        def read() -> None:
-            found[:] = self._book.latest(camera, question)
-
-        self._guard(read)
-        newest, answered = found
-        if answered is not None:
-            self._answered.setdefault((camera, question), answered)
-        if newest is not None:
-            newest = self._unsaved.get(newest.id, newest)
-            self._tell(camera, question, answer_payload(newest, self._answered.get((camera, question))))
+        key = (camera, question)
+        if key not in self._known:
+            found: list[AskRecord | None] = []
+            if not self._guard(lambda: found.extend(self._book.latest(camera, question))):
+                return
+            newest, answered = (self._unsaved.get(r.id, r) if r is not None else None for r in found)
+            if newest is not None and newest.state == "answered":
+                answered = newest
+            self._known[key] = _Known(newest, answered)
+        self._tell_known(camera, question)
 
     def _questions(self) -> list[tuple[str, str]]:
         """Return (camera, question) of all that may be asked."""
@@ -285,21 +339,25 @@ class Answers:
         folder = self._config.storage.path / "answers" / record.camera / record.question
 
         def write() -> None:
-            for number, shot in enumerate(ask.shots if question.keep else (), 1):
-                write_atomically(folder / f"{record.id}-{number}.jpg", shot.jpeg)
+            try:
+                for number, shot in enumerate(ask.shots if question.keep else (), 1):
+                    write_atomically(folder / f"{record.id}-{number}.jpg", shot.jpeg)
+            except StorageError as error:  # without the file's name, or each would be news
+                raise StorageError(f"{folder}: pictures cannot be kept:{str(error).rpartition(':')[2]}") from error
             drop_oldest(folder, question.keep)
 
-        self._guard(write)
+        self._pictures_guard(write)
 
 
 def drop_oldest(folder: Path, keep: int) -> None:
     """Delete the pictures of all but the last `keep` answers; their names begin with the answer's id, which is in the
     order of time. Raises StorageError."""
     try:
-        names = sorted(path.name for path in folder.glob("*.jpg")) if folder.is_dir() else []
-        kept = {*sorted({name.rpartition("-")[0] for name in names})[-keep:]} if keep else set()
-        for name in names:
-            if name.rpartition("-")[0] not in kept:
+        files = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        ids = {name: found[1] for name in files if (found := _PICTURE.fullmatch(name))}
+        kept = {*sorted({*ids.values()})[-keep:]} if keep else set()
+        for name, answer_id in ids.items():
+            if answer_id not in kept:
                 (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise StorageError(f"{folder}: old pictures cannot be deleted: {error.strerror}") from error
@@ -308,10 +366,11 @@ def drop_oldest(folder: Path, keep: int) -> None:
 def answer_payload(record: AskRecord, answered: AskRecord | None) -> dict[str, Any]:
     """Return the `<camera>/answer/<question>` payload: what became of the last asking, and the last answer there is.
 
-    Only an answer changes `answer`: it is null while the model is unsure, and stays while nobody could be asked.
+    Only an answer changes `answer`: it is null while the model is unsure, and stays while nobody could be asked. What
+    answered other words is left out: the question was changed since, or another one was sent.
     """
     payload = record.payload()
-    if answered is None:
+    if answered is None or answered.ask != record.ask:
         return payload
     return {**payload, "answer": answered.answer, "confidence": answered.confidence, "because": answered.because,
             "answered": {"id": answered.id, "time": answered.time}}  # fmt: skip
@@ -325,3 +384,10 @@ def answered_event(record: AskRecord, now: float) -> Event:
         answer=record.answer, about=record.event_id,
         why={"on": record.on, "because": record.because, "model": record.model},
     )  # fmt: skip
+
+
+def _told_by(event: Mapping[str, Any], record: AskRecord) -> AskRecord:
+    """Return the record of an answer as the event tells it."""
+    why = event.get("why", {})
+    return replace(record, state="answered", answer=event.get("answer"), confidence=event.get("confidence"),
+                   because=why.get("because"), model=why.get("model"))  # fmt: skip

@@ -61,7 +61,8 @@ class Bulletin:
         gone = [self._topics.answer(*of) for of in self._answers - wanted]
         self._retained.take_back(gone if config.llm is not None else [*gone, self._topics.llm()])
         self._answers = wanted
-        self._retained.keep([*self._pictures(config, leaving), *(self._topics.answer(*of) for of in wanted)])
+        told = [self._topics.answer(*of) for of in wanted] + ([self._topics.llm()] if config.llm is not None else [])
+        self._retained.keep([*self._pictures(config, leaving), *told])
 
     def answer(self, camera: str, question: str, payload: Mapping[str, Any]) -> None:
         """Tell the last answer to a question, and what became of the last asking."""

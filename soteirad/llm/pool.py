@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -111,8 +111,8 @@ class _Link:
 
 class Pool:
     """Workers for one configuration. `on_done` is called from their threads, once for each request that was accepted
-    and not given back by `submit`, `retire` or `stop`; it has to be quick, and to call nothing here. `on_spent` is called
-    whenever the budget was, which is to be on disk soon.
+    and not given back by `submit`, `withdraw`, `retire` or `stop`; it has to be quick, and to call nothing here.
+    `on_spent` is called whenever the budget was, which is to be on disk soon.
     """
 
     def __init__(self, config: LlmConfig, budget: Budget, on_done: Callable[[Outcome], None],
@@ -132,6 +132,7 @@ class Pool:
         self._queue: AskQueue[Request] = AskQueue(config.queue)
         self._lock = threading.Lock()
         self._active: dict[str, Request] = {}
+        self._withdrawn: set[str] = set()
         self._ending = threading.Event()
         self._deaf = False
         self._threads = [
@@ -146,6 +147,13 @@ class Pool:
     def submit(self, request: Request) -> Request | None:
         """Let a request wait for a worker; returns the one that had to give way, maybe this one. Never waits."""
         return self._queue.put(request, request.priority)
+
+    def withdraw(self, ids: Collection[str]) -> set[str]:
+        """Ask none of these requests that wait, nor tell anything of them; returns which that are."""
+        with self._lock:
+            waiting = set(ids) - self._active.keys()
+            self._withdrawn |= waiting
+            return waiting
 
     def retire(self) -> list[Request]:
         """Take no more requests; returns those that wait. Those under way are finished and told as ever."""
@@ -180,6 +188,9 @@ class Pool:
                     return
                 continue
             with self._lock:
+                if request.id in self._withdrawn:
+                    self._withdrawn.discard(request.id)
+                    continue
                 self._active[request.id] = request
             began = self._monotonic()
             try:

@@ -415,6 +415,19 @@ def test_who_retires_gives_back_what_waits_and_finishes_what_is_under_way(rig: M
         assert made.pool.stop(5.0) == [] and made.told.empty() and len(server.asked()) == 1
 
 
+def test_what_is_withdrawn_while_it_waits_is_neither_asked_nor_told(rig: Make) -> None:
+    with LlmServer(delay(30.0, answer("yes")), answer("no")) as server:
+        made = rig(server)
+        made.submit(name="under way")
+        server.wait_for(1)
+        made.submit(name="gone")
+        made.submit(name="stays")
+        assert made.pool.withdraw(["under way", "gone"]) == {"gone"}
+        server.released.set()
+        assert [made.wait().id for _ in range(2)] == ["under way", "stays"]
+        assert len(server.asked()) == 2 and made.told.empty()
+
+
 def test_a_stop_with_servers_that_hang_gives_everything_back_or_tells_that_it_was_stopped(rig: Make) -> None:
     with LlmServer(always=hang()) as server:
         made = rig(server, workers=2)
