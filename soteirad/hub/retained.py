@@ -1,7 +1,7 @@
 """Retained messages: what a subscriber finds when it comes.
 
 Published on change and again on each connection, in an order and at a pace that suit those who read them: what is,
-then what is no more, then what Home Assistant is told, then pictures. Which topics hold something is remembered on
+then what Home Assistant is told, then what is no more, then pictures. Which topics hold something is remembered on
 disk, so that what is no longer wanted is taken back, even if an earlier run published it under another configuration.
 """
 
@@ -46,10 +46,15 @@ class Rank(IntEnum):
 
     STATE = 0
     WITHDRAWN = 1
-    """An announcement that is taken back: first, or Home Assistant reads nothing where a state was."""
-    GONE = 2
-    ANNOUNCEMENT = 3
+    """An announcement that is taken back."""
+    ANNOUNCEMENT = 2
+    GONE = 3
+    """What is no more: after all announcements, or Home Assistant reads nothing where a state was."""
     PICTURE = 4
+
+
+_OUT = (Rank.ANNOUNCEMENT, Rank.GONE)
+"""Announcements take entities out, too."""
 
 
 @dataclass
@@ -165,13 +170,13 @@ class Retained:
             rank = self._items[topic].rank
             if rank is Rank.PICTURE and self._client.backlog > BACKLOG_BYTES:
                 self._due_at = now + PACE_S
-            elif rank > self._last is Rank.WITHDRAWN:
+            elif rank > self._last and (self._last is Rank.WITHDRAWN or (self._last, rank) == _OUT):
                 self._due_at, self._last = now + SETTLE_S, rank
             else:
                 del self._queue[topic]
                 self._publish(topic)
                 self._last = rank
-                if rank >= Rank.ANNOUNCEMENT:
+                if rank in (Rank.ANNOUNCEMENT, Rank.PICTURE):
                     self._due_at = now + PACE_S
 
     def due(self) -> float | None:

@@ -26,6 +26,9 @@ from soteirad.state import camera_state
 from tests.brokers import Mosquitto, Subscriber
 
 PREFIXES = (f"box{n}" for n in itertools.count())
+LLM = {"providers": [{"base_url": "http://127.0.0.1:11434/v1", "model": "m"}]}
+PARCEL = {"name": "parcel", "ask": "Is there a parcel?", "answer": "yes_no"}
+CARS = {"name": "cars", "ask": "How many cars?", "answer": "number"}
 NOBODY = {"person": {"present": False, "count": 0}}
 
 
@@ -61,9 +64,10 @@ class Rig:
         return FrigateMirror(self.retained, self.client.publish, prefix, self.journal.openings)
 
     def config(self, commands: tuple[str, ...] = (), snapshots: bool = True, discovery: str = "off",
-               **cameras: dict[str, Any]) -> Config:  # fmt: skip
+               llm: bool = False, questions: Any = (), **cameras: dict[str, Any]) -> Config:  # fmt: skip
         sections = {name: {"source": f"rtsp://h/{name}", **keys} for name, keys in cameras.items()}
         return Config.model_validate({
+            **({"llm": LLM} if llm else {}), "questions": list(questions),
             "mqtt": {"commands": list(commands), "topic_prefix": self.prefix}, "cameras": sections,
             "storage": {"snapshots": snapshots},
             "homeassistant": {"discovery": discovery, "discovery_prefix": f"{self.prefix}/ha"},
@@ -281,3 +285,102 @@ def test_under_another_prefix_everything_is_told_anew_and_the_former_is_taken_ba
     found = rig.found()
     assert sorted(found) == ["new/info", "new/porch/state", "new/porch/status", "new/status"]
     assert found["new/porch/status"] == "online"
+
+
+def answered(rig: Rig, *of: tuple[str, str]) -> None:
+    """Tell answers, and how the models do."""
+    for camera, question in of:
+        rig.bulletin.answer(camera, question, {"question": question, "answer": True})
+    rig.bulletin.llm({"state": "ok"})
+
+
+def answers(rig: Rig) -> list[str]:
+    return [topic for topic in sorted(rig.found()) if "/answer/" in topic or topic == "llm"]
+
+
+def test_answers_lie_retained_with_the_state_of_the_models(rig: Rig) -> None:
+    rig.bulletin.configure(rig.config(("ask",), llm=True, questions=[PARCEL], porch={}))
+    answered(rig, ("porch", "parcel"), ("porch", "ask"))
+    found = rig.found()
+    assert found["porch/answer/parcel"] == {"question": "parcel", "answer": True}
+    assert found["porch/answer/ask"]["question"] == "ask" and found["llm"] == {"state": "ok"}
+
+
+def test_an_answer_that_was_under_way_when_its_question_went_is_not_published(rig: Rig) -> None:
+    rig.bulletin.configure(rig.config(llm=True, questions=[PARCEL], porch={}))
+    answered(rig, ("porch", "cars"), ("porch", "ask"), ("yard", "parcel"))
+    assert answers(rig) == ["llm"]
+
+
+ALL_ANSWERS = (("porch", "parcel"), ("porch", "cars"), ("porch", "ask"), ("yard", "parcel"), ("yard", "cars"))
+CHANGES: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "a question": ({"questions": [CARS]}, ["llm", "porch/answer/ask", "porch/answer/cars", "yard/answer/cars"]),
+    "a question of one camera": ({"porch": {"questions": [{"name": "parcel", "enabled": False}]}}, [
+        "llm", "porch/answer/ask", "porch/answer/cars", "yard/answer/cars", "yard/answer/parcel"]),
+    "a camera": ({"yard": None}, ["llm", "porch/answer/ask", "porch/answer/cars", "porch/answer/parcel"]),
+    "a camera that is off": ({"yard": {"enabled": False}}, [
+        "llm", "porch/answer/ask", "porch/answer/cars", "porch/answer/parcel"]),
+    "the command": ({"commands": ()}, [
+        "llm", "porch/answer/cars", "porch/answer/parcel", "yard/answer/cars", "yard/answer/parcel"]),
+    "llm": ({"llm": False}, []),
+}  # fmt: skip
+
+
+def asking(rig: Rig, **changes: Any) -> Config:
+    keys = {"commands": ("ask",), "llm": True, "questions": [PARCEL, CARS], "porch": {}, "yard": {}, **changes}
+    return rig.config(**{name: value for name, value in keys.items() if value is not None})
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_the_answers_to_what_is_not_asked_any_more_are_taken_back(rig: Rig, what: str) -> None:
+    changes, left = CHANGES[what]
+    rig.bulletin.configure(asking(rig))
+    answered(rig, *ALL_ANSWERS)
+    assert len(answers(rig)) == 6
+    rig.bulletin.configure(asking(rig, **changes))
+    assert answers(rig) == left
+    noted = {topic.removeprefix(f"{rig.prefix}/") for topic in rig.journal.retained()}
+    assert sorted(topic for topic in noted if "/answer/" in topic or topic == "llm") == left
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_the_answers_of_an_earlier_run_to_what_is_not_asked_any_more_are_taken_back(
+    rig: Rig, shared: Mosquitto, what: str
+) -> None:
+    changes, left = CHANGES[what]
+    rig.bulletin.configure(asking(rig))
+    answered(rig, *ALL_ANSWERS)
+    rig.settle()
+    rig.close()
+    successor = Rig(shared, rig.folder, rig.prefix)
+    successor.bulletin.configure(asking(successor, **changes))
+    assert answers(successor) == left, "and what is asked still stays as it was"
+    successor.close()
+
+
+def test_a_question_that_is_asked_again_has_its_answer_again(rig: Rig) -> None:
+    rig.bulletin.configure(asking(rig))
+    answered(rig, ("porch", "parcel"))
+    rig.bulletin.configure(asking(rig, questions=[CARS]))
+    rig.settle()
+    rig.bulletin.configure(asking(rig))
+    answered(rig, ("porch", "parcel"))
+    assert answers(rig) == ["llm", "porch/answer/parcel"]
+
+
+@pytest.mark.parametrize("what", ["a question", "llm"])
+def test_home_assistant_loses_an_entity_before_its_topic_is_emptied(rig: Rig, what: str) -> None:
+    """It would read nothing where an answer was, which is an error in its log."""
+    rig.bulletin.configure(asking(rig, discovery="device"))
+    answered(rig, *ALL_ANSWERS)
+    rig.settle()
+    listener = Subscriber(rig.broker, f"{rig.prefix}/#", f"{rig.prefix}-listener")
+    listener.start()
+    rig.bulletin.configure(asking(rig, discovery="device", **CHANGES[what][0]))
+    rig.settle()
+    gone = "porch/answer/parcel" if what == "a question" else "llm"
+    seen = listener.wait_for(lambda seen: any(m.topic.endswith(gone) and not m.payload for m in seen))
+    topics = [m.topic.removeprefix(f"{rig.prefix}/") for m in seen if not m.retain]
+    device = f"ha/device/{rig.prefix}_{'porch' if what == 'a question' else 'hub'}/config"
+    assert topics.index(device) < topics.index(gone)
+    listener.stop()

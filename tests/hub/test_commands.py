@@ -10,16 +10,30 @@ from hypothesis import strategies as st
 
 from soteirad.config import Config
 from soteirad.config.overrides import limits
-from soteirad.hub.commands import MAX_PAYLOAD, Change, Command, CommandError, Picture, Restart, read_command
+from soteirad.config.question import AD_HOC
+from soteirad.hub.commands import (
+    LONGEST_QUESTION,
+    MAX_PAYLOAD,
+    Change,
+    Command,
+    CommandError,
+    Picture,
+    Question,
+    Restart,
+    read_command,
+)
 from soteirad.mqtt.topics import Topics
 
-ALL = ("enabled", "detect", "motion_threshold", "min_score", "snapshot", "restart")
+ALL = ("enabled", "detect", "motion_threshold", "min_score", "snapshot", "restart", "ask")
 TOPICS = Topics("soteira")
+LLM = {"providers": [{"base_url": "http://127.0.0.1:11434/v1", "model": "m"}]}
+QUESTIONS = [{"name": "parcel", "ask": "Is there a parcel?"}, {"name": "off", "ask": "Is it?", "enabled": False},
+             {"name": "describe", "ask": "What is there?", "when": {"on": "command"}}]  # fmt: skip
 
 
 def config(commands: tuple[str, ...] = ALL, **cameras: dict[str, Any]) -> Config:
     sections = {name: {"source": f"rtsp://h/{name}", **keys} for name, keys in (cameras or {"porch": {}}).items()}
-    return Config.model_validate({"mqtt": {"commands": list(commands)}, "cameras": sections})
+    return Config.model_validate({"mqtt": {"commands": list(commands)}, "cameras": sections, "llm": LLM})
 
 
 def read(topic: str, payload: bytes | str = b"ON", loaded: Config | None = None, size: int | None = None,
@@ -171,3 +185,57 @@ def test_nothing_but_a_command_or_a_refusal_comes_of_anything(topic: str, name: 
     if isinstance(command, Change) and isinstance(command.value, float):
         low, high = limits(loaded.cameras["porch"], command.setting)
         assert low <= command.value <= high
+
+
+def asking() -> Config:
+    return config(porch={"questions": QUESTIONS}, yard={})
+
+
+@pytest.mark.parametrize("name", ["parcel", " parcel\n", "describe"])
+def test_the_name_of_a_question_asks_that_one(name: str) -> None:
+    assert read("soteira/porch/set/ask", name, asking()) == Question("porch", name.strip())
+
+
+OTHERS = ["Who is there?", "parcel?", "off", "Parcel", "ask", "wie viele Türen? 人 😀", "x" * 1000]
+
+
+@pytest.mark.parametrize("text", OTHERS, ids=lambda text: ascii(text[:20]))
+def test_any_other_text_is_a_question_of_its_own(text: str) -> None:
+    assert read("soteira/porch/set/ask", text, asking()) == Question("porch", AD_HOC, text)
+    assert read("soteira/yard/set/ask", "parcel", asking()) == Question("yard", AD_HOC, "parcel"), "it is the porch's"
+
+
+def test_a_question_is_one_line_without_what_cannot_be_seen() -> None:
+    text = "  Who\tis\r\nthere\u202e?\x00\x1b[31m \u2028 now\u00a0then "
+    assert read("soteira/porch/set/ask", text, asking()) == Question("porch", AD_HOC, "Who is there ? [31m now then")
+
+
+@pytest.mark.parametrize("text", [" ", "\n\t", "\x00", "\u202e\u200b"], ids=ascii)
+def test_a_text_without_anything_to_read_is_no_question(text: str) -> None:
+    assert refusal("soteira/porch/set/ask", text, asking()) == "its payload is no question"
+
+
+def test_a_question_that_is_too_long_is_refused_with_its_size() -> None:
+    assert "at most 1000 make sense" in refusal("soteira/porch/set/ask", "x" * (LONGEST_QUESTION + 1), asking())
+    assert "5000 bytes" in refusal("soteira/porch/set/ask", b"", asking(), size=5000)
+    assert refusal("soteira/porch/set/ask", b"Who\xff", asking()) == "its payload is not UTF-8 text"
+
+
+def test_without_anybody_to_answer_there_is_no_asking() -> None:
+    silent = Config.model_validate({"mqtt": {"commands": ["ask"]}, "cameras": {"porch": {"source": "rtsp://h/s"}}})
+    assert "there is no llm section" in refusal("soteira/porch/set/ask", "Who?", silent)
+
+
+def test_asking_has_to_be_allowed_by_name() -> None:
+    assert "ask" not in Config.model_validate({"cameras": {"porch": {"source": "rtsp://h/s"}}}).mqtt.commands
+    assert "add ask to mqtt.commands" in refusal("soteira/porch/set/ask", "Who?", config(("snapshot",)))
+
+
+@given(st.text(max_size=1200))
+def test_whatever_is_asked_is_one_line_that_can_be_shown_and_is_no_longer_than_allowed(text: str) -> None:
+    try:
+        command = read("soteira/porch/set/ask", text.encode("utf-8", "replace"), asking())
+    except CommandError:
+        return
+    assert command is None or (isinstance(command, Question) and command.text.isprintable())
+    assert command is None or len(command.text.encode()) <= LONGEST_QUESTION  # type: ignore[union-attr]

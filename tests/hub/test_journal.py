@@ -19,6 +19,7 @@ import pytest
 import soteirad
 from soteirad.errors import StorageError
 from soteirad.event import Event, iso_time, new_id
+from soteirad.hub.answer_book import AnswerBook, AskRecord
 from soteirad.hub.journal import SCHEMA_VERSION, Journal
 
 T0 = 1_800_000_000.0
@@ -506,6 +507,60 @@ def test_an_upgraded_journal_is_like_a_new_one(tmp_path: Path) -> None:
         journal.close()
     assert schema(tmp_path / "old.db") == schema(tmp_path / "new.db")
     assert schema(tmp_path / "new.db")[0] == SCHEMA_VERSION
+
+
+VERSION_3 = (
+    "CREATE TABLE overrides (camera TEXT, setting TEXT, value TEXT NOT NULL, PRIMARY KEY (camera, setting))",
+    "CREATE TABLE retained (topic TEXT PRIMARY KEY, note TEXT NOT NULL)",
+    "CREATE INDEX closings ON visits (closed_by)",
+    "INSERT INTO overrides VALUES ('porch', 'detect', 'false')",
+    "INSERT INTO retained VALUES ('soteira/porch/state', '{}')",
+    "PRAGMA user_version = 3",
+)
+
+
+def version_3(path: Path, events: list[Event]) -> None:
+    """Make a journal as the third version left it, the last one without questions."""
+    version_1(path, events)
+    with raw(path) as db:
+        for statement in VERSION_3:
+            db.execute(statement)
+
+
+def test_a_journal_without_answers_is_upgraded_loses_nothing_and_takes_answers(tmp_path: Path) -> None:
+    path, events = tmp_path / "journal.db", [make("entered", 1), make("present", 2)]
+    version_3(path, events)
+    before = schema(path)[1]
+    journal = Journal(path)
+    journal.open()
+    assert (schema(path)[0], SCHEMA_VERSION) == (4, 4)
+    new = [name for name, sql in schema(path)[1] if (name, sql) not in before]
+    assert new == ["answers", "calls", "latest_answers"]
+    assert [entry.event for entry in journal.pending(9)] == events == journal.open_visits()
+    assert (journal.overrides(), journal.retained()) == ({("porch", "detect"): False}, {"soteira/porch/state": {}})
+    book = AnswerBook(journal)
+    assert (book.pending(), book.calls(), book.latest("porch", "parcel")) == ([], [], (None, None))
+    record = AskRecord("01M80GR3W7ZFDTXZJGYFTM8T6X", "porch", "parcel", "Is there?", "left", iso_time(T0))
+    book.write([record], [("c", T0, 7)], T0)
+    again = reopened(journal, tmp_path)
+    assert AnswerBook(again).pending() == [record] and AnswerBook(again).calls() == [(T0, 7)]
+    again.close()
+
+
+def test_a_journal_that_was_upgraded_from_the_third_version_is_like_a_new_one(tmp_path: Path) -> None:
+    version_3(tmp_path / "old.db", [])
+    for name in ("old.db", "new.db"):
+        journal = Journal(tmp_path / name)
+        journal.open()
+        journal.close()
+    assert schema(tmp_path / "old.db") == schema(tmp_path / "new.db")
+
+
+def test_the_last_answer_is_found_without_reading_them_all(journal: Journal, tmp_path: Path) -> None:
+    with raw(tmp_path / "journal.db") as db:
+        query = "SELECT record FROM answers WHERE camera = 'a' AND question = 'b' ORDER BY id DESC LIMIT 1"
+        (plan,) = db.execute(f"EXPLAIN QUERY PLAN {query}").fetchall()
+    assert "latest_answers" in plan[-1]
 
 
 def test_an_upgrade_that_fails_leaves_the_first_version_as_it_was(

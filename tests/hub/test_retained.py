@@ -224,7 +224,9 @@ def test_what_a_device_lost_while_the_daemon_did_not_run_is_removed_too(
     successor.close()
 
 
-def test_announcements_are_taken_back_first_and_all_else_follows_after_a_pause(rig: Rig, listener: Subscriber) -> None:
+def test_announcements_are_taken_back_first_then_come_new_ones_then_goes_what_is_no_more_each_after_a_pause(
+    rig: Rig, listener: Subscriber
+) -> None:
     rig.retained.set("cam/state", "{}")
     rig.retained.announce([device("x", topic="ha/old")])
     rig.settle()
@@ -239,7 +241,15 @@ def test_announcements_are_taken_back_first_and_all_else_follows_after_a_pause(r
     assert len(listener.messages()) == 3
     rig.now += 0.2
     rig.turn()
-    assert [(t, p[:1]) for t, p in arrived(listener, 5)[3:]] == [("cam/state", b""), ("ha/new", b"{")]
+    assert [(t, p[:1]) for t, p in arrived(listener, 4)[3:]] == [("ha/new", b"{")]
+    rig.now += PACE_S
+    rig.turn()
+    rig.now += SETTLE_S - 0.1
+    rig.turn()
+    assert len(listener.messages()) == 4
+    rig.now += 0.2
+    rig.turn()
+    assert arrived(listener, 5)[4] == ("cam/state", b"")
 
 
 def test_pictures_wait_for_a_slow_broker_and_only_the_newest_is_sent(
