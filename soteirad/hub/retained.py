@@ -119,7 +119,7 @@ class Retained:
             if known is not None and known.payload == text:
                 continue
             former, entities = self._noted.get(topic, {}), announcement.entities
-            first = announcement.without(former) if former.keys() - entities.keys() else None
+            first = announcement.without(former) if announcement.lost(former) else None
             self._items[topic] = _Item(text, Rank.ANNOUNCEMENT, first=first, entities=entities)
             notes[topic] = {**former, **entities}  # what is gone stays noted until the broker has its removal
             self._queue[topic] = None

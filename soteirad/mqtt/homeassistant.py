@@ -46,13 +46,17 @@ class Entity:
 class Announcement:
     """One retained message to Home Assistant.
 
-    `entities` are key and platform of what it announces; an entity that a device had before and lacks now is removed
-    only by `without`.
+    `entities` are key and platform of what it announces; an entity that a device had before and lacks now, or has on
+    another platform, is removed only by `without`.
     """
 
     topic: str
     payload: Details
     entities: Mapping[str, str]
+
+    def lost(self, former: Mapping[str, str]) -> list[str]:
+        """Return the keys in `former` (key -> platform) that are announced no more, or on another platform."""
+        return [key for key, platform in former.items() if self.entities.get(key) != platform]
 
     def text(self) -> str:
         """Return the payload as JSON."""
@@ -60,7 +64,7 @@ class Announcement:
 
     def without(self, former: Mapping[str, str]) -> str:
         """Return the payload that removes what is in `former` (key -> platform) and is announced no more."""
-        gone = {key: {"platform": platform} for key, platform in former.items() if key not in self.entities}
+        gone = {key: {"platform": former[key]} for key in self.lost(former)}
         return _json({**self.payload, "components": {**self.payload.get("components", {}), **gone}})
 
 

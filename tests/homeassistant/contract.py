@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from soteirad.event import EVENT_TYPES
@@ -53,6 +53,25 @@ def camera(
     for command in commands:
         found |= offered.get(command, {})
     return _named(found, name, f"soteira_{name}")
+
+
+def questions(name: str, kinds: Mapping[str, str], buttons: Iterable[str] = (), ask: bool = True) -> dict[str, Wanted]:
+    """Return what questions add to a camera: `kinds` are name and kind of answer, `buttons` those asked by command."""
+    classes = {"yes_no": None, "number": None, "text": None, "choice": "enum"}
+    found = {f"{'binary_' if kind == 'yes_no' else ''}sensor.question_{question}": Wanted("", classes[kind])
+             for question, kind in kinds.items()}  # fmt: skip
+    if ask:
+        found |= {f"button.ask_{question}": Wanted("") for question in buttons}
+        found |= {"text.ask": Wanted(""), "sensor.question_ask": Wanted("", None)}
+    return _named(found, name, f"soteira_{name}")
+
+
+def models() -> dict[str, Wanted]:
+    """Return what the box tells of the models that answer questions."""
+    return _named({
+        "binary_sensor.llm_problem": Wanted("", "problem", "diagnostic"),
+        "sensor.llm_left": Wanted("", category="diagnostic"),
+    }, "soteira", HUB)  # fmt: skip
 
 
 def box(commands: Iterable[str] = ALL_COMMANDS) -> dict[str, Wanted]:

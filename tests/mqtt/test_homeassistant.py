@@ -303,6 +303,15 @@ def test_what_a_device_lost_is_removed_by_a_message_of_its_own() -> None:
     assert removal["components"].keys() - announcement.payload["components"].keys() == {"dog"}
 
 
+def test_an_entity_that_is_on_another_platform_now_is_removed_from_the_former_one() -> None:
+    announcement = told(asking())[1]
+    removal = json.loads(announcement.without({"question_parcel": "sensor", "question_cars": "sensor"}))
+    assert removal["components"]["question_parcel"] == {"platform": "sensor"}
+    assert removal["components"]["question_cars"] == announcement.payload["components"]["question_cars"]
+    assert announcement.lost({"question_parcel": "sensor", "question_cars": "sensor"}) == ["question_parcel"]
+    assert announcement.lost(announcement.entities) == []
+
+
 def test_old_installations_get_a_message_for_each_entity_with_the_same_ids() -> None:
     single = told(config(homeassistant={"discovery": "single"}))
     device = components(config())
