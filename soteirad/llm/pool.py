@@ -238,7 +238,10 @@ class Pool:
                 link.breaker.withdrawn()
                 return Outcome(request.id, "skipped_budget", reason=_after(spend.refusal, *before, reason))
             except ProviderError as error:
-                link.breaker.failed()
+                if error.sent_tokens is None:
+                    link.breaker.failed()
+                else:  # the server works, but the model refuses
+                    link.breaker.succeeded()
                 spend.settle(error, link.config.price)
                 reason = f"{link.provider.host}: {error}"
                 wait = error.retry_after if error.retry_after is not None else planned
