@@ -68,7 +68,7 @@ class Rig:
         self.told: queue.Queue[Outcome] = queue.Queue()
         self.clock = monotonic
         self._count = 0
-        self.pool = Pool(config, self.budget, on_done or self.told.put, (0.01, 0.02), monotonic)
+        self.pool = Pool(config, self.budget, on_done or self.told.put, retries=(0.01, 0.02), monotonic=monotonic)
         if start:
             self.pool.start()
 
