@@ -156,7 +156,8 @@ class Pool:
             return waiting
 
     def retire(self) -> list[Request]:
-        """Take no more requests; returns those that wait. Those under way are finished and told as ever."""
+        """Take no more requests; returns those that wait. Calls under way are finished and told as ever, but those that
+        fail are not made again."""
         return self._queue.close()
 
     def stop(self, timeout: float) -> list[Request]:
@@ -213,6 +214,7 @@ class Pool:
 
     def _ask(self, request: Request) -> Outcome:
         spend = _Spend(self._budget, request.tokens, self._on_spent)
+        outcome: Outcome | None = None
         reasons: list[str] = []
         for link in self._links:
             found = self._ask_one(link, request, spend, reasons)
@@ -220,7 +222,9 @@ class Pool:
                 outcome = found
                 break
             reasons.append(found)
-        else:
+            if self._queue.closed:  # the others may be what is not to be asked any more
+                break
+        if outcome is None:
             outcome = Outcome(request.id, "failed", reason=STOPPED if self._ending.is_set() else "; ".join(reasons))
         return replace(outcome, calls=spend.calls, sent_tokens=spend.sent, answered_tokens=spend.answered,
                        cost=spend.cost)  # fmt: skip
@@ -264,6 +268,8 @@ class Pool:
         age = self._monotonic() - request.at
         if age > self._config.stale_after:
             return Outcome(request.id, "skipped_stale", reason=_after(f"it waited for {age:.0f} s", *before, reason))
+        if reason and self._queue.closed:  # retired: pictures may not be meant for this server any more
+            return reason
         if not link.breaker.allow():
             return reason or f"{link.provider.host} is left alone for a while, after it failed again and again"
         return None

@@ -415,6 +415,18 @@ def test_who_retires_gives_back_what_waits_and_finishes_what_is_under_way(rig: M
         assert made.pool.stop(5.0) == [] and made.told.empty() and len(server.asked()) == 1
 
 
+def test_after_retiring_a_call_that_fails_is_neither_made_again_nor_at_the_next_provider(rig: Make) -> None:
+    with LlmServer(delay(30.0, status(500))) as first, LlmServer() as second:
+        made = rig(first, second)
+        made.submit()
+        first.wait_for(1)
+        assert made.pool.retire() == []
+        first.released.set()
+        outcome = made.wait()
+        assert (outcome.state, outcome.calls) == ("failed", 1) and "HTTP 500" in (outcome.reason or "")
+        assert (len(first.asked()), len(second.asked())) == (1, 0)
+
+
 def test_what_is_withdrawn_while_it_waits_is_neither_asked_nor_told(rig: Make) -> None:
     with LlmServer(delay(30.0, answer("yes")), answer("no")) as server:
         made = rig(server)
