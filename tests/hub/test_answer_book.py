@@ -43,7 +43,9 @@ FULL = record(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("one", [record(), FULL, *(record(answer=a) for a in (False, 0, 2.5, "text", ""))], ids=lambda one: repr(one.answer))
+@pytest.mark.parametrize(
+    "one", [record(), FULL, *(record(answer=a) for a in (False, 0, 2.5, "text", ""))], ids=lambda one: repr(one.answer)
+)
 def test_a_record_comes_back_from_the_disk_as_it_was(book: AnswerBook, one: AskRecord) -> None:
     book.write([replace(one, state="answered")], [], NOW)
     (newest, answered) = book.latest("porch", "parcel")
