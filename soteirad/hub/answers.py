@@ -5,18 +5,16 @@ from __future__ import annotations
 import itertools
 import logging
 import queue
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from soteirad.config import Config, DuplicatesConfig, LlmConfig, QuestionConfig
 from soteirad.config.question import AD_HOC, ad_hoc_question
-from soteirad.errors import StorageError
 from soteirad.event import Event, iso_time, new_id, spoken
+from soteirad.hub.album import keep_pictures
 from soteirad.hub.answer_book import AnswerBook, AskRecord
 from soteirad.hub.guard import Guard
 from soteirad.llm.budget import Budget
@@ -26,7 +24,6 @@ from soteirad.llm.pool import STOPPED, Outcome, Pool, Request
 from soteirad.llm.prompt import chat_messages, length_of
 from soteirad.llm.queue import Priority
 from soteirad.messages import Ask
-from soteirad.snapshot import write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +33,6 @@ NEWS_EVERY_S = 5.0
 """... and so often while questions come."""
 MOST_UNSAVED = 1000
 """Records that wait for a disk that fails; the oldest go."""
-_PICTURE = re.compile(r"([0-9A-Z]{26})-[0-9]+\.jpg")
-"""The name of a picture that was kept: whatever else is in its folder is not ours."""
 _PRIORITIES = {"command": Priority.COMMAND, "interval": Priority.INTERVAL}
 
 _COUNTED = ("answered", "skipped_duplicate", "skipped_budget", "skipped_stale", "failed")
@@ -124,7 +119,10 @@ class Answers:
             if config.llm is not None:
                 self._start(config.llm)
             for request in waiting:
-                self._submit(request)
+                if self._is_wanted(request.id):
+                    self._submit(request)
+                else:
+                    self._finish(Outcome(request.id, "skipped_stale", reason=self._gone))
         self._withdraw()
         for camera, question in self._questions():
             self._publish_known(camera, question)
@@ -133,8 +131,8 @@ class Answers:
     def take(self, camera: str, ask: Ask) -> None:
         """Take a camera's question: it is asked, unless it was just answered for such a picture."""
         question = self._question(camera, ask.question, ask.text)
-        if question is None or self._llm is None or self._stopped:  # a reload took it away meanwhile
-            return
+        if question is None or (camera, question.name) not in self._questions() or self._stopped:
+            return  # a reload took it away meanwhile
         record = AskRecord(ask.id, camera, question.name, question.ask, ask.on, ask.time, event_id=ask.event_id,
                            label=ask.label, zones=ask.zones)  # fmt: skip
         item, now = _Open(next(self._numbers), record, ask), time.monotonic()
@@ -167,8 +165,7 @@ class Answers:
 
     def step(self, now: float) -> list[Event]:
         """Take what came of questions; returns the events to be journaled. `now` is monotonic seconds."""
-        while not self._outcomes.empty():  # this thread is the only one that takes from it
-            self._finish(self._outcomes.get())
+        self._take_outcomes()
         self._save()
         pause = NEWS_EVERY_S if self._news else STATUS_EVERY_S
         if self._pool is not None and now >= self._told_at + pause:
@@ -182,10 +179,10 @@ class Answers:
         self._stopped = True
         if self._pool is not None:
             self._pool.stop(timeout)
-        events = self.step(float("-inf"))
+        self._take_outcomes()
         for ask_id in [*self._open]:
             self._finish(Outcome(ask_id, "failed", reason=STOPPED))
-        return events + self.step(float("-inf"))
+        return self.step(float("-inf"))
 
     @property
     def waiting(self) -> int:
@@ -223,18 +220,29 @@ class Answers:
         self._outcomes.put(outcome)
         self._on_wake()
 
+    def _take_outcomes(self) -> None:
+        while not self._outcomes.empty():  # this thread is the only one that takes from it
+            self._finish(self._outcomes.get())
+
     def _submit(self, request: Request) -> None:
         dropped = request if self._pool is None else self._pool.submit(request)
         if dropped is not None:
-            reason = "more urgent questions waited" if self._pool is not None else "there is no llm section any more"
-            self._finish(Outcome(dropped.id, "skipped_stale", reason=reason))
+            self._finish(Outcome(dropped.id, "skipped_stale", reason="more urgent questions waited"))
+
+    def _is_wanted(self, ask_id: str) -> bool:
+        """Say whether what is being asked still is a question in the configuration."""
+        item = self._open.get(ask_id)
+        return item is not None and (item.record.camera, item.record.question) in self._questions()
+
+    @property
+    def _gone(self) -> str:
+        return f"the configuration has no {'llm section' if self._llm is None else 'such question'} any more"
 
     def _withdraw(self) -> None:
         """Send no picture for a question that is one no more."""
-        wanted = {*self._questions()}
-        gone = [i for i, item in self._open.items() if (item.record.camera, item.record.question) not in wanted]
+        gone = [ask_id for ask_id in self._open if not self._is_wanted(ask_id)]
         for ask_id in self._pool.withdraw(gone) if self._pool is not None else ():
-            self._finish(Outcome(ask_id, "skipped_stale", reason="the configuration has no such question any more"))
+            self._finish(Outcome(ask_id, "skipped_stale", reason=self._gone))
 
     def _finish(self, outcome: Outcome) -> None:
         """Note what came of a question; an answer is an event, if it still is one of a question."""
@@ -276,12 +284,12 @@ class Answers:
     def _save(self) -> None:
         """Write what is not on disk yet; if the disk fails, the next call tries again.
 
-        An answer whose event is not handed over yet waits: a crash in between would lose the event, and no later run
-        would know.
+        An answer whose event is not handed over yet is still pending: a crash in between would lose the event, and no
+        later run would know.
         """
         calls = self._budget.pop_unsaved() if self._budget is not None else []
         ahead = {event.id for event in self._events}
-        records = [record for ask_id, record in self._unsaved.items() if ask_id not in ahead]
+        records = [_unanswered(record) if ask_id in ahead else record for ask_id, record in self._unsaved.items()]
         if not records and not calls:
             return
         if self._guard(lambda: self._book.write(records, calls, time.time())):
@@ -337,30 +345,8 @@ class Answers:
         if question is None or self._config is None:
             return
         folder = self._config.storage.path / "answers" / record.camera / record.question
-
-        def write() -> None:
-            try:
-                for number, shot in enumerate(ask.shots if question.keep else (), 1):
-                    write_atomically(folder / f"{record.id}-{number}.jpg", shot.jpeg)
-            except StorageError as error:  # without the file's name, or each would be news
-                raise StorageError(f"{folder}: pictures cannot be kept:{str(error).rpartition(':')[2]}") from error
-            drop_oldest(folder, question.keep)
-
-        self._pictures_guard(write)
-
-
-def drop_oldest(folder: Path, keep: int) -> None:
-    """Delete the pictures of all but the last `keep` answers; their names begin with the answer's id, which is in the
-    order of time. Raises StorageError."""
-    try:
-        files = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-        ids = {name: found[1] for name in files if (found := _PICTURE.fullmatch(name))}
-        kept = {*sorted({*ids.values()})[-keep:]} if keep else set()
-        for name, answer_id in ids.items():
-            if answer_id not in kept:
-                (folder / name).unlink(missing_ok=True)
-    except OSError as error:
-        raise StorageError(f"{folder}: old pictures cannot be deleted: {error.strerror}") from error
+        jpegs = [shot.jpeg for shot in ask.shots]
+        self._pictures_guard(lambda: keep_pictures(folder, record.id, jpegs, question.keep))
 
 
 def answer_payload(record: AskRecord, answered: AskRecord | None) -> dict[str, Any]:
@@ -391,3 +377,8 @@ def _told_by(event: Mapping[str, Any], record: AskRecord) -> AskRecord:
     why = event.get("why", {})
     return replace(record, state="answered", answer=event.get("answer"), confidence=event.get("confidence"),
                    because=why.get("because"), model=why.get("model"))  # fmt: skip
+
+
+def _unanswered(record: AskRecord) -> AskRecord:
+    """Return the record of an answer as it was before."""
+    return replace(record, state="pending", answer=None, confidence=None, because=None)

@@ -75,12 +75,13 @@ def announcements(config: Config, topics: Topics, version: str) -> list[Announce
     """
     if config.homeassistant.discovery == "off":
         return []
-    make = _as_device if config.homeassistant.discovery == "device" else _as_single
+    old = config.homeassistant.discovery == "single"
+    make = _as_single if old else _as_device
     prefix, allowed = config.homeassistant.discovery_prefix, config.mqtt.commands
-    hub = _Maker(topics, None, version, "Soteira" if topics.prefix == "soteira" else f"Soteira {topics.prefix}")
+    hub = _Maker(topics, None, version, "Soteira" if topics.prefix == "soteira" else f"Soteira {topics.prefix}", old)
     found = list(make(prefix, hub, _unique(_hub_entities(hub, topics, config))))
     for name, camera in config.offered.items():
-        maker = _Maker(topics, name, version, camera.name or name)
+        maker = _Maker(topics, name, version, camera.name or name, old)
         entities = [*_seen(maker, camera), *_pictures(maker, camera, allowed, config.storage.snapshots),
                     *_settings(maker, camera, allowed), *_health(maker)]  # fmt: skip
         found += make(prefix, maker, _unique([*entities, *_questions(maker, camera, config)]))
@@ -96,8 +97,12 @@ def birth_topic(config: Config) -> str | None:
 class _Maker:
     """What the entities of one device have in common; `camera` is None for the daemon's own."""
 
-    def __init__(self, topics: Topics, camera: str | None, version: str, title: str) -> None:
+    def __init__(self, topics: Topics, camera: str | None, version: str, title: str, old: bool) -> None:
         self.topics = topics
+        self.old = old
+        """Whether it may be a Home Assistant of before 2024.11."""
+        # An old one takes None for a word where a sensor is no number; the word unknown is what all of them mean by it.
+        self.no_text = "unknown" if old else "None"
         self.camera = camera or ""
         self.node = f"{topics.prefix}_{camera or 'hub'}"
         own = "" if topics.prefix == "soteira" else f"{slug(topics.prefix)}_"
@@ -256,17 +261,18 @@ def _answer(maker: _Maker, name: str, kind: AnswerType, title: str = "") -> Enti
         details = {"state_class": "measurement"}
     elif kind.kind == "choice":
         choices = json.dumps(kind.choices, ensure_ascii=False)
-        template = f"{{{{ {answer} if {answer} in {choices} else 'None' }}}}"
-        details = {"device_class": "enum", "options": [*kind.choices]}
+        template = f"{{{{ {answer} if {answer} in {choices} else '{maker.no_text}' }}}}"
+        # 2024.3 knows no options over MQTT, and what is none of them in newer ones is a warning there.
+        details = {} if maker.old else {"device_class": "enum", "options": [*kind.choices]}
     else:
-        template = _cut(answer)
+        template = _cut(answer, maker.no_text)
     return maker.entity(platform, f"question_{_key(name)}", title or name[:1].upper() + name[1:], watched=False,
                         state_topic=topic, value_template=template, json_attributes_topic=topic, **details)  # fmt: skip
 
 
-def _cut(text: str) -> str:
-    """Return the template of a text that is at most as long as Home Assistant takes."""
-    return f"{{{{ 'None' if {text} is none else {text} | string | truncate({LONGEST_STATE}, true, '…', 0) }}}}"
+def _cut(text: str, nothing: str = "None") -> str:
+    """Return the template of a text that is at most as long as Home Assistant takes; `nothing` where there is none."""
+    return f"{{{{ '{nothing}' if {text} is none else {text} | string | truncate({LONGEST_STATE}, true, '…', 0) }}}}"
 
 
 def _json(payload: Details) -> str:

@@ -103,9 +103,10 @@ def test_each_question_is_an_entity_of_its_kind_and_there_is_no_other(house: Hou
         assert entity.unique_id == wanted.unique_id
         assert (entity.disabled_by is None) == wanted.enabled == (state is not None), entity_id
         assert wanted.category in (ANY, entity.category), (entity_id, entity.category)
-        assert wanted.device_class in (ANY, ha.device_class(entity_id)), (entity_id, ha.device_class(entity_id))
+        if (ha.kind, wanted.device_class) != ("old", "enum"):  # which knows no options
+            assert wanted.device_class in (ANY, ha.device_class(entity_id)), (entity_id, ha.device_class(entity_id))
     gate, cars = ha.state(ENTITIES["gate"]), ha.state(ENTITIES["cars"])
-    assert gate is not None and gate["attributes"]["options"] == CHOICES
+    assert gate is not None and gate["attributes"].get("options") == (CHOICES if ha.kind == "new" else None)
     assert cars is not None and cars["attributes"]["state_class"] == "measurement"
     names = {entity_id: ha.entities()[entity_id].name for entity_id in (
         ENTITIES["parcel"], "button.porch_ask_parcel", "text.porch_ask", "sensor.porch_question_ask",

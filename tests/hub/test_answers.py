@@ -15,7 +15,7 @@ from soteirad.errors import StorageError
 from soteirad.event import iso_time, new_id
 from soteirad.hub import answers as answers_module
 from soteirad.hub.answer_book import AskRecord
-from soteirad.hub.answers import NEWS_EVERY_S, STATUS_EVERY_S, answer_payload, answered_event, drop_oldest
+from soteirad.hub.answers import NEWS_EVERY_S, STATUS_EVERY_S, answer_payload, answered_event
 from soteirad.llm.pool import STOPPED
 from tests.hub.asking import CARS, PARCEL, START, Desk, ask, config
 from tests.llm_server import LlmServer, answer, delay, status
@@ -123,6 +123,7 @@ def test_a_question_of_a_camera_or_a_name_that_is_gone_is_not_asked(desk: Desk, 
     desk.answers.configure(config(desk.folder, server))
     desk.answers.take("porch", ask("weather"))
     desk.answers.take("yard", ask())
+    desk.answers.take("yard", ask(AD_HOC, on="command", text="Who?"))
     desk.answers.configure(config(desk.folder, None))
     desk.answers.take("porch", ask())
     assert desk.told == [] and desk.open == 0 and server.asked() == []
@@ -336,6 +337,7 @@ def test_an_answer_that_came_just_before_the_stop_is_not_lost(desk: Desk, server
         server.wait_for(1)
     events = desk.answers.stop(5.0)
     assert [event.id for event in events] == [one.id]
+    assert (record := desk.record(one.id)) is None or record.state == "pending", "its event comes first"
     desk.journal_events(events)
     desk.restart(kill=True)
     desk.answers.configure(config(desk.folder, server))
@@ -452,7 +454,7 @@ def test_without_llm_nothing_is_asked_any_more_and_with_it_again_there_is_the_sa
     desk.answers.take("porch", waits)
     desk.answers.configure(config(desk.folder, None))
     assert (desk.last("cars")["state"], desk.last("cars")["reason"]) == (
-        "skipped_stale", "there is no llm section any more")  # fmt: skip
+        "skipped_stale", "the configuration has no llm section any more")  # fmt: skip
     count = len(desk.statuses)
     server.released.set()
     desk.until(lambda: desk.open == 0)
@@ -478,6 +480,23 @@ def test_a_question_that_is_taken_out_is_not_asked_any_more_and_the_others_are(d
     record = desk.record(gone.id)
     assert record is not None and (record.state, record.calls) == ("skipped_stale", 0)
     assert record.reason == "the configuration has no such question any more"
+
+
+def test_what_waits_and_is_taken_out_is_not_asked_at_new_servers_either(desk: Desk, server: LlmServer) -> None:
+    server.then(delay(30.0))
+    desk.answers.configure(config(desk.folder, server))
+    desk.answers.take("porch", ask())
+    server.wait_for(1)
+    gone = ask(grey=200)
+    desk.answers.take("porch", gone)
+    desk.answers.take("porch", ask("cars"))
+    with LlmServer(always=answer(2)) as other:
+        desk.answers.configure(config(desk.folder, other, [CARS]))
+        server.released.set()
+        desk.until(lambda: desk.open == 0)
+        assert ["cars?" in asked.text for asked in other.asked()] == [True]
+    record = desk.record(gone.id)
+    assert record is not None and record.reason == "the configuration has no such question any more"
 
 
 def test_other_cameras_or_questions_leave_the_servers_and_what_waits_alone(desk: Desk, server: LlmServer) -> None:
@@ -539,27 +558,6 @@ def test_pictures_without_an_answer_are_not_kept(desk: Desk, server: LlmServer) 
     assert desk.ask()["state"] == "failed" and kept(desk) == []
     assert desk.ask(AD_HOC, on="command", text="../../etc?")["state"] == "answered"
     assert len(kept(desk, AD_HOC)) == 1
-
-
-def test_only_pictures_of_ours_are_deleted(tmp_path: Path) -> None:
-    ids = [new_id(START + n) for n in range(3)]
-    foreign = ["holiday.jpg", "2-1.jpg", "notes.txt", f"{ids[0]}-1.png", f".{ids[0]}-1.jpg.tmp"]
-    names = [f"{i}-1.jpg" for i in ids] + foreign
-    for name in names:
-        (tmp_path / name).write_bytes(b"x")
-    (tmp_path / "folder-1.jpg").mkdir()
-    drop_oldest(tmp_path, 1)
-    left = {path.name for path in tmp_path.iterdir()}
-    assert left == {*names[2:], "folder-1.jpg"}
-    drop_oldest(tmp_path, 0)
-    assert {path.name for path in tmp_path.iterdir()} == left - {names[2]}
-    drop_oldest(tmp_path / "nowhere", 1)
-
-
-def test_pictures_that_cannot_be_deleted_are_a_storage_error(tmp_path: Path) -> None:
-    (tmp_path / f"{new_id(START)}-1.jpg").mkdir()
-    with pytest.raises(StorageError, match="old pictures cannot be deleted"):
-        drop_oldest(tmp_path, 0)
 
 
 @pytest.mark.parametrize("name", ["..", "../x", "a/b", "", ".", "a b", "/etc"])

@@ -324,6 +324,20 @@ def test_old_installations_get_a_message_for_each_entity_with_the_same_ids() -> 
         assert payload["device"]["identifiers"] == ["soteira_porch"] and "platform" not in payload
 
 
+@pytest.mark.parametrize(("question", "answer", "shown"), [
+    ("weather", "dry", "dry"), ("weather", None, "unknown"), ("weather", "snow", "unknown"),
+    ("summary", None, "unknown"), ("summary", "A parcel.", "A parcel."),
+    ("parcel", None, "None"), ("cars", None, "None"),
+])  # fmt: skip
+def test_old_installations_take_none_for_a_word_unless_it_is_a_number_or_on_and_off(
+    question: str, answer: object, shown: str
+) -> None:
+    single = {a.topic.split("/")[-2]: a.payload for a in told(asking(homeassistant={"discovery": "single"}))}
+    payload = single[f"question_{question}"]
+    assert rendered(payload, {"answer": answer}) == shown
+    assert "options" not in payload and "device_class" not in payload
+
+
 def test_nothing_is_announced_when_it_is_off() -> None:
     off = config(homeassistant={"discovery": False})
     assert told(off) == [] and birth_topic(off) is None
