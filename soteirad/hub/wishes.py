@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable
 
 from soteirad.hub.answers import Answers
@@ -13,13 +14,20 @@ from soteirad.messages import Inquire, TakePicture
 logger = logging.getLogger(__name__)
 
 
+MOST_ASKED = 100
+"""Questions in a minute that somebody may send: each leaves a record on the disk, whatever comes of it."""
+
+
 class Wishes:
     """Hands wishes on to the camera processes; `online` says whether frames come from a camera."""
 
-    def __init__(self, fleet: Fleet, online: Callable[[str], bool], answers: Answers) -> None:
+    def __init__(self, fleet: Fleet, online: Callable[[str], bool], answers: Answers,
+                 monotonic: Callable[[], float] = time.monotonic) -> None:  # fmt: skip
         self._fleet = fleet
         self._online = online
         self._answers = answers
+        self._monotonic = monotonic
+        self._minute, self._asked = float("-inf"), 0
 
     def fulfil(self, commands: Iterable[Command | None]) -> None:
         """Ask for the pictures and answers among some commands; the same wish many times is one."""
@@ -28,10 +36,20 @@ class Wishes:
                 problem = self._ask(command.camera, TakePicture())
                 if problem:
                     logger.warning("%s: no picture: %s", command.camera, problem)
-            elif isinstance(command, Question):
+            elif isinstance(command, Question) and self._may_ask():
                 problem = self._ask(command.camera, Inquire(command.name, command.text))
                 if problem:
                     self._answers.refuse(command.camera, command.name, command.text, problem)
+
+    def _may_ask(self) -> bool:
+        """Somebody who sends questions without end must not fill the disk and the log."""
+        now = self._monotonic()
+        if now - self._minute >= 60.0:
+            self._minute, self._asked = now, 0
+        self._asked += 1
+        if self._asked == MOST_ASKED + 1:
+            logger.warning("over %d questions were sent in a minute: no more are taken until it is over", MOST_ASKED)
+        return self._asked <= MOST_ASKED
 
     def _ask(self, name: str, wish: TakePicture | Inquire) -> str:
         """Ask a camera's process; returns why that cannot be done."""

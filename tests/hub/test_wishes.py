@@ -11,7 +11,7 @@ import pytest
 from soteirad.config.question import AD_HOC
 from soteirad.hub.commands import Change, Picture, Question, Restart
 from soteirad.hub.fleet import Fleet
-from soteirad.hub.wishes import Wishes
+from soteirad.hub.wishes import MOST_ASKED, Wishes
 from soteirad.messages import Inquire, TakePicture
 from tests.hub.asking import Desk, config
 
@@ -84,3 +84,19 @@ def test_wishes_beyond_what_a_camera_takes_failed_and_say_so(desk: Desk) -> None
         (name, "failed", "too many wishes wait for this camera") for name in ("cars", AD_HOC)
     ]  # fmt: skip
     assert desk.last(AD_HOC)["ask"] == "Who?"
+
+
+def test_questions_without_end_are_not_taken_and_told_of_once_in_a_minute(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = [1000.0]
+    porch = Camera("porch", room=10_000)
+    wishes = Wishes(cast(Fleet, [porch]), lambda _: True, desk.answers, lambda: now[0])
+    for minute in (1, 2):
+        for n in range(3 * MOST_ASKED):
+            wishes.fulfil([Question("porch", AD_HOC, f"Question {n}?"), Picture("porch")])
+        asked = [wish for wish in porch.got if isinstance(wish, Inquire)]
+        assert len(asked) == minute * MOST_ASKED and asked[-1].text == f"Question {MOST_ASKED - 1}?"
+        assert caplog.text.count("questions were sent in a minute") == minute
+        now[0] += 60.0
+    assert porch.got.count(TakePicture()) == 6 * MOST_ASKED and desk.told == []
