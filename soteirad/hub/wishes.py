@@ -54,6 +54,8 @@ class Wishes:
     def _ask(self, name: str, wish: TakePicture | Inquire) -> str:
         """Ask a camera's process; returns why that cannot be done."""
         camera = next((c for c in self._fleet if c.name == name and c.connection is not None), None)
-        if camera is None or not self._online(name):
+        if camera is None:
+            return "nobody watches this camera at the moment"
+        if not self._online(name):
             return "no frames come from this camera at the moment"
         return "" if camera.wish(wish) else "too many wishes wait for this camera"
