@@ -101,6 +101,7 @@ class Answers:
         self._counts: Counter[str] = Counter()
         self._told_at = float("-inf")
         self._news = False
+        self._said = ""
         self._stopped = False
 
     def recover(self) -> None:
@@ -123,6 +124,7 @@ class Answers:
                     self._submit(request)
                 else:
                     self._finish(Outcome(request.id, "skipped_stale", reason=self._gone))
+        self._tell_hosts()
         self._withdraw()
         for camera, question in self._questions():
             self._publish_known(camera, question)
@@ -194,7 +196,9 @@ class Answers:
         pool = self._pool.status() if self._pool is not None else {}
         left = self._budget.remaining() if self._budget is not None else {}
         failing = all(provider["state"] != "closed" for provider in pool.get("providers", ()))
-        state = "failing" if failing else "spent" if 0 in left.values() else "ok"
+        # What a busy minute has spent is there again before anybody looks.
+        spent = any(value == 0 for limit, value in left.items() if limit != "per_minute")
+        state = "failing" if failing else "spent" if spent else "ok"
         return {"state": state, "left": left, **{name: self._counts[name] for name in _COUNTED}, **pool}
 
     def prune(self, days: float) -> None:
@@ -211,9 +215,17 @@ class Answers:
         self._duplicates = Duplicates(llm.duplicates)
         self._pool = Pool(llm, self._budget, self._done, self._on_wake)
         self._pool.start()
+
+    def _tell_hosts(self) -> None:
+        """Tell who receives pictures of which cameras; once, and again when that is no longer so."""
+        if self._pool is None:
+            return
         hosts = ", ".join(f"{p['server']} ({p['model']})" for p in self._pool.status()["providers"])
         asked = ", ".join(sorted({camera for camera, _ in self._questions()})) or "no camera yet"
-        logger.info("pictures of %s are sent to %s when there is a question", asked, hosts)
+        said = f"pictures of {asked} are sent to {hosts} when there is a question"
+        if said != self._said:
+            self._said = said
+            logger.info("%s", said)
 
     def _done(self, outcome: Outcome) -> None:
         """Take what a worker found; called from its thread."""
