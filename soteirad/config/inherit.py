@@ -10,7 +10,7 @@ from pydantic_core import InitErrorDetails
 
 from soteirad.config.messages import detail, show_key
 from soteirad.config.question import DESCRIBE, MOST_QUESTIONS, QuestionConfig, is_list
-from soteirad.config.values import raw_get, tracked_labels
+from soteirad.config.values import raw_get, slug, tracked_labels
 
 INHERITED = ("detector", "motion", "scene", "objects")
 
@@ -94,14 +94,18 @@ def question_problems(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
 
 
 def names_twice(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
-    """Yield the raw questions whose name an earlier one has: they would take its place without a word."""
+    """Yield the raw questions whose name an earlier one has, or one that is the same in an entity id or a folder."""
     questions = data.get("questions")
-    seen: set[str] = set()
+    seen: dict[str, str] = {}
     for index, question in enumerate(map(_as_mapping, questions if is_list(questions) else ())):
         name = _name_of(question)
-        if name and name in seen:
+        alike = slug(name) or name
+        if name and seen.get(alike) == name:
             yield detail(("questions", index, "name"), "there is a question of this name already: choose another")
-        seen.add(name)
+        elif name and alike in seen:
+            yield detail(("questions", index, "name"), f"too like the question {show_key(seen[alike])}: Home Assistant "
+                         "and some disks take both names for one; choose another")  # fmt: skip
+        seen.setdefault(alike, name)
 
 
 def known_nowhere(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:

@@ -20,7 +20,7 @@ from pydantic_core import InitErrorDetails
 
 from soteirad.config.messages import KEY, detail, found, value_problem
 from soteirad.config.section import Section
-from soteirad.config.values import NONE_IS_NO_ITEM, Float, Int, Labels, Name, Switch, raw_get
+from soteirad.config.values import NONE_IS_NO_ITEM, Float, Int, Labels, Name, Switch, raw_get, slug
 
 Moment = Literal["entered", "left", "scene_changed", "interval", "command"]
 MOMENTS: tuple[str, ...] = get_args(Moment)
@@ -182,7 +182,7 @@ class QuestionConfig(Section):
     @classmethod
     def contradictions(cls, data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
         """The name of questions that are sent, and a crop of an object where there is none."""
-        if data.get("name") == AD_HOC:
+        if slug(str(data.get("name"))) == AD_HOC:  # Home Assistant and some disks take Ask and ask for one
             yield detail(("name",), f"{AD_HOC} is the name of questions that are sent over MQTT: choose another")
         moments = _moments(raw_get(data.get("when"), "on") or "entered")
         if data.get("crop") == "object" and moments and not moments & {"entered", "left"}:

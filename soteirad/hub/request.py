@@ -42,8 +42,8 @@ def make_request(config: WebhookConfig, event: Event) -> Request:
     """Put `event` into a webhook's address and body.
 
     `{camera}` and the other known fields are replaced once, percent-encoded in the address and escaped in a body that
-    is JSON; `{json}` is the whole event and goes into a body as it is. What does not apply to the event is empty.
-    All other braces stay. User and password of the address become an Authorization header.
+    is JSON or a form; `{json}` is the whole event and goes into a body as it is, but for a form. What does not apply to
+    the event is empty. All other braces stay. User and password of the address become an Authorization header.
     """
     url, authorization = split_user_info(config.url)
     headers = {"User-Agent": f"soteirad/{__version__}", **authorization}
@@ -53,11 +53,19 @@ def make_request(config: WebhookConfig, event: Event) -> Request:
     body = None
     if config.method != "GET":
         headers["Content-Type"] = content_type
-        body = _fill(text, event, _json_escaped if "json" in content_type.lower() else str).encode()
+        body = _fill(text, event, *_escapes_for(content_type)).encode()
     for name in [name for name in headers if name.lower() in given]:
         del headers[name]
     return Request(config.method, _fill(url, event, _percent_encoded, _percent_encoded), {**headers, **config.headers},
                    body)  # fmt: skip
+
+
+def _escapes_for(content_type: str) -> tuple[Callable[[str], str], Callable[[str], str]]:
+    """Return how a value and the whole event are put into a body: a model's answer must not add keys of its own."""
+    kind = content_type.lower()
+    if "x-www-form-urlencoded" in kind:
+        return _percent_encoded, _percent_encoded
+    return _json_escaped if "json" in kind else str, str
 
 
 def _content_type(body: str) -> str:

@@ -6,11 +6,14 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from soteirad.config.secrets import redact
 from soteirad.llm.reasons import Asker, ProviderError, own_words, quotable, refused_status
 
 NO_API = "this is no OpenAI-compatible API"
 _MOST_TOKENS = 10**9
 """Beyond that a count is nonsense."""
+_SHORTEST_SECRET = 8
+"""Characters; what is shorter (`ollama`, `none`) is for servers that want no key, and may be a word of an answer."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,10 @@ def read_reply(body: bytes, content_type: str, asker: Asker) -> Reply:
         error.sent_tokens, error.answered_tokens = sent, answered
         raise
     model = data.get("model")
-    return Reply(text, quotable(model) if isinstance(model, str) and model else asker.model, sent, answered)
+    # Who has the key could say it: in an answer it would go to the journal, to MQTT and to a phone.
+    secrets = [secret for secret in asker.secrets if len(secret) >= _SHORTEST_SECRET]
+    named = quotable(model, secrets) if isinstance(model, str) and model else asker.model
+    return Reply(redact(text, secrets), named, sent, answered)
 
 
 def _json(body: bytes, content_type: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import queue
 import time
@@ -61,6 +62,8 @@ class Evaluation:
     sent_tokens: int
     answered_tokens: int
     cost: float
+    unused: Sequence[Label] = ()
+    """Labels that no question was asked near."""
 
     @property
     def agreement(self) -> tuple[int, int]:
@@ -71,7 +74,8 @@ class Evaluation:
     def document(self) -> dict[str, Any]:
         """Return what `ask --json` prints."""
         agree, judged = self.agreement
-        return {"asked": [asdict(row) for row in self.rows], "agree": agree, "labelled": judged, "calls": self.calls,
+        return {"asked": [asdict(row) for row in self.rows], "agree": agree, "labelled": judged,
+                "unused_labels": [label.time for label in self.unused], "calls": self.calls,
                 "sent_tokens": self.sent_tokens, "answered_tokens": self.answered_tokens,
                 "cost": round(self.cost, 6)}  # fmt: skip
 
@@ -120,7 +124,7 @@ def read_labels(path: Path, answer: AnswerType) -> list[Label]:
     if answer.kind == "text":
         raise SoteiraError(f"{path}: texts cannot be compared: labels are for yes_no, number and choice")
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise SoteiraError(f"{path}: the labels cannot be read: {error}") from None
     labels, problems = [], []
@@ -129,7 +133,7 @@ def read_labels(path: Path, answer: AnswerType) -> list[Label]:
         if not words:
             continue
         try:
-            labels.append(Label(float(words[0]), _expected(words[1].strip() if len(words) > 1 else "", answer)))
+            labels.append(Label(_number(words[0]), _expected(words[1].strip() if len(words) > 1 else "", answer)))
         except ValueError as error:
             problems.append(f"{path}:{number}:1: {error}: write the seconds and the answer, such as 12.5 yes")
     if problems:
@@ -154,7 +158,8 @@ def evaluate_question(name: str, camera: CameraConfig, question: QuestionConfig,
         sent += outcome.sent_tokens
         answered += outcome.answered_tokens
         cost += outcome.cost
-    return Evaluation(sorted(rows, key=lambda row: row.time), calls, sent, answered, cost)
+    unused = [label for label in labels if not any(abs(label.time - row.time) <= NEAR_S for row in rows)]
+    return Evaluation(sorted(rows, key=lambda row: row.time), calls, sent, answered, cost, unused)
 
 
 def _asked(asks: Sequence[Ask], camera: str, question: QuestionConfig, llm: LlmConfig) -> Iterator[tuple[Ask, Outcome]]:
@@ -194,9 +199,19 @@ def _same(found: Value, expected: Value) -> bool:
     return found == expected
 
 
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{text or 'nothing'} is no number")
+    return number
+
+
 def _expected(text: str, answer: AnswerType) -> Value:
     if answer.kind == "number":
-        return float(text)
+        return _number(text)
     if answer.kind == "yes_no":
         if text.lower() not in ("yes", "no"):
             raise ValueError(f"{text or 'nothing'} is neither yes nor no")

@@ -24,6 +24,8 @@ def event_line(event: Event) -> str:
     what = f"{event.event_type:<13} {event.label or '':<8}"
     sure = f"{event.confidence:.2f}" if event.confidence is not None else ""
     dwell = f"after {event.dwell:.1f} s" if event.dwell is not None else ""
+    if event.event_type == "answered":
+        return f"{when}  {what} {sure}  {event.question}: {spoken(event.answer)}"
     why = event.why.get("reason" if event.event_type == "left" else "trigger") or ""
     return f"{when}  {what} {sure} {dwell} {f'({why})' if why else ''}".rstrip()
 
@@ -63,6 +65,10 @@ def evaluation_lines(found: Evaluation) -> list[str]:
     lines = [f"asked {len(found.rows)} times: {unsure} unsure, {failed} without an answer"]
     if judged:
         lines.append(f"agrees with your labels {agree} of {judged} times ({agree / judged:.0%})")
+    if found.unused:
+        seconds = ", ".join(f"{label.time:g}" for label in found.unused[:10])
+        more = " ..." if len(found.unused) > 10 else ""
+        lines.append(f"nothing was asked within 3 s of {len(found.unused)} of your labels: at {seconds}{more} s")
     if times:
         lines.append(f"an answer took {times[len(times) // 2] / 1000:.1f} s (median), {times[-1] / 1000:.1f} s at most")
     cost = f", cost {found.cost:.4f}" if found.cost else ""

@@ -120,6 +120,7 @@ def test_any_other_answer_is_told_what_is_allowed(answer: Any, place: tuple[int 
         ({"name": "a b"}, ("name",), "this text has a character that cannot be used: "
          "use only the letters a-z and A-Z, digits, _ and -"),
         ({"name": "ask"}, ("name",), "ask is the name of questions that are sent over MQTT: choose another"),
+        ({"name": "Ask"}, ("name",), "ask is the name of questions that are sent over MQTT: choose another"),
         ({"name": ["a"]}, ("name",), "a list where text is needed: "
          "allowed is its name in topics and in Home Assistant, such as parcel"),
         ({"frames": 5}, ("frames",), f"{OUTSIDE} whole number from 1 to 4"),
@@ -254,6 +255,14 @@ def test_a_section_that_is_wrong_itself_is_told_alone() -> None:
     mine = {"name": "q", "ask": "?", "when": when}
     found = problems([{**PARCEL, "when": when}], [mine], {"zones": 3}, objects={"track": 5})
     assert {place for place in found if "questions" in place} == set()
+
+
+def test_names_that_home_assistant_and_some_disks_take_for_one_are_told() -> None:
+    like = "too like the question {}: Home Assistant and some disks take both names for one; choose another".format
+    names = [{**PARCEL, "name": name} for name in ("parcel", "Parcel", "front-door", "front_door", "-", "_")]
+    at = ("cameras", "porch", "questions")
+    assert problems(None, names) == {(*at, 1, "name"): like("parcel"), (*at, 3, "name"): like("front-door")}
+    assert problems([PARCEL], [{**PARCEL, "name": "PARCEL"}]) == {(*at, 1, "name"): like("PARCEL")}
 
 
 @pytest.mark.parametrize("where", ["global", "camera"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 import pytest
 
@@ -108,6 +108,14 @@ def test_the_content_type_that_is_given_decides_whether_a_body_is_json() -> None
     assert request.body == b'x "big \\"dog\\" & {camera}"'
     assert {name: value for name, value in request.headers.items() if name.lower() == "content-type"} == given
     assert body(body='{"l": "{label}"}', headers={"Content-Type": "text/plain"}) == '{"l": "big "dog" & {camera}"}'
+
+
+def test_an_answer_adds_no_keys_to_a_form() -> None:
+    answered = replace(EVENT, event_type="answered", question="describe", answer="a man&priority=2 +1%")
+    form = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+    sent = body(answered, body="token=T&message={answer}&all={json}", headers=form)
+    assert parse_qs(sent) == {"token": ["T"], "message": ["a man&priority=2 +1%"],
+                              "all": [json.dumps(answered.payload(), separators=(",", ":"))]}  # fmt: skip
 
 
 def test_what_an_event_does_not_have_is_empty() -> None:

@@ -39,6 +39,14 @@ def test_a_question_comes_back_with_the_models_text_its_name_and_what_it_cost() 
     assert (reply.model, reply.sent_tokens, reply.answered_tokens) == ("qwen-served", 108, 20)
 
 
+def test_a_key_that_comes_back_in_an_answer_or_as_the_models_name_is_hidden() -> None:
+    said = {"model": f"eyes-{KEY}", "choices": [{"message": {"content": f"yes, your key is {KEY}"}}]}
+    with LlmServer(raw_json(said), raw_json({**said, "model": "ollama"})) as server:
+        reply, other = ask(server.url), provider(server.url, api_key="ollama").ask(messages(), SCHEMA)
+    assert (reply.model, reply.text) == ("eyes-***", "yes, your key is ***")
+    assert other.model == "ollama", "the key of a server that wants none is no secret"
+
+
 def test_what_is_sent_is_the_question_the_picture_the_schema_and_nothing_random() -> None:
     with LlmServer(key=KEY) as server:
         provider(server.url, max_tokens=123).ask(messages(), SCHEMA)
