@@ -84,6 +84,8 @@ def _check_choices(value: Any) -> tuple[str, ...]:
             text = f"this text is too long: at most {LONGEST_CHOICE} characters fit"
         elif choice.strip().lower() in ("unsure", *seen):
             text = "this answer is there twice, or is unsure, which is always possible: leave it out"
+        elif choice.strip().lower() in ("none", "unknown", "unavailable"):
+            text = "Home Assistant means something else by this word: take another, such as nobody or nothing"
         else:
             seen.add(choice.strip().lower())
             continue

@@ -8,21 +8,26 @@ import queue
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from soteirad.config import Config, DuplicatesConfig, LlmConfig, QuestionConfig
 from soteirad.config.question import AD_HOC, ad_hoc_question
 from soteirad.event import Event, iso_time, new_id, spoken
-from soteirad.hub.album import keep_pictures
-from soteirad.hub.answer_book import AnswerBook, AskRecord
+from soteirad.hub.album import drop_others, keep_pictures
+from soteirad.hub.answer_book import AnswerBook
+from soteirad.hub.ask_record import (
+    AskRecord,
+    answer_payload,
+    answered_event,
+    as_told_by,
+    unanswered,
+    unasked_payload,
+)
 from soteirad.hub.guard import Guard
 from soteirad.llm.budget import Budget
 from soteirad.llm.duplicates import Duplicates
-from soteirad.llm.picture import estimate_tokens
-from soteirad.llm.pool import STOPPED, Outcome, Pool, Request
-from soteirad.llm.prompt import chat_messages, length_of
-from soteirad.llm.queue import Priority
+from soteirad.llm.pool import STOPPED, Outcome, Pool, Request, request_of
 from soteirad.messages import Ask
 
 logger = logging.getLogger(__name__)
@@ -33,10 +38,11 @@ NEWS_EVERY_S = 5.0
 """... and so often while questions come."""
 MOST_UNSAVED = 1000
 """Records that wait for a disk that fails; the oldest go."""
-_PRIORITIES = {"command": Priority.COMMAND, "interval": Priority.INTERVAL}
-
+GONE = "the configuration has no such question about such pictures any more"
 _COUNTED = ("answered", "skipped_duplicate", "skipped_budget", "skipped_stale", "failed")
 
+View = tuple[Any, ...]
+"""What a camera's pictures depend on, the privacy masks among it; after a change older ones are not sent."""
 Tell = Callable[[str, str, Mapping[str, Any]], None]
 """Publishes what there is to say of (camera, question)."""
 
@@ -48,11 +54,15 @@ class _Open:
     number: int
     record: AskRecord
     ask: Ask
+    question: QuestionConfig
+    view: View | None
+    followers: list[tuple[AskRecord, int]] = field(default_factory=list)
+    """Askings with the same picture that were left out meanwhile, and their numbers."""
 
     @property
     def likeness_key(self) -> tuple[str, str]:
         """What has to be the same besides the picture; another text is another question, whatever its name."""
-        return self.record.camera, f"{self.record.question}: {self.record.ask}"
+        return self.record.camera, f"{self.record.question}: {self.question.answer}: {self.record.ask}"
 
 
 @dataclass
@@ -109,8 +119,8 @@ class Answers:
         self._guard(self._recover)
 
     def configure(self, config: Config) -> None:
-        """Go by another configuration; what waits is asked under the new one, if it still is a question there. What is
-        under way is finished."""
+        """Go by another configuration; what waits is asked under the new one, if it still is a question about such
+        pictures there. What is under way is finished."""
         first, self._config = self._config is None, config
         if first and config.llm is None and any(camera.questions for camera in config.cameras.values()):
             logger.warning("there are questions, but no llm section: nobody is asked")
@@ -120,10 +130,10 @@ class Answers:
             if config.llm is not None:
                 self._start(config.llm)
             for request in waiting:
-                if self._is_wanted(request.id):
+                if self._is_wanted(self._open[request.id]):
                     self._submit(request)
                 else:
-                    self._finish(Outcome(request.id, "skipped_stale", reason=self._gone))
+                    self._finish(Outcome(request.id, "skipped_stale", reason=GONE))
         self._tell_hosts()
         self._withdraw()
         for camera, question in self._questions():
@@ -135,26 +145,35 @@ class Answers:
         question = self._question(camera, ask.question, ask.text)
         if question is None or (camera, question.name) not in self._questions() or self._stopped:
             return  # a reload took it away meanwhile
-        record = AskRecord(ask.id, camera, question.name, question.ask, ask.on, ask.time, event_id=ask.event_id,
-                           label=ask.label, zones=ask.zones)  # fmt: skip
-        item, now = _Open(next(self._numbers), record, ask), time.monotonic()
-        key = item.likeness_key
-        likeness = self._duplicates.likeness(key, ask.signature, now) if ask.on != "command" else None
-        if likeness is not None:
-            logger.info("%s: %s: the answer stands, the picture is the same (%.3f)", camera, question.name, likeness)
-            self._note(replace(record, state="skipped_duplicate", similarity=round(likeness, 3),
-                               reason="the picture is like the last one that was sent"), item.number)  # fmt: skip
+        record = AskRecord(ask.id, camera, question.name, question.ask, ask.on, ask.time, kind=question.answer.kind,
+                           event_id=ask.event_id, label=ask.label, zones=ask.zones)  # fmt: skip
+        item = _Open(next(self._numbers), record, ask, question, self._view(camera))
+        now = time.monotonic()
+        if ask.on != "command" and self._is_duplicate(item, now):
             return
-        self._duplicates.remember(key, ask.id, ask.signature, now)
-        messages = chat_messages(question.ask, question.answer, self._title(camera), ask)
-        tokens = estimate_tokens(ask.shots, " " * length_of(messages))
+        self._duplicates.remember(item.likeness_key, ask.id, ask.signature, now)
+        request = request_of(ask, question, self._title(camera), now)
         size = sum(len(shot.jpeg) for shot in ask.shots)
         logger.info("%s: %s is asked on %s: pictures: %d of %d kB together, about %d tokens", camera, question.name,
-                    ask.on, len(ask.shots), size // 1000, tokens)  # fmt: skip
-        priority = _PRIORITIES.get(ask.on, Priority.VISIT)
+                    ask.on, len(ask.shots), size // 1000, request.tokens)  # fmt: skip
         self._open[ask.id] = item
         self._note(record, item.number)
-        self._submit(Request(ask.id, priority, messages, question.answer, tokens, now))
+        self._submit(request)
+
+    def _is_duplicate(self, item: _Open, now: float) -> bool:
+        """Leave out a question whose picture is like the last one that was sent, and say whether that is so."""
+        found = self._duplicates.likeness(item.likeness_key, item.ask.signature, now)
+        if found is None:
+            return False
+        first_id, likeness = found
+        record = replace(item.record, state="skipped_duplicate", similarity=round(likeness, 3),
+                         reason="the picture is like the last one that was sent")  # fmt: skip
+        logger.info("%s: %s is not asked again: the picture is the same (%.3f)", record.camera, record.question,
+                    likeness)  # fmt: skip
+        if first_id in self._open:
+            self._open[first_id].followers.append((record, item.number))
+        self._note(record, item.number)
+        return True
 
     def refuse(self, camera: str, name: str, text: str, reason: str) -> None:
         """Note that a question could not even be asked: there is no picture."""
@@ -163,7 +182,7 @@ class Answers:
         question = self._question(camera, name, text)
         if question is not None:
             self._note(AskRecord(new_id(now), camera, name, question.ask, "command", iso_time(now), "failed",
-                                 reason=reason), next(self._numbers))  # fmt: skip
+                                 kind=question.answer.kind, reason=reason), next(self._numbers))  # fmt: skip
 
     def step(self, now: float) -> list[Event]:
         """Take what came of questions; returns the events to be journaled. `now` is monotonic seconds."""
@@ -202,8 +221,11 @@ class Answers:
         return {"state": state, "left": left, **{name: self._counts[name] for name in _COUNTED}, **pool}
 
     def prune(self, days: float) -> None:
-        """Forget what is older than `days`, but for the last answers."""
+        """Forget what is older than `days`, but for the last answers, and the pictures of questions that are gone."""
         self._guard(lambda: self._book.prune(days, time.time()))
+        if self._config is not None:
+            folder, asked = self._config.storage.path / "answers", {*self._questions()}
+            self._pictures_guard(lambda: drop_others(folder, asked))
 
     def _start(self, llm: LlmConfig) -> None:
         if self._budget is None:
@@ -241,20 +263,29 @@ class Answers:
         if dropped is not None:
             self._finish(Outcome(dropped.id, "skipped_stale", reason="more urgent questions waited"))
 
-    def _is_wanted(self, ask_id: str) -> bool:
-        """Say whether what is being asked still is a question in the configuration."""
-        item = self._open.get(ask_id)
-        return item is not None and (item.record.camera, item.record.question) in self._questions()
+    def _view(self, camera: str) -> View | None:
+        """Return what a camera's pictures depend on; None for one that is not watched."""
+        found = self._config.watched.get(camera) if self._config is not None else None
+        if found is None:
+            return None
+        return found.source, found.detail, found.stream, found.rotate, found.privacy_mask
 
-    @property
-    def _gone(self) -> str:
-        return f"the configuration has no {'llm section' if self._llm is None else 'such question'} any more"
+    def _is_asked(self, item: _Open) -> bool:
+        """Say whether what is being asked still is a question in the configuration, with these words."""
+        record = item.record
+        now = self._question(record.camera, record.question, record.ask)
+        same = now is not None and (now.ask, now.answer) == (item.question.ask, item.question.answer)
+        return same and (record.camera, record.question) in self._questions()
+
+    def _is_wanted(self, item: _Open) -> bool:
+        """Say whether such pictures may still be sent for it, and an answer is news."""
+        return self._is_asked(item) and self._view(item.record.camera) == item.view
 
     def _withdraw(self) -> None:
-        """Send no picture for a question that is one no more."""
-        gone = [ask_id for ask_id in self._open if not self._is_wanted(ask_id)]
+        """Send no picture for a question that is one no more, or that shows what is not to be seen any more."""
+        gone = [ask_id for ask_id, item in self._open.items() if not self._is_wanted(item)]
         for ask_id in self._pool.withdraw(gone) if self._pool is not None else ():
-            self._finish(Outcome(ask_id, "skipped_stale", reason=self._gone))
+            self._finish(Outcome(ask_id, "skipped_stale", reason=GONE))
 
     def _finish(self, outcome: Outcome) -> None:
         """Note what came of a question; an answer is an event, if it still is one of a question."""
@@ -274,18 +305,25 @@ class Answers:
             record = replace(record, answer=answer.value, confidence=answer.confidence, because=answer.because)
             logger.info("%s: %s: %s (%.0f ms)", record.camera, record.question, spoken(answer.value),
                         outcome.latency_ms)  # fmt: skip
-            if (record.camera, record.question) in self._questions():
+            if self._is_wanted(item):
                 self._events.append(answered_event(record, time.time()))
                 self._keep(record, item.ask)
-        self._note(record, item.number)
+        self._note(record, item.number, self._is_asked(item))
+        for follower, number in item.followers if outcome.answer is None else ():
+            self._note(replace(follower, state=outcome.state, reason=f"as the one before: {outcome.reason}"), number)
 
-    def _note(self, record: AskRecord, number: int) -> None:
-        """Put a record into the journal, soon, and on MQTT, at once."""
+    def _note(self, record: AskRecord, number: int, tell: bool = True) -> None:
+        """Put a record into the journal, soon, and (if it is to be told) on MQTT, at once."""
         self._unsaved[record.id] = record
         if record.state != "pending":
             self._counts[record.state] += 1
         self._news = True
-        self._known.setdefault((record.camera, record.question), _Known()).learn(record, number)
+        if not tell:
+            return
+        known = self._known.setdefault((record.camera, record.question), _Known())
+        known.learn(record, number)
+        if known.newest is not record:  # every end is told, but what stays is about the newest picture
+            self._tell(record.camera, record.question, answer_payload(record, known.answered))
         self._tell_known(record.camera, record.question)
 
     def _tell_known(self, camera: str, question: str) -> None:
@@ -301,7 +339,7 @@ class Answers:
         """
         calls = self._budget.pop_unsaved() if self._budget is not None else []
         ahead = {event.id for event in self._events}
-        records = [_unanswered(record) if ask_id in ahead else record for ask_id, record in self._unsaved.items()]
+        records = [unanswered(record) if ask_id in ahead else record for ask_id, record in self._unsaved.items()]
         if not records and not calls:
             return
         if self._guard(lambda: self._book.write(records, calls, time.time())):
@@ -317,7 +355,7 @@ class Answers:
         events = self._book.events([record.id for record in left])
         for record in left:
             if record.id in events:  # only the record of it was not written any more
-                self._unsaved[record.id] = _told_by(events[record.id], record)
+                self._unsaved[record.id] = as_told_by(events[record.id], record)
             else:
                 self._unsaved[record.id] = replace(record, state="failed", reason=STOPPED)
 
@@ -332,7 +370,13 @@ class Answers:
             if newest is not None and newest.state == "answered":
                 answered = newest
             self._known[key] = _Known(newest, answered)
-        self._tell_known(camera, question)
+        newest = self._known[key].newest
+        now = None if question == AD_HOC else self._question(camera, question, "")
+        if newest is None or now is None or (newest.ask, newest.kind) == (now.ask, now.answer.kind):
+            self._tell_known(camera, question)
+        else:  # an answer to other words would be wrong under these
+            self._known[key] = _Known()
+            self._tell(camera, question, unasked_payload(camera, now))
 
     def _questions(self) -> list[tuple[str, str]]:
         """Return (camera, question) of all that may be asked."""
@@ -359,38 +403,3 @@ class Answers:
         folder = self._config.storage.path / "answers" / record.camera / record.question
         jpegs = [shot.jpeg for shot in ask.shots]
         self._pictures_guard(lambda: keep_pictures(folder, record.id, jpegs, question.keep))
-
-
-def answer_payload(record: AskRecord, answered: AskRecord | None) -> dict[str, Any]:
-    """Return the `<camera>/answer/<question>` payload: what became of the last asking, and the last answer there is.
-
-    Only an answer changes `answer`: it is null while the model is unsure, and stays while nobody could be asked. What
-    answered other words is left out: the question was changed since, or another one was sent.
-    """
-    payload = record.payload()
-    if answered is None or answered.ask != record.ask:
-        return payload
-    return {**payload, "answer": answered.answer, "confidence": answered.confidence, "because": answered.because,
-            "answered": {"id": answered.id, "time": answered.time}}  # fmt: skip
-
-
-def answered_event(record: AskRecord, now: float) -> Event:
-    """Return the event that tells an answer at `now` (seconds since the epoch); what counts as late begins then."""
-    return Event(
-        id=record.id, event_type="answered", camera=record.camera, time=record.time, confirmed=iso_time(now),
-        label=record.label, zones=record.zones, confidence=record.confidence, question=record.question,
-        answer=record.answer, about=record.event_id,
-        why={"on": record.on, "because": record.because, "model": record.model},
-    )  # fmt: skip
-
-
-def _told_by(event: Mapping[str, Any], record: AskRecord) -> AskRecord:
-    """Return the record of an answer as the event tells it."""
-    why = event.get("why", {})
-    return replace(record, state="answered", answer=event.get("answer"), confidence=event.get("confidence"),
-                   because=why.get("because"), model=why.get("model"))  # fmt: skip
-
-
-def _unanswered(record: AskRecord) -> AskRecord:
-    """Return the record of an answer as it was before."""
-    return replace(record, state="pending", answer=None, confidence=None, because=None)

@@ -299,7 +299,8 @@ class Hub:
         elif isinstance(message, Preview):
             self._bulletin.preview(camera.name, message.jpeg)
         elif isinstance(message, Ask):
-            self._answers.take(camera.name, message)
+            if not camera.closing:  # its pictures may show what is masked by now
+                self._answers.take(camera.name, message)
         elif isinstance(message, CameraState):
             self._bulletin.state(camera.name, message.state)
         elif isinstance(message, CameraStatus):

@@ -68,7 +68,9 @@ _UPGRADES: tuple[tuple[str, ...], ...] = (
             state TEXT NOT NULL,
             recorded_at REAL NOT NULL,
             record TEXT NOT NULL)""",
-        "CREATE INDEX latest_answers ON answers (camera, question, id)",
+        "CREATE INDEX latest_answers ON answers (camera, question)",
+        "CREATE INDEX last_answered ON answers (camera, question) WHERE state = 'answered'",
+        "CREATE INDEX pending_answers ON answers (state) WHERE state = 'pending'",
         "CREATE TABLE calls (id TEXT PRIMARY KEY, at REAL NOT NULL, tokens INTEGER NOT NULL)",
     ),
 )

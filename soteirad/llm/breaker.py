@@ -51,16 +51,20 @@ class Breaker:
         with self._lock:
             self._failures, self._delay, self._next_try, self._trying = 0, self._first, None, False
 
-    def failed(self) -> None:
-        """The server did not answer. While it is left alone, calls that began before change nothing."""
+    def failed(self, leave_alone: float = 0.0) -> None:
+        """The server did not answer. While it is left alone, calls that began before change nothing.
+
+        One that asks to be left alone for more than `first` seconds is, up to `last`.
+        """
         with self._lock:
+            asked = min(leave_alone, self._last) if leave_alone > self._first else 0.0
             if self._next_try is None:
                 self._failures += 1
-                if self._failures >= self._most:
-                    self._open()
+                if asked or self._failures >= self._most:
+                    self._open(asked)
             elif self._trying:
                 self._delay = min(self._last, 2 * self._delay)
-                self._open()
+                self._open(asked)
 
     def withdrawn(self) -> None:
         """Who was allowed to call did not: the next one may at once."""
@@ -81,6 +85,6 @@ class Breaker:
         with self._lock:
             return None if self._next_try is None else max(0.0, self._next_try - self._monotonic())
 
-    def _open(self) -> None:
+    def _open(self, at_least: float) -> None:
         self._failures, self._trying = 0, False
-        self._next_try = self._monotonic() + min(self._delay, self._last)
+        self._next_try = self._monotonic() + max(at_least, min(self._delay, self._last))

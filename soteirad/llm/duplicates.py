@@ -16,15 +16,15 @@ class Duplicates:
         self._config = config
         self._last: dict[tuple[str, str], tuple[str, bytes, float]] = {}
 
-    def likeness(self, key: tuple[str, str], signature: bytes, now: float) -> float | None:
-        """Return how like the last picture this one is, if that is enough to leave it; otherwise None."""
+    def likeness(self, key: tuple[str, str], signature: bytes, now: float) -> tuple[str, float] | None:
+        """Return the ask whose picture this one is like, and how like it is, if that is enough to leave it."""
         if key not in self._last:
             return None
-        _, last, at = self._last[key]
+        ask_id, last, at = self._last[key]
         if now - at >= self._config.window:
             return None
         found = similarity(last, signature)
-        return found if found >= self._config.similarity else None
+        return (ask_id, found) if found >= self._config.similarity else None
 
     def remember(self, key: tuple[str, str], ask_id: str, signature: bytes, now: float) -> None:
         """Note that a picture is sent."""

@@ -90,7 +90,7 @@ def similarity(one: bytes, other: bytes) -> float:
     return 1.0 - float(np.abs(fields[0] - fields[1]).max()) / 255.0
 
 
-def estimate_tokens(shots: Sequence[Shot], text: str) -> int:
-    """Return about how many tokens pictures and a text are."""
+def estimate_tokens(shots: Sequence[Shot], characters: int) -> int:
+    """Return about how many tokens pictures and a text of so many characters are."""
     patches = sum(math.ceil(shot.width / PATCH) * math.ceil(shot.height / PATCH) for shot in shots)
-    return patches + math.ceil(len(text) / 4)
+    return patches + math.ceil(characters / 4)

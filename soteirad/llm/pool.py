@@ -11,16 +11,20 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from soteirad.config.llm import LlmConfig, PriceConfig, ProviderConfig
-from soteirad.config.question import AnswerType
+from soteirad.config.question import AnswerType, QuestionConfig
 from soteirad.llm.answer import Answer, AnswerError, answer_schema, read_answer
 from soteirad.llm.breaker import Breaker
 from soteirad.llm.budget import Budget, Refused, Ticket
+from soteirad.llm.picture import estimate_tokens
+from soteirad.llm.prompt import chat_messages, length_of
 from soteirad.llm.provider import BudgetSpent, Provider, ProviderError, Reply
 from soteirad.llm.queue import AskQueue, Priority
+from soteirad.messages import Ask
 
 logger = logging.getLogger(__name__)
 
 AskState = Literal["pending", "answered", "skipped_duplicate", "skipped_budget", "skipped_stale", "failed"]
+_PRIORITIES = {"command": Priority.COMMAND, "interval": Priority.INTERVAL}
 RETRY_S = (1.0, 4.0)
 """Waits between the three tries with one provider, unless it says how long (Retry-After)."""
 LONGEST_WAIT_S = 30.0
@@ -39,6 +43,13 @@ class Request:
     answer: AnswerType
     tokens: int
     at: float
+
+
+def request_of(ask: Ask, question: QuestionConfig, title: str, at: float) -> Request:
+    """Return what is to be asked for an `ask` about the camera that people call `title`."""
+    messages = chat_messages(question.ask, question.answer, title, ask)
+    tokens = estimate_tokens(ask.shots, length_of(messages))
+    return Request(ask.id, _PRIORITIES.get(ask.on, Priority.VISIT), messages, question.answer, tokens, at)
 
 
 @dataclass(frozen=True)
@@ -242,10 +253,10 @@ class Pool:
                 link.breaker.withdrawn()
                 return Outcome(request.id, "skipped_budget", reason=_after(spend.refusal, *before, reason))
             except ProviderError as error:
-                if error.sent_tokens is None:
-                    link.breaker.failed()
-                else:  # the server works, but the model refuses
+                if error.alive:
                     link.breaker.succeeded()
+                else:
+                    link.breaker.failed(error.retry_after or 0.0)
                 spend.settle(error, link.config.price)
                 reason = f"{link.provider.host}: {error}"
                 wait = error.retry_after if error.retry_after is not None else planned
@@ -271,7 +282,8 @@ class Pool:
         if reason and self._queue.closed:  # retired: pictures may not be meant for this server any more
             return reason
         if not link.breaker.allow():
-            return reason or f"{link.provider.host} is left alone for a while, after it failed again and again"
+            pause = f"{link.provider.host} is left alone for {link.breaker.retry_in() or 0.0:.0f} s, after it failed"
+            return reason or pause
         return None
 
     def _read(self, link: _Link, request: Request, reply: Reply) -> Outcome | str:

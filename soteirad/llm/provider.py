@@ -59,14 +59,15 @@ class Provider:
         self._closed = False
 
     def ask(self, messages: Sequence[ChatCompletionMessageParam], schema: dict[str, Any] | None,
-            deadline: float | None = None, on_call: Callable[[], bool] | None = None) -> Reply:  # fmt: skip
+            on_call: Callable[[], bool] | None = None) -> Reply:  # fmt: skip
         """Put a question and wait for the answer, which is to fit the JSON `schema`.
 
-        `deadline` is the time of `time.monotonic` by which all is over. `on_call` is called before every HTTP request;
+        `timeout` is the time for all of it. `on_call` is called before every HTTP request;
         when it returns False that is not made and `BudgetSpent` is raised. A server that does not take an option is
         asked again without it, at most three times, and that is remembered. Raises `ProviderError`.
         """
         client = self._connected()
+        deadline = time.monotonic() + self._timeout
         refused = self._refused
         for adapted in range(MOST_ADAPTATIONS + 1):
             options = self._options(messages, schema, refused)
@@ -95,12 +96,13 @@ class Provider:
             client.close()
 
     def _connected(self) -> Client:
+        # Not under the lock: on a slow disk it takes longer than a daemon that is told to stop may wait.
+        from soteirad.llm.client import Client
+
         with self._lock:
             if self._closed:
                 raise ProviderError("it is not asked any more, since we stop")
             if self._client is None:
-                from soteirad.llm.client import Client
-
                 base_url, headers = split_user_info(self._config.base_url)
                 if self._config.api_key is not None:
                     headers = {"Authorization": f"Bearer {self._config.api_key.get_secret_value()}"}
@@ -110,11 +112,11 @@ class Provider:
                 )  # fmt: skip
             return self._client
 
-    def _call(self, client: Client, options: dict[str, Any], deadline: float | None,
+    def _call(self, client: Client, options: dict[str, Any], deadline: float,
               on_call: Callable[[], bool] | None, refused: frozenset[str]) -> Answer:  # fmt: skip
-        seconds = self._timeout if deadline is None else min(self._timeout, deadline - time.monotonic())
+        seconds = deadline - time.monotonic()
         if seconds <= 0:
-            raise ProviderError("no time is left for this question", again=True)
+            raise ProviderError(f"no answer within {self._timeout:g} s", again=True)
         if on_call is not None and not on_call():
             raise BudgetSpent
         try:

@@ -18,17 +18,22 @@ LONGEST_QUOTE = 200
 """Characters of a server's own words that are told."""
 _PICTURES = ("image", "vision", "multimodal", "mmproj")
 _FOR_A_WHILE = (408, 409, 425, 429)
+_NOT_THIS = (400, 413, 422)
+"""What is wrong with one question need not be wrong with the next."""
 
 
 class ProviderError(SoteiraError):
     """A server gave no answer to a question.
 
     `reason` never holds a key or an address; `again` says whether it may be otherwise soon, and `retry_after` how many
-    seconds the server asks to be left alone. What was spent is told as in a `Reply`.
+    seconds the server asks to be left alone. `alive` says that the server works, and only this question has no answer.
+    What was spent is told as in a `Reply`.
     """
 
     def __init__(self, reason: str, again: bool = False, retry_after: float | None = None,
-                 sent_tokens: int | None = None, answered_tokens: int | None = None) -> None:  # fmt: skip
+                 sent_tokens: int | None = None, answered_tokens: int | None = None,
+                 alive: bool = False) -> None:  # fmt: skip
+        self.alive = alive
         self.reason = reason
         self.again = again
         self.retry_after = retry_after
@@ -60,7 +65,8 @@ def refused_status(status: int, body: bytes, retry_after: str | None, asker: Ask
     if status == 429 and b"insufficient_quota" in body:
         return ProviderError("the quota of the account there is used up (HTTP 429): look at its plan and its bills")
     wait = seconds_of(retry_after) if again else None
-    return ProviderError(_reason(status, own_words(body, asker.secrets), asker), again, wait)
+    reason = _reason(status, own_words(body, asker.secrets), asker)
+    return ProviderError(reason, again, wait, alive=status in _NOT_THIS)
 
 
 def _reason(status: int, words: str, asker: Asker) -> str:

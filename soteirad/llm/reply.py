@@ -38,7 +38,7 @@ def read_reply(body: bytes, content_type: str, asker: Asker) -> Reply:
     try:
         text = _text(choices, asker)
     except ProviderError as error:
-        error.sent_tokens, error.answered_tokens = sent, answered
+        error.sent_tokens, error.answered_tokens, error.alive = sent, answered, True
         raise
     model = data.get("model")
     # Who has the key could say it: in an answer it would go to the journal, to MQTT and to a phone.

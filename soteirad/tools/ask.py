@@ -15,10 +15,7 @@ from soteirad.config import AnswerType, BudgetConfig, CameraConfig, LlmConfig, Q
 from soteirad.errors import ConfigError, SoteiraError
 from soteirad.event import epoch_time
 from soteirad.llm.budget import Budget
-from soteirad.llm.picture import estimate_tokens
-from soteirad.llm.pool import Outcome, Pool, Request
-from soteirad.llm.prompt import chat_messages, length_of
-from soteirad.llm.queue import Priority
+from soteirad.llm.pool import Outcome, Pool, request_of
 from soteirad.messages import Ask
 from soteirad.tools.replay import replay
 
@@ -108,7 +105,10 @@ def llm_of(config: Path | None, base_url: str | None, model: str | None) -> LlmC
 
 
 def question_of(text: str, answer: str, choices: str | None, **keys: Any) -> QuestionConfig:
-    """Return the question of a command line. Raises ConfigError."""
+    """Return the question of a command line. Raises ConfigError or SoteiraError."""
+    if "command" in keys.get("when", {}).get("on", ()):
+        raise SoteiraError("nobody sends a command while a clip is played: ask --on entered, left, scene_changed or "
+                           "interval")  # fmt: skip
     kind: Any = answer
     if answer == "choice":
         kind = {"choice": [choice.strip() for choice in (choices or "").split(",") if choice.strip()]}
@@ -146,11 +146,16 @@ def evaluate_question(name: str, camera: CameraConfig, question: QuestionConfig,
                       ) -> Evaluation:  # fmt: skip
     """Play a clip, ask the question as it would be asked of a camera, at most `limit` times, and compare."""
     asks: list[Ask] = []
-    replay(name, camera.model_copy(update={"questions": (question,)}), on_ask=asks.append)
+
+    def take(ask: Ask) -> None:
+        if len(asks) < limit:  # the pictures of a long clip would fill the memory
+            asks.append(ask)
+
+    replay(name, camera.model_copy(update={"questions": (question,)}), on_ask=take)
     rows: list[Row] = []
     calls = sent = answered = 0
     cost = 0.0
-    for ask, outcome in _asked(asks[:limit], name, question, llm):
+    for ask, outcome in _asked(asks, name, question, llm):
         row = _row(ask, outcome, labels)
         rows.append(row)
         on_row(row)
@@ -172,9 +177,7 @@ def _asked(asks: Sequence[Ask], camera: str, question: QuestionConfig, llm: LlmC
     by_id = {ask.id: ask for ask in asks}
     try:
         for ask in asks:
-            messages = chat_messages(question.ask, question.answer, camera, ask)
-            tokens = estimate_tokens(ask.shots, " " * length_of(messages))
-            pool.submit(Request(ask.id, Priority.VISIT, messages, question.answer, tokens, time.monotonic()))
+            pool.submit(request_of(ask, question, camera, time.monotonic()))
         for _ in asks:
             outcome = outcomes.get()
             yield by_id[outcome.id], outcome

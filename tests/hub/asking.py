@@ -14,8 +14,9 @@ import numpy as np
 
 from soteirad.config import Config
 from soteirad.event import Event, iso_time, new_id
-from soteirad.hub.answer_book import AnswerBook, AskRecord
+from soteirad.hub.answer_book import AnswerBook
 from soteirad.hub.answers import Answers
+from soteirad.hub.ask_record import AskRecord
 from soteirad.hub.guard import Guard
 from soteirad.hub.journal import Journal
 from soteirad.llm.picture import Shot

@@ -12,7 +12,8 @@ import pytest
 
 from soteirad.errors import StorageError
 from soteirad.event import Event, iso_time, new_id
-from soteirad.hub.answer_book import AnswerBook, AskRecord
+from soteirad.hub.answer_book import AnswerBook
+from soteirad.hub.ask_record import AskRecord
 from soteirad.hub.journal import DAY_S, Journal
 
 NOW = 1_795_000_000.0
@@ -56,7 +57,7 @@ def test_a_payload_has_the_answer_always_and_other_fields_only_when_they_apply()
     one = record(3)
     assert one.payload() == {
         "id": one.id, "camera": "porch", "question": "parcel", "ask": "Is there a parcel?", "on": "left",
-        "time": iso_time(NOW + 3), "state": "pending", "answer": None, "calls": 0,
+        "time": iso_time(NOW + 3), "state": "pending", "kind": "text", "answer": None, "calls": 0,
     }  # fmt: skip
     assert FULL.payload().keys() == FULL.__dict__.keys()
 
@@ -75,10 +76,10 @@ def test_a_record_that_is_written_again_takes_the_place_of_the_former(book: Answ
     assert book.latest("porch", "parcel") == (done, None) and [r.question for r in book.pending()] == ["cars"]
 
 
-def test_what_is_pending_comes_oldest_first(book: AnswerBook) -> None:
+def test_what_is_pending_comes_in_the_order_of_its_writing_whatever_the_clock_said(book: AnswerBook) -> None:
     records = [record(second) for second in (3, 1, 2)]
     book.write([*records, record(0, state="failed"), record(4, state="answered")], [], NOW)
-    assert [r.time for r in book.pending()] == [iso_time(NOW + second) for second in (1, 2, 3)]
+    assert [r.time for r in book.pending()] == [iso_time(NOW + second) for second in (3, 1, 2)]
 
 
 def test_the_newest_and_the_newest_answer_are_those_of_that_question_of_that_camera(book: AnswerBook) -> None:

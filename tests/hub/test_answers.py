@@ -14,8 +14,8 @@ from soteirad.config.question import AD_HOC
 from soteirad.errors import StorageError
 from soteirad.event import iso_time, new_id
 from soteirad.hub import answers as answers_module
-from soteirad.hub.answer_book import AskRecord
-from soteirad.hub.answers import NEWS_EVERY_S, STATUS_EVERY_S, answer_payload, answered_event
+from soteirad.hub.answers import GONE, NEWS_EVERY_S, STATUS_EVERY_S
+from soteirad.hub.ask_record import AskRecord, answer_payload, answered_event
 from soteirad.llm.pool import STOPPED
 from tests.hub.asking import CARS, PARCEL, START, Desk, ask, config
 from tests.llm_server import LlmServer, answer, delay, status
@@ -453,8 +453,8 @@ def test_without_llm_nothing_is_asked_any_more_and_with_it_again_there_is_the_sa
     server.wait_for(1)
     desk.answers.take("porch", waits)
     desk.answers.configure(config(desk.folder, None))
-    assert (desk.last("cars")["state"], desk.last("cars")["reason"]) == (
-        "skipped_stale", "the configuration has no llm section any more")  # fmt: skip
+    desk.step()
+    assert (gone := desk.record(waits.id)) is not None and (gone.state, gone.reason) == ("skipped_stale", GONE)
     count = len(desk.statuses)
     server.released.set()
     desk.until(lambda: desk.open == 0)
@@ -479,7 +479,7 @@ def test_a_question_that_is_taken_out_is_not_asked_any_more_and_the_others_are(d
     assert [event.id for event in desk.events] == [stays.id]
     record = desk.record(gone.id)
     assert record is not None and (record.state, record.calls) == ("skipped_stale", 0)
-    assert record.reason == "the configuration has no such question any more"
+    assert record.reason == GONE
 
 
 def test_what_waits_and_is_taken_out_is_not_asked_at_new_servers_either(desk: Desk, server: LlmServer) -> None:
@@ -496,7 +496,7 @@ def test_what_waits_and_is_taken_out_is_not_asked_at_new_servers_either(desk: De
         desk.until(lambda: desk.open == 0)
         assert ["cars?" in asked.text for asked in other.asked()] == [True]
     record = desk.record(gone.id)
-    assert record is not None and record.reason == "the configuration has no such question any more"
+    assert record is not None and record.reason == GONE
 
 
 def test_other_cameras_or_questions_leave_the_servers_and_what_waits_alone(desk: Desk, server: LlmServer) -> None:

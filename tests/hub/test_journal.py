@@ -19,7 +19,8 @@ import pytest
 import soteirad
 from soteirad.errors import StorageError
 from soteirad.event import Event, iso_time, new_id
-from soteirad.hub.answer_book import AnswerBook, AskRecord
+from soteirad.hub.answer_book import AnswerBook
+from soteirad.hub.ask_record import AskRecord
 from soteirad.hub.journal import SCHEMA_VERSION, Journal
 
 T0 = 1_800_000_000.0
@@ -535,7 +536,7 @@ def test_a_journal_without_answers_is_upgraded_loses_nothing_and_takes_answers(t
     journal.open()
     assert (schema(path)[0], SCHEMA_VERSION) == (4, 4)
     new = [name for name, sql in schema(path)[1] if (name, sql) not in before]
-    assert new == ["answers", "calls", "latest_answers"]
+    assert new == ["answers", "calls", "last_answered", "latest_answers", "pending_answers"]
     assert [entry.event for entry in journal.pending(9)] == events == journal.open_visits()
     assert (journal.overrides(), journal.retained()) == ({("porch", "detect"): False}, {"soteira/porch/state": {}})
     book = AnswerBook(journal)
@@ -558,9 +559,11 @@ def test_a_journal_that_was_upgraded_from_the_third_version_is_like_a_new_one(tm
 
 def test_the_last_answer_is_found_without_reading_them_all(journal: Journal, tmp_path: Path) -> None:
     with raw(tmp_path / "journal.db") as db:
-        query = "SELECT record FROM answers WHERE camera = 'a' AND question = 'b' ORDER BY id DESC LIMIT 1"
-        (plan,) = db.execute(f"EXPLAIN QUERY PLAN {query}").fetchall()
-    assert "latest_answers" in plan[-1]
+        for state, index in (("", "latest_answers"), ("AND state = 'answered'", "last_answered")):
+            where = f"camera = 'a' AND question = 'b' {state}"
+            query = f"SELECT record FROM answers WHERE {where} ORDER BY rowid DESC LIMIT 1"  # noqa: S608 - no input
+            (plan,) = db.execute(f"EXPLAIN QUERY PLAN {query}").fetchall()
+            assert index in plan[-1]
 
 
 def test_an_upgrade_that_fails_leaves_the_first_version_as_it_was(

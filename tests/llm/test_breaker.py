@@ -157,3 +157,16 @@ def test_whatever_happens_somebody_may_try_after_ten_minutes_and_one_at_a_time(s
         assert all(later - earlier >= 600 for earlier, later in pairwise(tried))
     clock.now += 600
     assert breaker.allow()
+
+
+def test_a_server_that_asks_to_be_left_alone_for_long_is_at_once_but_for_no_more_than_ten_minutes() -> None:
+    clock = Clock()
+    breaker = Breaker(monotonic=clock)
+    breaker.failed(30.0)
+    assert breaker.state == "closed", "it is tried again as ever"
+    breaker.failed(120.0)
+    assert (breaker.allow(), breaker.retry_in()) == (False, 120)
+    clock.now += 120
+    assert breaker.allow()
+    breaker.failed(3600.0)
+    assert breaker.retry_in() == 600

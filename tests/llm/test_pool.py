@@ -249,7 +249,7 @@ def test_after_five_failures_a_server_is_left_alone_and_then_asked_by_one_only()
             assert made.ask().state == "failed"
         assert made.states() == ["open"]
         outcome = made.ask()
-        assert (outcome.state, outcome.calls) == ("failed", 0) and "is left alone for a while" in (outcome.reason or "")
+        assert (outcome.state, outcome.calls) == ("failed", 0) and "is left alone for 30 s" in (outcome.reason or "")
         assert len(server.asked()) == 5
         clock.now += 31.0
         server.then(delay(30.0, answer("yes")))

@@ -9,7 +9,6 @@ import ssl
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from tests.llm.asking import KEY, SCHEMA, ask, messages, provider, server_contex
 from tests.llm_server import (
     LlmServer,
     answer,
+    delay,
     hang,
     prose,
     raw,
@@ -134,20 +134,11 @@ def test_an_encrypted_server_that_the_system_trusts_answers(tmp_path: Path) -> N
     assert json.loads(reply.text)["answer"] == "yes"
 
 
-def test_a_deadline_shortens_the_time_for_an_answer() -> None:
-    with LlmServer(hang()) as server:
+def test_asking_again_without_an_option_takes_no_more_time_than_one_question_may() -> None:
+    with LlmServer(delay(0.5, refuse("response_format", "no response_format")), hang()) as server:
         with pytest.raises(ProviderError, match=r"no answer within 0\.\d+ s"):
-            provider(server.url, timeout=3600.0).ask(messages(), SCHEMA, time.monotonic() + 0.9)
+            provider(server.url, timeout=1.2).ask(messages(), SCHEMA)
         server.released.set()
-
-
-def test_after_the_deadline_nobody_is_asked() -> None:
-    calls: list[int] = []
-    with LlmServer() as server:
-        with pytest.raises(ProviderError, match="no time is left"):
-            provider(server.url).ask(messages(), SCHEMA, time.monotonic() - 1, lambda: calls.append(1) is None)
-        assert not server.asked()
-    assert not calls
 
 
 def test_text_that_was_cut_off_is_returned_for_what_it_is_worth() -> None:
