@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from soteirad.config import Config, DuplicatesConfig, LlmConfig, QuestionConfig
-from soteirad.config.question import AD_HOC, ad_hoc_question
+from soteirad.config.question import AD_HOC
 from soteirad.event import Event, iso_time, new_id, spoken
 from soteirad.hub.album import drop_others, keep_pictures
 from soteirad.hub.answer_book import AnswerBook
@@ -24,6 +24,7 @@ from soteirad.hub.ask_record import (
     unanswered,
     unasked_payload,
 )
+from soteirad.hub.catalogue import Catalogue, View
 from soteirad.hub.guard import Guard
 from soteirad.llm.budget import Budget
 from soteirad.llm.duplicates import Duplicates
@@ -41,8 +42,6 @@ MOST_UNSAVED = 1000
 GONE = "the configuration has no such question about such pictures any more"
 _COUNTED = ("answered", "skipped_duplicate", "skipped_budget", "skipped_stale", "failed")
 
-View = tuple[Any, ...]
-"""What a camera's pictures depend on, the privacy masks among it; after a change older ones are not sent."""
 Tell = Callable[[str, str, Mapping[str, Any]], None]
 """Publishes what there is to say of (camera, question)."""
 
@@ -98,6 +97,7 @@ class Answers:
         self._tell_status = tell_status
         self._on_wake = on_wake
         self._config: Config | None = None
+        self._catalogue = Catalogue()
         self._llm: LlmConfig | None = None
         self._pool: Pool | None = None
         self._budget: Budget | None = None
@@ -121,7 +121,7 @@ class Answers:
     def configure(self, config: Config) -> None:
         """Go by another configuration; what waits is asked under the new one, if it still is a question about such
         pictures there. What is under way is finished."""
-        first, self._config = self._config is None, config
+        first, self._config, self._catalogue = self._config is None, config, Catalogue(config)
         if first and config.llm is None and any(camera.questions for camera in config.cameras.values()):
             logger.warning("there are questions, but no llm section: nobody is asked")
         if config.llm != self._llm:
@@ -136,23 +136,23 @@ class Answers:
                     self._finish(Outcome(request.id, "skipped_stale", reason=GONE))
         self._tell_hosts()
         self._withdraw()
-        for camera, question in self._questions():
+        for camera, question in self._catalogue.asked:
             self._publish_known(camera, question)
         self._told_at = float("-inf")
 
     def take(self, camera: str, ask: Ask) -> None:
         """Take a camera's question: it is asked, unless it was just answered for such a picture."""
-        question = self._question(camera, ask.question, ask.text)
-        if question is None or (camera, question.name) not in self._questions() or self._stopped:
+        question = self._catalogue.question(camera, ask.question, ask.text)
+        if question is None or (camera, question.name) not in self._catalogue.asked or self._stopped:
             return  # a reload took it away meanwhile
         record = AskRecord(ask.id, camera, question.name, question.ask, ask.on, ask.time, kind=question.answer.kind,
                            event_id=ask.event_id, label=ask.label, zones=ask.zones)  # fmt: skip
-        item = _Open(next(self._numbers), record, ask, question, self._view(camera))
+        item = _Open(next(self._numbers), record, ask, question, self._catalogue.view(camera))
         now = time.monotonic()
         if ask.on != "command" and self._is_duplicate(item, now):
             return
         self._duplicates.remember(item.likeness_key, ask.id, ask.signature, now)
-        request = request_of(ask, question, self._title(camera), now)
+        request = request_of(ask, question, self._catalogue.title(camera), now)
         size = sum(len(shot.jpeg) for shot in ask.shots)
         logger.info("%s: %s is asked on %s: pictures: %d of %d kB together, about %d tokens", camera, question.name,
                     ask.on, len(ask.shots), size // 1000, request.tokens)  # fmt: skip
@@ -179,7 +179,7 @@ class Answers:
         """Note that a question could not even be asked: there is no picture."""
         logger.warning("%s: %s is not asked: %s", camera, name, reason)
         now = time.time()
-        question = self._question(camera, name, text)
+        question = self._catalogue.question(camera, name, text)
         if question is not None:
             self._note(AskRecord(new_id(now), camera, name, question.ask, "command", iso_time(now), "failed",
                                  kind=question.answer.kind, reason=reason), next(self._numbers))  # fmt: skip
@@ -224,7 +224,7 @@ class Answers:
         """Forget what is older than `days`, but for the last answers, and the pictures of questions that are gone."""
         self._guard(lambda: self._book.prune(days, time.time()))
         if self._config is not None:
-            folder, asked = self._config.storage.path / "answers", {*self._questions()}
+            folder, asked = self._config.storage.path / "answers", {*self._catalogue.asked}
             self._pictures_guard(lambda: drop_others(folder, asked))
 
     def _start(self, llm: LlmConfig) -> None:
@@ -243,7 +243,7 @@ class Answers:
         if self._pool is None:
             return
         hosts = ", ".join(f"{p['server']} ({p['model']})" for p in self._pool.status()["providers"])
-        asked = ", ".join(sorted({camera for camera, _ in self._questions()})) or "no camera yet"
+        asked = ", ".join(sorted({camera for camera, _ in self._catalogue.asked})) or "no camera yet"
         said = f"pictures of {asked} are sent to {hosts} when there is a question"
         if said != self._said:
             self._said = said
@@ -263,23 +263,16 @@ class Answers:
         if dropped is not None:
             self._finish(Outcome(dropped.id, "skipped_stale", reason="more urgent questions waited"))
 
-    def _view(self, camera: str) -> View | None:
-        """Return what a camera's pictures depend on; None for one that is not watched."""
-        found = self._config.watched.get(camera) if self._config is not None else None
-        if found is None:
-            return None
-        return found.source, found.detail, found.stream, found.rotate, found.privacy_mask
-
     def _is_asked(self, item: _Open) -> bool:
         """Say whether what is being asked still is a question in the configuration, with these words."""
         record = item.record
-        now = self._question(record.camera, record.question, record.ask)
+        now = self._catalogue.question(record.camera, record.question, record.ask)
         same = now is not None and (now.ask, now.answer) == (item.question.ask, item.question.answer)
-        return same and (record.camera, record.question) in self._questions()
+        return same and (record.camera, record.question) in self._catalogue.asked
 
     def _is_wanted(self, item: _Open) -> bool:
         """Say whether such pictures may still be sent for it, and an answer is news."""
-        return self._is_asked(item) and self._view(item.record.camera) == item.view
+        return self._is_asked(item) and self._catalogue.view(item.record.camera) == item.view
 
     def _withdraw(self) -> None:
         """Send no picture for a question that is one no more, or that shows what is not to be seen any more."""
@@ -371,33 +364,16 @@ class Answers:
                 answered = newest
             self._known[key] = _Known(newest, answered)
         newest = self._known[key].newest
-        now = None if question == AD_HOC else self._question(camera, question, "")
+        now = None if question == AD_HOC else self._catalogue.question(camera, question, "")
         if newest is None or now is None or (newest.ask, newest.kind) == (now.ask, now.answer.kind):
             self._tell_known(camera, question)
         else:  # an answer to other words would be wrong under these
             self._known[key] = _Known()
             self._tell(camera, question, unasked_payload(camera, now))
 
-    def _questions(self) -> list[tuple[str, str]]:
-        """Return (camera, question) of all that may be asked."""
-        if self._config is None:
-            return []
-        return [(name, question) for name in self._config.offered for question in self._config.asked_of(name)]
-
-    def _question(self, camera: str, name: str, text: str) -> QuestionConfig | None:
-        if name == AD_HOC:
-            return ad_hoc_question(text)
-        cameras = self._config.cameras if self._config is not None else {}
-        questions = cameras[camera].questions if camera in cameras else ()
-        return next((q for q in questions if q.name == name and q.enabled), None)
-
-    def _title(self, camera: str) -> str:
-        cameras = self._config.cameras if self._config is not None else {}
-        return (cameras[camera].name if camera in cameras else None) or camera
-
     def _keep(self, record: AskRecord, ask: Ask) -> None:
         """Keep the pictures of the last answers."""
-        question = self._question(record.camera, record.question, record.ask)
+        question = self._catalogue.question(record.camera, record.question, record.ask)
         if question is None or self._config is None:
             return
         folder = self._config.storage.path / "answers" / record.camera / record.question

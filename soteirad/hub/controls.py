@@ -11,6 +11,7 @@ from soteirad.config.overrides import Value, effective, usable, value_of
 from soteirad.hub.commands import Change, Command, CommandError, read_command
 from soteirad.hub.guard import Guard
 from soteirad.hub.journal import Journal
+from soteirad.hub.minute import Minute
 from soteirad.mqtt.client import Message
 from soteirad.mqtt.topics import Topics
 
@@ -27,8 +28,7 @@ class Controls:
     def __init__(self, journal: Journal, guard: Guard, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._journal = journal
         self._guard = guard
-        self._monotonic = monotonic
-        self._minute, self._heard = float("-inf"), 0
+        self._minute = Minute(MOST_TOLD - 1, monotonic)
         self._overrides: dict[tuple[str, str], Value] = {}
         self._saved = True
 
@@ -90,13 +90,10 @@ class Controls:
 
     def _may_tell(self) -> bool:
         """Somebody who sends nonsense without end must not fill the log."""
-        now = self._monotonic()
-        if now - self._minute >= 60.0:
-            self._minute, self._heard = now, 0
-        self._heard += 1
-        if self._heard == MOST_TOLD:
+        allowed = self._minute.allows()
+        if self._minute.just_full:
             logger.warning("commands come again and again: no more of them are told for a minute")
-        return self._heard < MOST_TOLD
+        return allowed
 
     def _take(self, overrides: dict[tuple[str, str], Value]) -> None:
         self._overrides = overrides

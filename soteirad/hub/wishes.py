@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from soteirad.hub.answers import Answers
 from soteirad.hub.commands import Command, Picture, Question
 from soteirad.hub.fleet import Fleet
+from soteirad.hub.minute import Minute
 from soteirad.messages import Inquire, TakePicture
 
 logger = logging.getLogger(__name__)
@@ -26,8 +27,7 @@ class Wishes:
         self._fleet = fleet
         self._online = online
         self._answers = answers
-        self._monotonic = monotonic
-        self._minute, self._asked = float("-inf"), 0
+        self._minute = Minute(MOST_ASKED, monotonic)
 
     def fulfil(self, commands: Iterable[Command | None]) -> None:
         """Ask for the pictures and answers among some commands; the same wish many times is one."""
@@ -43,13 +43,10 @@ class Wishes:
 
     def _may_ask(self) -> bool:
         """Somebody who sends questions without end must not fill the disk and the log."""
-        now = self._monotonic()
-        if now - self._minute >= 60.0:
-            self._minute, self._asked = now, 0
-        self._asked += 1
-        if self._asked == MOST_ASKED + 1:
+        allowed = self._minute.allows()
+        if self._minute.just_full:
             logger.warning("over %d questions were sent in a minute: no more are taken until it is over", MOST_ASKED)
-        return self._asked <= MOST_ASKED
+        return allowed
 
     def _ask(self, name: str, wish: TakePicture | Inquire) -> str:
         """Ask a camera's process; returns why that cannot be done."""

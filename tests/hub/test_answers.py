@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +20,6 @@ from tests.hub.asking import CARS, PARCEL, START, Desk, ask, config
 from tests.llm_server import LlmServer, answer, delay, status
 
 DETAILS = {"event_id": "01M80GR3W7ZFDTXZJGYFTM8T6X", "label": "person", "zones": ("step",)}
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    desk = Desk(tmp_path)
-    yield desk
-    desk.close()
-
-
-@pytest.fixture
-def server() -> Iterator[LlmServer]:
-    with LlmServer() as server:
-        yield server
 
 
 # What comes of a question.

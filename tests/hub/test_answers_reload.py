@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,19 +9,6 @@ import pytest
 from soteirad.config import Config
 from tests.hub.asking import PARCEL, START, Desk, ask, config
 from tests.llm_server import LlmServer, answer, delay, status
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    desk = Desk(tmp_path)
-    yield desk
-    desk.close()
-
-
-@pytest.fixture
-def server() -> Iterator[LlmServer]:
-    with LlmServer() as server:
-        yield server
 
 
 def masked(desk: Desk, server: LlmServer, mask: list[list[float]], **camera: Any) -> Config:
