@@ -130,9 +130,10 @@ class Answers:
             if config.llm is not None:
                 self._start(config.llm)
             for request in waiting:
-                if self._is_wanted(self._open[request.id]):
+                item = self._open.get(request.id)
+                if item is not None and self._is_wanted(item):
                     self._submit(request)
-                else:
+                else:  # what was withdrawn before is finished already
                     self._finish(Outcome(request.id, "skipped_stale", reason=GONE))
         self._tell_hosts()
         self._withdraw()

@@ -27,7 +27,8 @@ class Duplicates:
         return (ask_id, found) if found >= self._config.similarity else None
 
     def remember(self, key: tuple[str, str], ask_id: str, signature: bytes, now: float) -> None:
-        """Note that a picture is sent."""
+        """Note that a picture is sent, and forget those whose time is over."""
+        self._last = {k: kept for k, kept in self._last.items() if now - kept[2] < self._config.window}
         self._last[key] = ask_id, signature, now
 
     def forget(self, key: tuple[str, str], ask_id: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from soteirad.config import Config
-from tests.hub.asking import PARCEL, START, Desk, ask, config
+from tests.hub.asking import CARS, PARCEL, START, Desk, ask, config
 from tests.llm_server import LlmServer, answer, delay, status
 
 
@@ -34,6 +34,20 @@ def test_pictures_from_before_a_mask_a_source_or_a_switch_was_changed_are_not_se
     assert len(server.asked()) == 1, "what waited shows what is not to be seen any more"
     assert [desk.record(one.id).state for one in asks] == ["answered", "skipped_stale", "skipped_stale"]  # type: ignore[union-attr]
     assert desk.events == [], "an answer about it is no news either"
+
+
+def test_what_was_withdrawn_once_is_of_no_interest_to_further_reloads(desk: Desk, server: LlmServer) -> None:
+    server.then(delay(0.5))
+    desk.answers.configure(config(desk.folder, server))
+    desk.answers.take("porch", ask("cars"))
+    server.wait_for(1)
+    gone = ask(grey=7)
+    desk.answers.take("porch", gone)
+    desk.answers.configure(config(desk.folder, server, [CARS]))
+    desk.answers.configure(config(desk.folder, server, [CARS], workers=2))
+    desk.until(lambda: desk.open == 0)
+    assert len(server.asked()) == 1
+    assert (record := desk.record(gone.id)) is not None and record.state == "skipped_stale"
 
 
 def test_an_answer_of_another_kind_is_never_told_under_a_question_that_was_changed(

@@ -84,6 +84,13 @@ def test_duplicates_do_not_make_the_window_longer() -> None:
     assert like(kept, KEY, GREY, 61.0) is None
 
 
+def test_pictures_whose_time_is_over_are_not_kept() -> None:
+    kept = duplicates(window=60)
+    for number in range(1000):
+        kept.remember(("porch", f"ask: {number}"), str(number), GREY, float(number))
+    assert len(kept._last) == 60
+
+
 def test_a_picture_that_nobody_judged_is_no_reason_to_leave_the_next_one() -> None:
     kept = duplicates()
     kept.remember(KEY, "1", GREY, 0.0)
