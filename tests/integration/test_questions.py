@@ -94,7 +94,8 @@ def test_an_event_is_published_at_once_and_its_answer_about_the_right_picture_fo
         assert sorted(e["question"] for e in about) == expected
         assert all(found.index(e) > found.index(event) for e in about), "the event waited for its answer"
     states = [(t["id"], t["state"]) for t in told(messages, "count")]
-    assert [s for _, s in sorted(states)] == ["answered", "pending"] * 2
+    # When the second was asked before the first was answered, what stays is told once more after the first's answer.
+    assert [state for _, state in sorted({*states})] == ["answered", "pending"] * 2
     first_id = next(e["id"] for e in answered if e["question"] == "count")
     assert states.index((first_id, "pending")) < states.index((first_id, "answered"))
     assert [r["state"] for r in in_journal(tmp_path, "count")] == ["answered", "answered"]
