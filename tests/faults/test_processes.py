@@ -231,8 +231,8 @@ def test_sighup_restarts_only_the_cameras_whose_section_changed_and_an_invalid_f
         assert "started late; restarted porch; stopped shed" in daemon.log()
         assert daemon.camera_pid(clips["yard"]) == before and status(listener, "yard").count("online") == 1
         # What was retained of a camera that is no more is gone.
-        assert payloads(listener.messages(), "soteira/shed/status")[-1] == ""
-        assert payloads(listener.messages(), "soteira/shed/state")[-1] == ""
+        for topic in ("soteira/shed/status", "soteira/shed/state"):
+            listener.wait_for(lambda seen, topic=topic: payloads(seen, topic)[-1] == "")
 
         good = config.read_text()
         config.write_text(good.replace("fps: 5", "fsp: 5"))
