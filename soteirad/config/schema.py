@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 from pydantic_core import InitErrorDetails
 
 from soteirad.config.address import is_device, is_live
@@ -21,7 +21,7 @@ from soteirad.config.inherit import inherit, known_nowhere, names_twice, questio
 from soteirad.config.llm import LlmConfig
 from soteirad.config.messages import KEY, detail, show_key
 from soteirad.config.question import AD_HOC, Questions
-from soteirad.config.section import Section
+from soteirad.config.section import Section, from_plain
 from soteirad.config.values import (
     CAMERA_EXAMPLE,
     CAMERAS,
@@ -50,7 +50,6 @@ from soteirad.config.values import (
     tracked_labels,
     untracked_text,
 )
-from soteirad.errors import ConfigError
 
 LOWEST_THRESHOLD = 0.001
 """The smallest step that Home Assistant knows; at 180 lines it is 58 pixels."""
@@ -356,11 +355,7 @@ def _unknown_in_webhooks(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
 
 def camera_from(data: Mapping[str, Any]) -> CameraConfig:
     """Return a camera's configuration from plain data that comes from no file. Raises ConfigError."""
-    try:
-        return CameraConfig.model_validate(data)
-    except ValidationError as error:
-        problems = [".".join(map(str, e["loc"])) + f": {e['msg']}" for e in error.errors(include_input=False)]
-        raise ConfigError(problems) from None
+    return from_plain(CameraConfig, data)
 
 
 def json_schema() -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic.functional_validators import ModelWrapValidatorHandler
 from pydantic_core import ErrorDetails, InitErrorDetails
 
 from soteirad.config.messages import reword
+from soteirad.errors import ConfigError
 
 
 class Section(BaseModel):
@@ -42,6 +43,18 @@ class Section(BaseModel):
         if problems:
             raise ValidationError.from_exception_data(cls.__name__, problems, hide_input=True)
         return model
+
+
+S = TypeVar("S", bound=Section)
+
+
+def from_plain(section: type[S], data: Any) -> S:
+    """Return a section from plain data that comes from no file. Raises ConfigError."""
+    try:
+        return section.model_validate(data)
+    except ValidationError as error:
+        problems = [".".join(map(str, e["loc"])) + f": {e['msg']}" for e in error.errors(include_input=False)]
+        raise ConfigError(problems) from None
 
 
 def _follows(line: ErrorDetails, lines: Sequence[ErrorDetails]) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from soteirad.config import AnswerType, BudgetConfig, CameraConfig, LlmConfig, QuestionConfig, load_config
+from soteirad.config.section import from_plain
 from soteirad.errors import ConfigError, SoteiraError
 from soteirad.event import epoch_time
 from soteirad.llm.budget import Budget
@@ -112,11 +113,7 @@ def question_of(text: str, answer: str, choices: str | None, **keys: Any) -> Que
     kind: Any = answer
     if answer == "choice":
         kind = {"choice": [choice.strip() for choice in (choices or "").split(",") if choice.strip()]}
-    try:
-        return QuestionConfig.model_validate({"name": "question", "ask": text, "answer": kind, **keys})
-    except ValueError as error:
-        lines = error.errors(include_input=False)  # type: ignore[attr-defined]
-        raise ConfigError([f"{'.'.join(map(str, line['loc']))}: {line['msg']}" for line in lines]) from None
+    return from_plain(QuestionConfig, {"name": "question", "ask": text, "answer": kind, **keys})
 
 
 def read_labels(path: Path, answer: AnswerType) -> list[Label]:
