@@ -223,15 +223,18 @@ class Pipeline:
         return self._triggers.get(visit.track_id)
 
     def adjust(self, settings: PipelineSettings) -> list[Visit]:
-        """Take over the motion threshold, the limits of labels, and whether to detect at all.
+        """Take over the thresholds of gates 1 and 2, the limits of labels, and whether to detect at all.
 
         Returns the visits that end because nobody looks any more. What is there when looks begin again is `present`.
         """
         turned = settings.detect != self.settings.detect
-        self.settings = replace(self.settings, motion_threshold=settings.motion_threshold, filters=settings.filters,
-                                detect=settings.detect)  # fmt: skip
+        self.settings = replace(
+            self.settings, motion_threshold=settings.motion_threshold, scene_distance=settings.scene_distance,
+            scene_ssim=settings.scene_ssim, filters=settings.filters, detect=settings.detect,
+        )  # fmt: skip
         self._filter = ObjectFilter(settings.filters)
         self._motion.threshold = self._cadence.motion_threshold = settings.motion_threshold
+        self._scene.distance, self._scene.ssim = settings.scene_distance, settings.scene_ssim
         return self.restart("detection_off") if turned else []
 
     def restart(self, reason: str) -> list[Visit]:

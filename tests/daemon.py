@@ -40,6 +40,7 @@ def write_config(folder: Path, port: int, cameras: Mapping[str, Mapping[str, Any
         "mqtt": {"host": "127.0.0.1", "port": port},
         "storage": {"path": str(folder / "state")},
         "objects": {"track": ["person", "cat"]},
+        "web": {"enabled": False},  # many daemons on one machine, and one port
         "cameras": {name: dict(camera) for name, camera in cameras.items()},
         **sections,
     }

@@ -29,6 +29,8 @@ def test_a_camera_that_nobody_watches_has_nothing_in_it_and_its_settings() -> No
         "detect": False,
         "motion_threshold": 0.03,
         "min_score": 0.5,
+        "scene_distance": 0.2,
+        "scene_ssim": 0.8,
     }
 
 

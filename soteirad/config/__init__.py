@@ -18,6 +18,7 @@ from soteirad.config.schema import (
     json_schema,
 )
 from soteirad.config.secrets import known_secrets, redact, redact_url, take_secrets
+from soteirad.config.web import WebConfig
 
 __all__ = [
     "AnswerType",
@@ -39,6 +40,7 @@ __all__ = [
     "SceneConfig",
     "StorageConfig",
     "TlsConfig",
+    "WebConfig",
     "WebhookConfig",
     "WebhookWhen",
     "WhenConfig",

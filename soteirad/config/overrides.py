@@ -1,4 +1,4 @@
-"""Overrides: settings of a camera that were changed over MQTT, and stay changed until they are changed back.
+"""Overrides: settings of a camera that were changed over MQTT or on the page, and stay so until they are changed back.
 
 Pure functions. An override has the same meaning as the key in the file that it stands over.
 """
@@ -20,8 +20,14 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "detect": ("detect",),
     "motion_threshold": ("motion", "threshold"),
     "min_score": ("objects", "min_score"),
+    "scene_distance": ("scene", "distance"),
+    "scene_ssim": ("scene", "ssim"),
 }
 SETTINGS = tuple(_PLACES)
+THRESHOLDS = ("motion_threshold", "scene_distance", "scene_ssim", "min_score")
+"""What can be dragged on the page."""
+LOWEST_SHARE = 0.01
+"""The smallest threshold of gate 2 that the page offers: it may not be 0."""
 
 
 def limits(camera: CameraConfig, setting: str) -> tuple[float, float]:
@@ -29,7 +35,7 @@ def limits(camera: CameraConfig, setting: str) -> tuple[float, float]:
     if setting == "motion_threshold":
         # Not the ceiling itself: a threshold has to be under it. Whole thousandths, which are a slider's steps.
         return LOWEST_THRESHOLD, round(camera.motion.ceiling - 0.001, 3)
-    return 0.0, 1.0
+    return (LOWEST_SHARE if setting.startswith("scene_") else 0.0), 1.0
 
 
 def value_of(camera: CameraConfig, setting: str) -> Value:
@@ -41,7 +47,7 @@ def value_of(camera: CameraConfig, setting: str) -> Value:
 
 
 def settings_of(camera: CameraConfig) -> dict[str, Value]:
-    """Return all settings of a camera that can be changed over MQTT."""
+    """Return all settings of a camera that can be changed while it is watched."""
     return {setting: value_of(camera, setting) for setting in SETTINGS}
 
 
@@ -54,13 +60,18 @@ def with_value(camera: CameraConfig, setting: str, value: Value) -> CameraConfig
     return camera.model_copy(update={sections[0]: section.model_copy(update={key: value})})
 
 
+def changeable(config: Config, setting: str) -> bool:
+    """Say whether somebody may change a setting, over MQTT or on the page."""
+    return setting in config.mqtt.commands or (config.web.enabled and setting in THRESHOLDS)
+
+
 def usable(config: Config, overrides: Overrides) -> dict[tuple[str, str], Value]:
-    """Return the overrides that still mean something: their camera is there, their command is allowed (or nobody
+    """Return the overrides that still mean something: their camera is there, they may be changed (or nobody
     could take them back), their value is possible, and the file says something else."""
     found: dict[tuple[str, str], Value] = {}
     for (name, setting), value in overrides.items():
         camera = config.cameras.get(name)
-        if camera is None or setting not in config.mqtt.commands or value == value_of(camera, setting):
+        if camera is None or not changeable(config, setting) or value == value_of(camera, setting):
             continue
         low, high = limits(camera, setting)
         if isinstance(value, bool) or low <= value <= high:

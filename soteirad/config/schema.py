@@ -50,6 +50,7 @@ from soteirad.config.values import (
     tracked_labels,
     untracked_text,
 )
+from soteirad.config.web import WebConfig
 
 LOWEST_THRESHOLD = 0.001
 """The smallest step that Home Assistant knows; at 180 lines it is 58 pixels."""
@@ -286,6 +287,7 @@ class Config(Section):
         default=(), description="HTTP requests for events, for recorders that are started that way."
     )
     storage: StorageConfig = Field(default=StorageConfig(), description="Where events and pictures are kept.")
+    web: WebConfig = Field(default=WebConfig(), description="The page that shows what the gates see.")
     detector: DetectorConfig = Field(default=DetectorConfig(), description="Default model of all cameras.")
     motion: MotionConfig = Field(default=MotionConfig(), description="Default gate 1 of all cameras.")
     scene: SceneConfig = Field(default=SceneConfig(), description="Default gate 2 of all cameras.")

@@ -122,13 +122,15 @@ def redact(text: str, secrets: Iterable[str]) -> str:
 def known_secrets(config: Config) -> frozenset[str]:
     """Return what `redact` should hide for this configuration.
 
-    The MQTT password, the keys of vision models, and from each source and vision model's address the password and the
-    values of password-like keys, as written and percent-decoded. User names are left out: hiding a word such as `admin`
-    would spoil every log line.
+    The passwords of MQTT and of the page, the keys of vision models, and from each source and vision model's address
+    the password and the values of password-like keys, as written and percent-decoded. User names are left out: hiding a
+    word such as `admin` would spoil every log line.
     """
     values: set[str] = set()
     if config.mqtt.password is not None:
         values.add(config.mqtt.password.get_secret_value())
+    if config.web.password is not None:
+        values.add(config.web.password.get_secret_value())
     addresses = [address for camera in config.cameras.values() for address in (camera.source, camera.detail or "")]
     for provider in config.llm.providers if config.llm is not None else ():
         addresses.append(provider.base_url)

@@ -62,11 +62,12 @@ def test_the_example_loads_as_it_is_and_holds_only_defaults() -> None:
 
 def test_every_switched_off_setting_of_the_example_works_and_every_key_is_in_it(file: Path) -> None:
     text = re.sub(r"^( *)#(?=(?:- )?[a-z_]+:)", r"\1", EXAMPLE.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    config = load(file, text, {"SOTEIRA_MQTT_PASSWORD": "geheim", "SOTEIRA_NVR_TOKEN": "t", "SOTEIRA_LLM_KEY": "k"})
+    secrets = ("SOTEIRA_NVR_TOKEN", "SOTEIRA_LLM_KEY", "SOTEIRA_WEB_PASSWORD")
+    config = load(file, text, {"SOTEIRA_MQTT_PASSWORD": "geheim", **dict.fromkeys(secrets, "a-secret")})
     assert config.mqtt.password is not None
     assert config.mqtt.password.get_secret_value() == "geheim"
     porch = config.cameras["porch"]
-    of_all = (config, config.mqtt, config.storage, config.storage.outbox, config.detector, config.scene)
+    of_all = (config, config.mqtt, config.storage, config.storage.outbox, config.web, config.detector, config.scene)
     assert config.mqtt.tls is not None
     webhook = config.webhooks[0]
     others = (config.mqtt.tls, config.mqtt.frigate_events, config.homeassistant, webhook, webhook.when)

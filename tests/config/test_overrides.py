@@ -13,6 +13,7 @@ from soteirad.config import Config, load_config
 from soteirad.config.overrides import (
     LOWEST_THRESHOLD,
     SETTINGS,
+    THRESHOLDS,
     Value,
     alike,
     as_yaml,
@@ -32,7 +33,10 @@ def config(*commands: str, **cameras: dict[str, Any]) -> Config:
     return Config.model_validate({"mqtt": {"commands": [*(commands or ALL)]}, "cameras": sections})
 
 
-OTHERS: dict[str, Value] = {"enabled": False, "detect": False, "motion_threshold": 0.3, "min_score": 0.7}
+OTHERS: dict[str, Value] = {
+    "enabled": False, "detect": False, "motion_threshold": 0.3, "min_score": 0.7, "scene_distance": 0.4,
+    "scene_ssim": 0.6,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
@@ -84,6 +88,22 @@ def test_what_means_nothing_is_left_out(key: tuple[str, str], value: Value) -> N
     assert usable(loaded, {**good, key: value}) == good
 
 
+def test_thresholds_may_be_changed_without_a_command_where_there_is_a_page_and_only_there() -> None:
+    cameras = {"porch": {"source": "rtsp://h/s"}}
+    wished: dict[tuple[str, str], Value] = {("porch", s): OTHERS[s] for s in (*THRESHOLDS, "detect")}
+    for enabled, found in ((True, set(THRESHOLDS)), (False, set())):
+        loaded = Config.model_validate({"mqtt": {"commands": []}, "web": {"enabled": enabled}, "cameras": cameras})
+        assert {setting for _, setting in usable(loaded, wished)} == found
+
+
+@pytest.mark.parametrize("setting", ["scene_distance", "scene_ssim"])
+def test_every_threshold_of_gate_2_that_can_be_set_is_one_that_the_file_may_have_too(setting: str) -> None:
+    camera = camera_from({"source": "rtsp://h/s"})
+    for value in limits(camera, setting):
+        key = setting.removeprefix("scene_")
+        assert value_of(camera_from({"source": "rtsp://h/s", "scene": {key: value}}), setting) == value
+
+
 def test_overrides_in_force_touch_their_camera_only_and_not_the_files_configuration() -> None:
     loaded = config(porch={}, yard={})
     in_force = effective(loaded, {("porch", "detect"): False, ("porch", "min_score"): 0.9, ("yard", "enabled"): False})
@@ -107,7 +127,7 @@ def test_what_is_not_for_the_gates_makes_no_difference(change: dict[str, Any]) -
 @pytest.mark.parametrize(
     "change",
     [{"source": "rtsp://h/other"}, {"fps": 3}, {"enabled": False}, {"motion": {"ceiling": 0.7}},
-     {"objects": {"stride": 2}}, {"objects": {"filters": {"person": {"min_score": 0.5}}}}, {"scene": {"ssim": 0.5}},
+     {"objects": {"stride": 2}}, {"objects": {"filters": {"person": {"min_score": 0.5}}}}, {"scene": {"interval": 5}},
      {"detail": "rtsp://h/big"}, {"privacy_mask": [[0, 0, 1, 0, 1, 1]]}],
     ids=str,
 )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from soteirad.config import Config
-from soteirad.config.overrides import SETTINGS, Value
+from soteirad.config.overrides import Value
 from soteirad.errors import StorageError
 from soteirad.hub.commands import Change, Picture, Restart
 from soteirad.hub.controls import LONGEST_TOLD, MOST_TOLD, Controls
@@ -20,12 +20,13 @@ from soteirad.mqtt.client import Message
 from soteirad.mqtt.topics import Topics
 
 TOPICS = Topics("soteira")
-ALL = (*SETTINGS, "snapshot", "restart")
+ALL = ("enabled", "detect", "motion_threshold", "min_score", "snapshot", "restart")
 
 
 def config(commands: tuple[str, ...] = ALL, **cameras: dict[str, Any]) -> Config:
     sections = {name: {"source": f"rtsp://h/{name}", **keys} for name, keys in (cameras or {"porch": {}}).items()}
-    return Config.model_validate({"mqtt": {"commands": list(commands)}, "cameras": sections})
+    return Config.model_validate({"mqtt": {"commands": list(commands)}, "web": {"enabled": False},
+                                  "cameras": sections})  # fmt: skip
 
 
 class Rig:
