@@ -33,6 +33,7 @@ from soteirad.detector_thread import DetectorThread
 from soteirad.diagnostics import DamageReport, Diagnoser
 from soteirad.errors import HangError, ModelError, SourceEnded, SourceError
 from soteirad.event import Event, iso_time, new_id
+from soteirad.live import LiveView
 from soteirad.mailbox import Crashed, DetailPicture, Mailbox, News, SourceOffline, SourceOnline
 from soteirad.messages import (
     Adjust,
@@ -42,8 +43,10 @@ from soteirad.messages import (
     CameraStatus,
     Heartbeat,
     Inquire,
+    Missed,
     Picture,
     Preview,
+    Show,
     SourceFinished,
 )
 from soteirad.service.logs import setup_logging
@@ -126,6 +129,7 @@ class _Runner:
         self._asker = Asker(job.camera.questions, watch.zones, new_id, job.camera.detail is not None)
         self._hwaccel = "none"
         self._diagnoser = Diagnoser(watch)
+        self._live = LiveView(watch)
         self._state: dict[str, Any] = {}
         self._snapshot: dict[str, Any] | None = None
         self._online: bool | None = None
@@ -167,6 +171,8 @@ class _Runner:
                 self.deliver(self.watch.adjust(wish.camera))
             elif isinstance(wish, Inquire):
                 self.inquire(wish)
+            elif isinstance(wish, Show):
+                self._live.show(wish.wanted)
             else:
                 asked = True  # one picture answers all who ask at the same time
         if asked:
@@ -175,8 +181,17 @@ class _Runner:
         if self._camera.preview and self._online and now - self._preview_at >= self._camera.preview:
             self._preview_at = now
             self.preview(again=False)
+        self.show(now)
         self.beat()
         self.diagnose()
+
+    def show(self, now: float) -> None:
+        """Send what the page shows: near misses always, and frames while somebody looks."""
+        for when, what in self.watch.take_near_misses():
+            self.uplink.send(Missed(when, what))
+        shown = self._live.step(now) if self._online else None
+        if shown is not None:
+            self.uplink.picture(shown)
 
     def preview(self, again: bool = True) -> None:
         """Send a small picture of the latest frame; the same one a second time only if `again`."""

@@ -1,8 +1,8 @@
 """What travels through the pipe between a camera process and the hub, in both directions.
 
 Camera to hub: `Confirmed`, `Picture`, `CameraState`, `CameraStatus`, `Diagnostics`, `Heartbeat`, `SourceFinished`,
-`CameraFailed`, `Preview`, `Ask`.
-Hub to camera: `Committed`, `Stop`, `Adjust`, `TakePicture`, `Inquire`.
+`CameraFailed`, `Preview`, `Ask`, `LiveFrame`, `Missed`.
+Hub to camera: `Committed`, `Stop`, `Adjust`, `TakePicture`, `Inquire`, `Show`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from soteirad.config import CameraConfig
 from soteirad.config.question import Moment
 from soteirad.event import Event
 from soteirad.llm.picture import Shot
+from soteirad.near_misses import NearMiss
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,22 @@ class Ask:
     signature: bytes = b""
     main: int = 0
     shots: tuple[Shot, ...] = ()
+
+
+@dataclass(frozen=True)
+class LiveFrame:
+    """What the gates make of the latest frame, and a small JPEG of it, for those who look at the page."""
+
+    values: dict[str, Any]
+    jpeg: bytes
+
+
+@dataclass(frozen=True)
+class Missed:
+    """What a gate let go, and when (UTC): for the page, which shows the last ones."""
+
+    time: str
+    what: NearMiss
 
 
 @dataclass(frozen=True)
@@ -144,11 +161,20 @@ class Inquire:
     text: str = ""
 
 
+@dataclass(frozen=True)
+class Show:
+    """Send `LiveFrame`s from now on, or no more."""
+
+    wanted: bool
+
+
 FromCamera = (
     Confirmed
     | Picture
     | Preview
     | Ask
+    | LiveFrame
+    | Missed
     | CameraState
     | CameraStatus
     | Diagnostics
@@ -156,5 +182,5 @@ FromCamera = (
     | SourceFinished
     | CameraFailed
 )
-Wish = Adjust | TakePicture | Inquire
+Wish = Adjust | TakePicture | Inquire | Show
 ToCamera = Committed | Stop | Wish

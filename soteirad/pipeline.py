@@ -218,6 +218,11 @@ class Pipeline:
         """What became of the camera's view; None while it is the normal one."""
         return self._view.change.seen if self._view.change else None
 
+    @property
+    def motion_limits(self) -> tuple[float, float, float]:
+        """What opens gate 1: a ratio, or the share of one blob; and the ratio from which it is a flood."""
+        return self._motion.threshold, self._motion.min_blob, self._motion.ceiling
+
     def trigger(self, visit: Visit) -> str | None:
         """Return why the look that first saw the visit's object was made."""
         return self._triggers.get(visit.track_id)

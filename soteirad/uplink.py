@@ -18,8 +18,10 @@ from soteirad.messages import (
     Confirmed,
     FromCamera,
     Inquire,
+    LiveFrame,
     Picture,
     Preview,
+    Show,
     Stop,
     TakePicture,
     Wish,
@@ -28,6 +30,7 @@ from soteirad.spool import Spool
 
 logger = logging.getLogger(__name__)
 
+WithPictures = Picture | Preview | Ask | LiveFrame
 MAX_PICTURES = 20
 """Pictures that may wait for a stalled hub; beyond that new ones are dropped, events never."""
 SPOOL_AFTER_S = 0.3
@@ -71,7 +74,7 @@ class Uplink:
             self._kept[event.id] = event, time.monotonic()
         self._queue.put(Confirmed(event))
 
-    def picture(self, picture: Picture | Preview | Ask) -> None:
+    def picture(self, picture: WithPictures) -> None:
         """Send a picture, or a question with its pictures, unless too many wait already."""
         with self._lock:
             if self._pictures >= MAX_PICTURES:
@@ -99,7 +102,7 @@ class Uplink:
         try:
             while (message := self._queue.get()) is not None:
                 self._connection.send(message)
-                if isinstance(message, Picture | Preview | Ask):
+                if isinstance(message, WithPictures):
                     with self._lock:
                         self._pictures -= 1
         except (OSError, ValueError):
@@ -119,7 +122,7 @@ class Uplink:
     def _take(self, message: object) -> None:
         if isinstance(message, Stop):
             self._stop.set()
-        elif isinstance(message, Adjust | TakePicture | Inquire):
+        elif isinstance(message, Adjust | TakePicture | Inquire | Show):
             self.wishes.put(message)
         elif isinstance(message, Committed):
             for event_id in message.event_ids:
@@ -147,7 +150,9 @@ class Uplink:
                 self._spooled.add(event.id)
 
 
-def _name_of(picture: Picture | Preview | Ask) -> str:
+def _name_of(picture: WithPictures) -> str:
     if isinstance(picture, Ask):
         return f"the question {picture.question}"
+    if isinstance(picture, LiveFrame):
+        return "a picture for the page"
     return f"the snapshot of {picture.event_id}" if isinstance(picture, Picture) else "a preview"

@@ -20,9 +20,11 @@ from soteirad.config import CameraConfig
 from soteirad.detect.choice import Choice
 from soteirad.detect.detection import Detections
 from soteirad.errors import DetectorUnavailable
-from soteirad.event import Event
+from soteirad.event import Event, iso_time
 from soteirad.gates.objects import Zone
 from soteirad.gates.view import View
+from soteirad.live import LastLook, live_values
+from soteirad.near_misses import NearMiss, NearMissWatch
 from soteirad.pipeline import Analysis, Pipeline
 from soteirad.report import MakeId, Reporter
 from soteirad.snapshot import make_snapshot
@@ -69,7 +71,10 @@ class CameraWatch:
         self.pipeline = Pipeline(pipeline_settings(camera, card, every_frame))
         rate = 1.0 if camera.live or camera.speed == "max" else float(camera.speed)
         self._reporter = Reporter(name, card.class_names, self._zones, make_id, rate, not camera.live)
-        self._last_frame: Frame | None = None
+        self._last: Analysis | None = None
+        self._last_look: LastLook | None = None
+        self._near = NearMissWatch(card.class_names)
+        self._missed: list[NearMiss] = []
         self.latencies_ms: deque[float] = deque(maxlen=self.RECENT)
         self.stage_ms: dict[str, deque[float]] = {}
         self.events = 0
@@ -94,8 +99,8 @@ class CameraWatch:
 
     def analyse(self, frame: Frame) -> tuple[Analysis, list[Outcome]]:
         """Run gates 1 and 2 on a frame that the pipeline wants; returns also what a changed view or a gap confirms."""
-        self._last_frame = frame
-        analysis = self.pipeline.analyse(frame)
+        self._last = analysis = self.pipeline.analyse(frame)
+        self._missed += self._near.motion(analysis.motion, frame.time, *self.pipeline.motion_limits)
         self._time_stages({"decode": frame.decode_ms, **analysis.ms})
         outcomes = [self._visit(v, analysis) for v in analysis.closed]
         if analysis.view is View.CHANGED:
@@ -123,6 +128,7 @@ class CameraWatch:
             self.pipeline.lose_look(analysis)
             return []
         visits = self.pipeline.observe(analysis, result.found)
+        self._note(analysis, result.found)
         frame, now = analysis.frame, time.monotonic()
         # A live frame was captured at its media time; a file's has no age.
         total = (now - frame.time if self._camera.live else now - frame.received + frame.decode_ms / 1000) * 1000
@@ -135,7 +141,7 @@ class CameraWatch:
     def end(self, reason: str) -> list[Outcome]:
         """Close the open visits with `reason`: the source ended or was lost."""
         outcomes = self._ended(self.pipeline.restart(reason))
-        self._last_frame = None  # when the source is back, this is not what it shows
+        self._last = self._last_look = None  # when the source is back, this is not what it shows
         return outcomes
 
     def adjust(self, camera: CameraConfig) -> list[Outcome]:
@@ -153,7 +159,7 @@ class CameraWatch:
 
         None if there is none yet, or none but that of the media time `since`.
         """
-        frame = self._last_frame
+        frame = self.last_frame
         if frame is None or frame.time == since:
             return None
         return make_snapshot(frame, max_width=width), frame.time
@@ -177,12 +183,29 @@ class CameraWatch:
     @property
     def last_frame(self) -> Frame | None:
         """The last frame that was analysed, unless its source was lost since."""
-        return self._last_frame
+        return self._last.frame if self._last is not None else None
 
     @property
     def zones(self) -> Sequence[Zone]:
         """The camera's zones."""
         return self._zones
+
+    def live(self) -> dict[str, Any] | None:
+        """Return what a page shows beside the last frame that was analysed; None if there is none."""
+        if self._last is None:
+            return None
+        return live_values(self._last, self._last_look, self.pipeline.tracker.open_tracks, self._card.class_names,
+                           self.pipeline.settings.filters, self._zones, not self._camera.live)  # fmt: skip
+
+    def take_near_misses(self) -> list[tuple[str, NearMiss]]:
+        """Return what the gates let go since the last call, each with its time (UTC)."""
+        if not self._missed:
+            return []
+        missed, self._missed = self._missed, []
+        last = self._last
+        # Both count seconds: a file that is played faster has media seconds of its own, and its last frame is now.
+        offset = last.frame.captured - last.frame.time if last is not None else time.time() - time.monotonic()
+        return [(iso_time(offset + miss.time), miss) for miss in missed]
 
     def detector_state(self) -> dict[str, Any]:
         """Return what diagnostics say of the detector."""
@@ -196,9 +219,17 @@ class CameraWatch:
         event = self._reporter.visit(visit, analysis.frame, why, latency_ms or {}, picture)
         return self._outcome(event, analysis.frame)
 
+    def _note(self, analysis: Analysis, found: Detections) -> None:
+        """Keep what a look found for the page."""
+        reason = analysis.look.value if analysis.look else "none"
+        self._last_look = LastLook(analysis.frame.time, reason, found)
+        tracker = self.pipeline.tracker
+        self._missed += self._near.look(found, analysis.frame.time, self.pipeline.settings.filters, tracker.tracks,
+                                        tracker.lapsed)  # fmt: skip
+
     def _ended(self, visits: list[Visit]) -> list[Outcome]:
         """Return the events of visits that end without a look at a frame."""
-        frame = self._last_frame
+        frame = self.last_frame
         return [] if frame is None else [self._outcome(self._reporter.visit(v, frame, {}, {}), frame) for v in visits]
 
     def _outcome(self, event: Event, frame: Frame) -> Outcome:

@@ -109,6 +109,8 @@ class Tracker:
     def __init__(self, settings: TrackerSettings) -> None:
         self.settings = settings
         self.tracks: list[Track] = []
+        self.lapsed: list[Track] = []
+        """Those that the last look gave up before they were confirmed."""
         self._next_id = 1
         self._promising = False
 
@@ -249,6 +251,7 @@ class Tracker:
 
     def _age(self, time: float, matched: set[int], evidence: Evidence) -> list[Visit]:
         visits, kept = [], []
+        self.lapsed = []
         seen = [t for t in self.tracks if t.id in matched and t.confirmed]
         for track in self.tracks:
             stays = track.id in matched or (
@@ -258,6 +261,8 @@ class Tracker:
                 kept.append(track)
             elif track.confirmed:
                 visits.append(self._visit(track, "left", "gone"))
+            else:
+                self.lapsed.append(track)
         self.tracks = kept
         return visits
 

@@ -1,0 +1,167 @@
+"""Near misses: what a gate saw and let go, and by how little. Pure: results of the gates in, findings out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from soteirad.detect.detection import Detections
+from soteirad.detect.nms import areas, iou_matrix
+from soteirad.gates.motion import Motion
+from soteirad.gates.objects import LabelFilter
+from soteirad.track.track import Track
+
+Kind = Literal["motion_below", "flood", "score_below", "area_below", "area_above", "not_confirmed"]
+Shortcoming = Literal["score", "area_below", "area_above"]
+
+
+@dataclass(frozen=True)
+class NearMiss:
+    """Something that a gate let go. `time` is media time, `box` fractions of the frame (x1, y1, x2, y2).
+
+    `values` holds what was measured and the limit that it missed.
+    """
+
+    kind: Kind
+    gate: int
+    time: float
+    text: str
+    label: str | None = None
+    box: tuple[float, float, float, float] | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
+
+    def payload(self) -> dict[str, Any]:
+        """Return it as JSON-ready data, without its media time."""
+        return {key: value for key, value in asdict(self).items() if key != "time"}
+
+
+def shortcomings(found: Detections, filters: Mapping[int, LabelFilter]) -> list[Shortcoming | None]:
+    """Return for each detection of a label that is looked for why it cannot start a track; None if it can."""
+    sizes = areas(found.boxes)
+    verdicts: list[Shortcoming | None] = []
+    for score, size, index in zip(found.scores.tolist(), sizes.tolist(), found.classes.tolist(), strict=True):
+        limits = filters.get(index)
+        if limits is None or size > limits.max_area:
+            verdicts.append("area_above")
+        elif size < limits.min_area:
+            verdicts.append("area_below")
+        else:
+            verdicts.append("score" if score < limits.min_score else None)
+    return verdicts
+
+
+class NearMissWatch:
+    """Notices near misses; each thing is told once in a while, however often it is seen.
+
+    A frame's motion is near when it reaches half of what opens gate 1. It is told when it is over, and not at all when
+    the gate opened meanwhile: then it was only the rise.
+    """
+
+    NEAR = 0.5
+    """Share of a limit from which missing it is near."""
+    OVER = 0.25
+    """Motion under this share of its limit is over."""
+    AGAIN_S = 30.0
+    """The same kind of thing in the same place is told again after this long ..."""
+    SOON_S = 2.0
+    """... and anything of the same kind after this."""
+    SAME_IOU = 0.3
+    MOST_KEPT = 50
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        self._peak: tuple[float, Motion, float] | None = None
+        self._flooding = False
+        self._told: list[NearMiss] = []
+
+    def motion(self, motion: Motion, time: float, threshold: float, min_blob: float, ceiling: float) -> list[NearMiss]:
+        """Take gate 1's result for a frame at media time `time`, and its limits."""
+        flood, self._flooding = motion.flood and not self._flooding, motion.flood
+        if flood:
+            self._peak = None
+            text = f"{motion.ratio:.0%} of the picture changed at once: that was light, and no object"
+            return self._new(NearMiss("flood", 1, time, text, values={"ratio": _r(motion.ratio), "limit": ceiling}))
+        near = max(motion.ratio / threshold, motion.blob / min_blob if min_blob > 0 else 0.0)
+        if motion.open or motion.flood:
+            self._peak = None
+        elif near >= self.NEAR and (self._peak is None or near > self._peak[0]):
+            self._peak = near, motion, time
+        elif near < self.OVER and self._peak is not None:
+            (_, at_peak, when), self._peak = self._peak, None
+            text = (f"{at_peak.ratio:.2%} of the picture changed, the largest piece {at_peak.blob:.2%}: "
+                    f"{threshold:.2%}, or a piece of {min_blob:.2%}, would have been motion")  # fmt: skip
+            values = {"ratio": _r(at_peak.ratio), "limit": threshold, "blob": _r(at_peak.blob), "blob_limit": min_blob}
+            return self._new(NearMiss("motion_below", 1, when, text, values=values))
+        return []
+
+    def look(self, found: Detections, time: float, filters: Mapping[int, LabelFilter], tracks: Sequence[Track],
+             lapsed: Sequence[Track]) -> list[NearMiss]:  # fmt: skip
+        """Take what the detector found at media time `time`, the tracks that there are, and those it gave up."""
+        news: list[NearMiss] = []
+        for track in (t for t in lapsed if t.hits):
+            label = self._names[track.class_index]
+            text = f"a {label} was seen {_times(track.hits)} and not again: too little to be sure"
+            news += self._new(NearMiss("not_confirmed", 3, time, text, label, _box(track.box),
+                                       {"score": _r(track.best_score), "hits": track.hits}))  # fmt: skip
+        verdicts = shortcomings(found, filters)
+        rows = [i for i, verdict in enumerate(verdicts) if verdict is not None and int(found.classes[i]) in filters]
+        if rows and tracks:  # what belongs to a track keeps it, and misses nothing
+            overlap = iou_matrix(found.boxes[rows], np.stack([t.box for t in tracks])).max(axis=1)
+            rows = [row for row, share in zip(rows, overlap.tolist(), strict=True) if share < self.SAME_IOU]
+        for row in rows:
+            limits = filters[int(found.classes[row])]
+            missed = self._missed(found, row, verdicts[row], limits, time)
+            news += [] if missed is None else self._new(missed)
+        return news
+
+    def _missed(self, found: Detections, row: int, verdict: Shortcoming | None, limits: LabelFilter,
+                time: float) -> NearMiss | None:  # fmt: skip
+        """Return what a detection fell short of, if it did so by little."""
+        label, box = self._names[int(found.classes[row])], found.boxes[row]
+        score, size = float(found.scores[row]), float(areas(box[None])[0])
+        if verdict == "score" and score >= self.NEAR * limits.min_score:
+            text = f"a {label} of score {score:.2f} was not enough: min_score is {limits.min_score:.2f}"
+            return NearMiss("score_below", 3, time, text, label, _box(box),
+                            {"score": _r(score), "limit": limits.min_score})  # fmt: skip
+        if score < limits.min_score:
+            return None
+        if verdict == "area_below" and size >= self.NEAR * limits.min_area:
+            text = f"a {label} filled {size:.2%} of the picture: min_area is {limits.min_area:.2%}"
+            return NearMiss("area_below", 3, time, text, label, _box(box),
+                            {"area": _r(size), "limit": limits.min_area, "score": _r(score)})  # fmt: skip
+        if verdict == "area_above":
+            text = f"a {label} filled {size:.0%} of the picture: max_area is {limits.max_area:.0%}"
+            return NearMiss("area_above", 3, time, text, label, _box(box),
+                            {"area": _r(size), "limit": limits.max_area, "score": _r(score)})  # fmt: skip
+        return None
+
+    def _new(self, miss: NearMiss) -> list[NearMiss]:
+        """Return the finding, unless the like was told a moment ago."""
+        self._told = [t for t in self._told if 0 <= miss.time - t.time < self.AGAIN_S][-self.MOST_KEPT :]
+        for told in self._told:
+            if told.kind == miss.kind and (miss.time - told.time < self.SOON_S or self._alike(told, miss)):
+                return []
+        self._told.append(miss)
+        return [miss]
+
+    def _alike(self, told: NearMiss, miss: NearMiss) -> bool:
+        if told.box is None or miss.box is None:
+            return told.box is miss.box
+        one, other = (np.array([b], np.float32) for b in (told.box, miss.box))
+        return told.label == miss.label and float(iou_matrix(one, other)[0, 0]) >= self.SAME_IOU
+
+
+def _box(box: np.ndarray) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = (_r(v) for v in box.tolist())
+    return x1, y1, x2, y2
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else "twice" if count == 2 else f"{count} times"
+
+
+def _r(value: float) -> float:
+    return round(value, 4)
