@@ -21,7 +21,8 @@ from soteirad.errors import StorageError
 from soteirad.event import Event, iso_time, new_id
 from soteirad.hub.answer_book import AnswerBook
 from soteirad.hub.ask_record import AskRecord
-from soteirad.hub.journal import SCHEMA_VERSION, Journal
+from soteirad.hub.journal import Journal
+from soteirad.hub.tables import SCHEMA_VERSION
 
 T0 = 1_800_000_000.0
 DAY = 86400.0
@@ -534,9 +535,9 @@ def test_a_journal_without_answers_is_upgraded_loses_nothing_and_takes_answers(t
     before = schema(path)[1]
     journal = Journal(path)
     journal.open()
-    assert (schema(path)[0], SCHEMA_VERSION) == (4, 4)
+    assert (schema(path)[0], SCHEMA_VERSION) == (5, 5)
     new = [name for name, sql in schema(path)[1] if (name, sql) not in before]
-    assert new == ["answers", "calls", "last_answered", "latest_answers", "pending_answers"]
+    assert new == ["answers", "askings", "calls", "last_answered", "latest_answers", "pending_answers"]
     assert [entry.event for entry in journal.pending(9)] == events == journal.open_visits()
     assert (journal.overrides(), journal.retained()) == ({("porch", "detect"): False}, {"soteira/porch/state": {}})
     book = AnswerBook(journal)
@@ -573,7 +574,7 @@ def test_an_upgrade_that_fails_leaves_the_first_version_as_it_was(
     version_1(path, [make("entered", 1)])
     before = schema(path)
     with monkeypatch.context() as patch:
-        patch.setattr("soteirad.hub.journal._UPGRADES", (("CREATE TABLE overrides (x)", "CREATE TABLE meta (x)"),))
+        patch.setattr("soteirad.hub.tables._UPGRADES", (("CREATE TABLE overrides (x)", "CREATE TABLE meta (x)"),))
         with pytest.raises(StorageError, match="already exists"):
             Journal(path).open()
     assert schema(path) == before
