@@ -8,6 +8,7 @@
     │   ├── SourceEnded     the stream ended (a file's end, a camera that hung up)
     │   └── SourceRefused   trying again soon gets the same answer: a wrong password, path or codec
     ├── BrokerError         files for the encrypted connection to the MQTT broker
+    ├── WebError            the address of the page
     ├── ProviderError       a vision model's server (in llm/reasons.py)
     └── StorageError        the journal or the state directory
 
@@ -55,6 +56,10 @@ class SourceRefused(SourceError):  # noqa: N818 - the camera's answer
 
 class BrokerError(SoteiraError):
     """What the configuration names for the connection to the MQTT broker cannot be used."""
+
+
+class WebError(SoteiraError):
+    """The page cannot listen where the configuration says."""
 
 
 class StorageError(SoteiraError):

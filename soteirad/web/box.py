@@ -1,0 +1,66 @@
+"""What the web application is given: the box behind it, as plain data, and what can be wished of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+MessageKind = Literal["frame", "event", "camera", "near_miss"]
+
+
+class WishError(ValueError):
+    """What somebody asked for is refused; the text is for that person and says what is allowed."""
+
+
+class UnknownCameraError(WishError):
+    """There is no camera of this name."""
+
+
+class Viewer(Protocol):
+    """Somebody who looks. Bounded: one who is slow loses old frames, never events."""
+
+    def next(self, timeout: float) -> tuple[MessageKind, dict[str, Any]] | None:
+        """Return what comes next, or None after `timeout` seconds, or soon after `close`. Blocks: for worker threads."""
+
+    def close(self) -> None:
+        """Say that nobody looks any more. May be called from any thread, and more than once."""
+
+
+class Box(Protocol):
+    """The box. Every method may be called from any thread, returns at once, and returns fresh JSON-ready data."""
+
+    @property
+    def journal(self) -> Path:
+        """The journal's SQLite file, to be read with a connection of one's own."""
+
+    @property
+    def pictures(self) -> Path:
+        """The folder of snapshots: camera, UTC day, event id."""
+
+    def ready(self) -> str:
+        """Return nothing when the daemon watches, else the word why it does not yet."""
+
+    def cameras(self) -> list[dict[str, Any]]:
+        """Return all cameras: state, thresholds, zones and masks."""
+
+    def health(self) -> dict[str, Any]:
+        """Return how the daemon and its cameras do."""
+
+    def overrides(self) -> dict[str, str]:
+        """Return what was set and is not in the file, as `yaml`, and as a `diff` of the file; secrets are hidden."""
+
+    def near_misses(self) -> list[dict[str, Any]]:
+        """Return what was nearly reported, newest first."""
+
+    def set(self, camera: str, setting: str, value: float | None) -> None:
+        """Change a threshold soon; None is what the file says. Raises WishError."""
+
+    def check_areas(self, camera: str, areas: Mapping[str, Any]) -> str:
+        """Return the lines for the file that give a camera these zones and masks. Raises WishError."""
+
+    def viewer(self, cameras: Sequence[str] | None) -> Viewer:
+        """Look at some cameras, or at all, from now until the viewer is closed. Raises UnknownCameraError."""
+
+    def picture(self, camera: str, seq: int | None) -> bytes | None:
+        """Return the JPEG of a live frame, or of the latest; None when there is none (any more)."""

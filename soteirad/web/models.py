@@ -1,0 +1,283 @@
+"""What goes over the wire: requests and answers of the API. The OpenAPI document is made from these."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from soteirad.config.messages import NAME_PATTERN
+from soteirad.config.values import LONGEST_NAME
+from soteirad.event import EventType
+
+LONGEST_SECRET = 1024
+MOST_ZONES = 64
+MOST_POLYGONS = 64
+MOST_NUMBERS = 400
+"""Of one polygon: two for each corner."""
+MOST_FILTERS = 64
+"""How often one parameter of a query may be repeated."""
+LARGEST_SEQ = 2**53 - 1
+"""The largest whole number that JavaScript keeps."""
+
+
+class Model(BaseModel):
+    """The base: no unknown fields, no conversions, no infinities."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True)
+
+
+def moment(text: str) -> float:
+    """Return a time as seconds since the epoch; UTC if it says nothing else. Raises ValueError."""
+    time = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    if not 1970 < time.year < 9999:
+        raise ValueError("a year from 1971 to 9998")
+    return (time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp()
+
+
+def _check_time(value: str) -> str:
+    try:
+        moment(value)
+    except ValueError:
+        raise ValueError("this is no time: write it as 2026-11-22T02:18:17Z") from None
+    return value
+
+
+CameraName = Annotated[str, Field(pattern=NAME_PATTERN, max_length=LONGEST_NAME)]
+Setting = Literal["motion_threshold", "scene_distance", "scene_ssim", "min_score"]
+Word = Annotated[str, Field(min_length=1, max_length=200)]
+When = Annotated[
+    str, Field(max_length=40, description="ISO 8601, such as 2026-11-22T02:18:17Z."), AfterValidator(_check_time)
+]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Polygon = Annotated[list[Fraction], Field(min_length=6, max_length=MOST_NUMBERS)]
+Rectangle = Annotated[list[float], Field(min_length=4, max_length=4)]
+Seq = Annotated[int, Field(ge=0, le=LARGEST_SEQ)]
+
+
+class Problem(Model):
+    """Why something was refused."""
+
+    error: str = Field(description="One sentence: what, why, what to do.")
+
+
+class Login(Model):
+    """The token that `soteirad config` prints, or the password."""
+
+    token: str = Field(min_length=1, max_length=LONGEST_SECRET)
+
+
+class Session(Model):
+    """Whoever asks may see the page."""
+
+    version: str
+
+
+class Threshold(Model):
+    """One threshold: in force, in the file, and what it may be."""
+
+    value: float
+    file: float
+    low: float
+    high: float
+    overridden: bool
+
+
+class Zone(Model):
+    """A named polygon in fractions of the frame; `objects` limits who counts there."""
+
+    name: str
+    coordinates: list[float]
+    objects: list[str] | None
+
+
+class Camera(Model):
+    """One camera. `state` is what is retained on MQTT under `<camera>/state`."""
+
+    name: str
+    title: str
+    enabled: bool
+    online: bool
+    file: bool
+    state: dict[str, Any]
+    thresholds: dict[Setting, Threshold]
+    labels: list[str]
+    zones: list[Zone]
+    motion_mask: list[list[float]]
+    privacy_mask: list[list[float]]
+    questions: list[str]
+
+
+class Cameras(Model):
+    """All cameras."""
+
+    cameras: list[Camera]
+
+
+class Wish(Model):
+    """The new value of a threshold."""
+
+    value: float
+
+
+class Accepted(Model):
+    """The change is under way; the camera's message on the stream tells when it is in force."""
+
+    accepted: Literal[True]
+
+
+class ZoneWish(Model):
+    """A zone as it is drawn."""
+
+    coordinates: Polygon
+    objects: Annotated[list[Word], Field(min_length=1, max_length=MOST_FILTERS)] | None = None
+
+
+class Areas(Model):
+    """Zones and masks as they are drawn."""
+
+    zones: Annotated[dict[CameraName, ZoneWish], Field(max_length=MOST_ZONES)] = Field(default_factory=dict)
+    motion_mask: Annotated[list[Polygon], Field(max_length=MOST_POLYGONS)] = Field(default_factory=list)
+    privacy_mask: Annotated[list[Polygon], Field(max_length=MOST_POLYGONS)] = Field(default_factory=list)
+
+
+class Lines(Model):
+    """Lines for the configuration file."""
+
+    yaml: str
+
+
+class Overrides(Model):
+    """What was set and is not in the file: its lines, and the change of the file as a unified diff."""
+
+    yaml: str
+    diff: str
+
+
+class EventsQuery(Model):
+    """Which events. Those that may be repeated mean any of them."""
+
+    camera: Annotated[list[CameraName], Field(max_length=MOST_FILTERS)] = Field(default_factory=list)
+    label: Annotated[list[Word], Field(max_length=MOST_FILTERS)] = Field(default_factory=list)
+    type: Annotated[list[EventType], Field(max_length=MOST_FILTERS)] = Field(default_factory=list)
+    zone: Annotated[list[CameraName], Field(max_length=MOST_FILTERS)] = Field(default_factory=list)
+    since: When | None = None
+    until: When | None = None
+    before: Annotated[Seq | None, Field(strict=False, description="Only events before this one in the journal.")] = None
+    limit: Annotated[int, Field(ge=1, le=200, strict=False)] = 50
+
+
+class Answer(Model):
+    """What came of a question that was asked on an event."""
+
+    question: str
+    state: str
+    answer: bool | float | str | None
+    text: str
+    time: str
+
+
+class Item(Model):
+    """An event as it was published, and its place in the journal."""
+
+    seq: int
+    event: dict[str, Any]
+    published: bool
+    topic: str | None
+    picture: str | None
+    answers: list[Answer]
+
+
+class Events(Model):
+    """Events, newest first; `next` is the `before` of the next page."""
+
+    events: list[Item]
+    next: int | None
+
+
+class NearMissQuery(Model):
+    """Whose near misses."""
+
+    camera: Annotated[list[CameraName], Field(max_length=MOST_FILTERS)] = Field(default_factory=list)
+
+
+class NearMiss(Model):
+    """What was nearly reported, and which limit it missed."""
+
+    camera: str
+    time: str
+    media_time: float | None
+    kind: Literal["motion_below", "flood", "score_below", "area_below", "area_above", "not_confirmed", "masked"]
+    gate: Literal[1, 2, 3]
+    text: str
+    label: str | None
+    box: Rectangle | None
+    values: dict[str, float | None]
+    picture: str | None
+
+
+class NearMisses(Model):
+    """Near misses, newest first."""
+
+    near_misses: list[NearMiss]
+
+
+class HubHealth(Model):
+    """The hub's process."""
+
+    memory_mb: float
+
+
+class MqttHealth(Model):
+    """The connection to the broker: how many events wait, and how many were given up."""
+
+    connected: bool
+    waiting: int
+    dropped: int
+
+
+class StorageHealth(Model):
+    """Where things are kept; sizes in bytes, null when the disk does not say."""
+
+    path: str
+    free_bytes: int | None
+    total_bytes: int | None
+    problem: str
+
+
+class CameraHealth(Model):
+    """One camera. `diagnostics` is what is published on MQTT under `<camera>/diagnostics`, `age_s` how old it is."""
+
+    name: str
+    online: bool
+    reason: str
+    starts: int
+    age_s: float | None
+    diagnostics: dict[str, Any]
+
+
+class Health(Model):
+    """How the daemon and its cameras do. `llm` is what is retained on MQTT under `llm`."""
+
+    version: str
+    time: str
+    uptime_s: float
+    ready: str
+    hub: HubHealth
+    mqtt: MqttHealth
+    storage: StorageHealth
+    llm: dict[str, Any] | None
+    cameras: list[CameraHealth]
+
+
+class StreamQuery(Model):
+    """Whose frames; all cameras' without it."""
+
+    cameras: Annotated[str, Field(max_length=4096, description="Names with commas.")] | None = None
+
+
+class StaticQuery(Model):
+    """Which version of a file the browser has been told of."""
+
+    v: Annotated[str, Field(max_length=64)] | None = None

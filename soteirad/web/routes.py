@@ -1,0 +1,50 @@
+"""The table of routes: what there is, who may ask, and what goes in and out. Routes and OpenAPI are both made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import BaseModel
+from starlette.responses import Response
+
+Method = Literal["GET", "POST", "PUT", "DELETE"]
+Handler = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request that was understood: parts of its path, its query and body, whose they are."""
+
+    path: dict[str, str]
+    query: Any = None
+    body: Any = None
+    address: str = ""
+    cookie: str | None = None
+    if_none_match: str = ""
+
+
+@dataclass(frozen=True)
+class Route:
+    """One route. `handler` is called with the site and what was asked, in a worker thread unless it is `quick`.
+
+    `answer` is a model, or the media type of anything else. `errors` are the statuses that it may refuse with, beside
+    those that every route has. `open` needs no secret.
+    """
+
+    method: Method
+    path: str
+    handler: Handler
+    summary: str
+    answer: type[BaseModel] | str | None
+    status: int = 200
+    body: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    errors: tuple[int, ...] = ()
+    open: bool = False
+    quick: bool = False
+    parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+Answered = Response | dict[str, Any] | None

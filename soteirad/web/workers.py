@@ -1,0 +1,56 @@
+"""Threads of the web application's own: few, and waiting ones never keep short work from being done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+MOST_LOOKERS = 12
+"""Streams and single pictures that wait for frames: as many threads."""
+MOST_STREAMS = 8
+SHORT_WORKERS = 4
+
+T = TypeVar("T")
+
+
+class Workers:
+    """Two pools: for what is done at once (reading files and the journal), and for what waits for frames."""
+
+    def __init__(self) -> None:
+        self._short = ThreadPoolExecutor(SHORT_WORKERS, "web")
+        self._waiting = ThreadPoolExecutor(MOST_LOOKERS, "web-look")
+        self._lookers = 0
+        self._streams = 0
+
+    async def short(self, work: Callable[[], T]) -> T:
+        """Do something short in a worker thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._short, work)
+
+    async def wait(self, work: Callable[[], T]) -> T:
+        """Wait for something in a worker thread; only for those who have a place."""
+        return await asyncio.get_running_loop().run_in_executor(self._waiting, work)
+
+    def take_place(self, stream: bool) -> bool:
+        """Take one of the places of those who wait for frames; False when there is none. For the loop's thread."""
+        if self._lookers >= MOST_LOOKERS or (stream and self._streams >= MOST_STREAMS):
+            return False
+        self._lookers += 1
+        self._streams += stream
+        return True
+
+    def give_place(self, stream: bool) -> None:
+        """Give a place back."""
+        self._lookers -= 1
+        self._streams -= stream
+
+    @property
+    def streams(self) -> int:
+        """How many streams there are."""
+        return self._streams
+
+    def stop(self) -> None:
+        """Take no more work; what waits for frames notices within its own timeout."""
+        self._short.shutdown(wait=False, cancel_futures=True)
+        self._waiting.shutdown(wait=False, cancel_futures=True)
