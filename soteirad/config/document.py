@@ -116,8 +116,11 @@ _resolve("int", "[-+]?[0-9]+", "-+0123456789")
 _resolve("float", r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?", "-+.0123456789")
 
 
-def read(root: Node | None, environ: Mapping[str, str]) -> Document:
-    """Turn a composed YAML tree into data. Raises `DocumentError` for recursion or too many values."""
+def read(root: Node | None, environ: Mapping[str, str] | None) -> Document:
+    """Turn a composed YAML tree into data. Raises `DocumentError` for recursion or too many values.
+
+    Without `environ` each `{SOTEIRA_X}` stays as it is written.
+    """
     builder = _Builder(environ)
     if root is not None:
         builder.document.values[()] = _place(root)
@@ -126,7 +129,7 @@ def read(root: Node | None, environ: Mapping[str, str]) -> Document:
 
 
 class _Builder:
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str] | None) -> None:
         self.environ = environ
         self.document = Document()
         self.active: list[Node] = []
@@ -258,7 +261,7 @@ class _Builder:
             self._problem(_place(node), path, "this text has half a character: write the character itself")
             return ""
         try:
-            return substitute(text, self.environ)
+            return text if self.environ is None else substitute(text, self.environ)
         except MissingSecretsError as error:
             self.document.unresolved.add(path)
             for reason in error.reasons:

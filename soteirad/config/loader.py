@@ -28,7 +28,16 @@ def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     `file:line:column: path: what is wrong: what is allowed`. No secret and no source is in it.
     """
     try:
-        document = _parse(_read_text(path), environ)
+        text = _read_text(path)
+    except DocumentError as error:
+        raise _config_error(path, [error.problem]) from None
+    return config_from(text, path, environ)
+
+
+def config_from(text: str, path: Path, environ: Mapping[str, str] = os.environ) -> Config:
+    """Check the text of a configuration file as `load_config` does; `path` is only for the messages."""
+    try:
+        document = _parse(text, environ)
     except DocumentError as error:
         raise _config_error(path, [error.problem]) from None
     problems = list(document.problems)
