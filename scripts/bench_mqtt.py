@@ -90,7 +90,7 @@ def bench_events(rate: float, seconds: float) -> dict[str, Any]:
         hub_module.choose_engines = lambda watched, *_: {  # type: ignore[assignment]
             camera.detector: Choice(REFERENCE, 0.0, None, ()) for camera in watched.values()
         }
-        hub = hub_module.Hub(lambda: load_config(config), "warning")
+        hub = hub_module.Hub(lambda: load_config(config), config, "warning")
         wanted = int(rate * seconds / CAMERAS) * CAMERAS
         arrived: list[float] = []
 

@@ -122,6 +122,14 @@ class Archive:
                 found[event_id] = records
         return found
 
+    def waiting(self) -> int:
+        """Return how many events wait to be published."""
+        return int(self._rows("SELECT count(*) FROM events WHERE published_at IS NULL", ())[0][0])
+
+    def dropped(self) -> int:
+        """Return how many events were ever dropped unpublished: too old, or too many."""
+        return int(self._rows("SELECT value FROM meta WHERE key = 'dropped'", ())[0][0])
+
     def _connected(self) -> sqlite3.Connection:
         """Open the file read-only; SQLite then needs files beside it, which not everybody may make."""
         address = f"{self._path.absolute().as_uri()}?mode=ro"

@@ -45,7 +45,7 @@ def run(
 
     reap_children()
     environment = take_secrets(os.environ)
-    hub = Hub(lambda: load_config(config, environment), log_level, until_end)
+    hub = Hub(lambda: load_config(config, environment), config, log_level, until_end)
     setup_logging(log_level)
     code = hub.run()
     if hub.restart:  # the same process for systemd, with all that it was started with
@@ -277,14 +277,14 @@ app.add_typer(config_app, name="config")
 
 @config_app.command("diff")
 def config_diff(config: ConfigOption = DEFAULT_CONFIG) -> None:
-    """Print the lines that keep in the file what was set over MQTT."""
+    """Print the lines that keep in the file what was set over MQTT or on the page."""
     from soteirad.tools.overrides import overrides_as_yaml
 
     lines = overrides_as_yaml(config)
     if lines:
         typer.echo(lines, nl=False)
     else:
-        typer.echo(f"{config}: nothing was set over MQTT that is not in the file", err=True)
+        typer.echo(f"{config}: nothing was set over MQTT or on the page that is not in the file", err=True)
 
 
 @app.command()

@@ -20,7 +20,7 @@ from soteirad.detect.detector import REFERENCE
 from soteirad.detector_thread import DetectorThread
 from soteirad.errors import HangError
 from soteirad.mailbox import Crashed, Mailbox
-from soteirad.messages import Adjust, CameraState, Preview, TakePicture
+from soteirad.messages import Adjust, CameraState, LiveFrame, Missed, Preview, Show, TakePicture
 from soteirad.watch import CameraWatch
 from tests.capture.made import frame_of
 
@@ -124,6 +124,11 @@ class Kept:
         self.wishes: queue.SimpleQueue[object] = queue.SimpleQueue()
         self.sent: list[object] = []
         self.send = self.picture = self.confirm = self.sent.append
+
+    def live(self) -> list[LiveFrame]:
+        found = [message for message in self.sent if isinstance(message, LiveFrame)]
+        self.sent.clear()
+        return found
 
     def previews(self) -> list[bytes]:
         found = [message.jpeg for message in self.sent if isinstance(message, Preview)]
@@ -268,3 +273,55 @@ def test_a_wish_for_other_settings_is_answered_with_the_state_also_while_the_sou
     rig.uplink.sent.clear()
     rig.wish(Adjust(rig.configured(motion={"threshold": 0.2})))
     assert not rig.uplink.sent, "nothing changed"
+
+
+# The page
+
+
+def test_while_nobody_looks_no_picture_is_made(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("soteirad.watch.make_snapshot", lambda *_, **__: pytest.fail("a picture was made"))
+    rig.runner.tell_status(True)
+    for _ in range(20):
+        rig.frame()
+        rig.time.now += 1.0
+    assert rig.uplink.live() == []
+
+
+def test_who_looks_sees_new_frames_twice_a_second_until_they_look_away(rig: Rig) -> None:
+    rig.runner.tell_status(True)
+    rig.frame()
+    rig.wish(Show(True))
+    (shown,) = rig.uplink.live()
+    assert cv2.imdecode(np.frombuffer(shown.jpeg, np.uint8), cv2.IMREAD_COLOR).shape == (360, 640, 3)
+    assert shown.values["media_time"] == 1.0 and shown.values["frame_size"] == [1280, 720]
+    counts = []
+    for _ in range(8):
+        rig.time.now += 0.25
+        rig.frame()
+        counts.append(len(rig.uplink.live()))
+    assert counts == [0, 1] * 4
+    rig.time.now += 5.0
+    rig.runner.serve()
+    assert rig.uplink.live() == [], "nothing new was seen"
+    rig.wish(Show(False))
+    rig.time.now += 5.0
+    rig.frame()
+    assert rig.uplink.live() == []
+
+
+def test_nothing_is_shown_of_a_source_that_is_away(rig: Rig) -> None:
+    rig.runner.tell_status(True)
+    rig.frame()
+    rig.runner.tell_status(False, "cable")
+    rig.wish(Show(True))
+    assert rig.uplink.live() == []
+
+
+def test_what_gate_1_let_go_is_told_whether_or_not_somebody_looks(rig: Rig) -> None:
+    rig.runner.tell_status(True)
+    for _ in range(6):
+        rig.frame()
+    rig.runner.deliver(rig.watch.step(frame_of(np.full_like(PICTURE, 255), time=7.0)))
+    rig.runner.serve()
+    (missed,) = [message for message in rig.uplink.sent if isinstance(message, Missed)]
+    assert (missed.what.kind, missed.what.gate, missed.time[-1]) == ("flood", 1, "Z")

@@ -26,16 +26,17 @@ BIRTH_DELAY_S = (0.5, 3.0)
 
 
 class Broadcast:
-    """For the hub's thread. `overridden` names the settings of a camera that were changed over MQTT."""
+    """For the hub's thread. `overridden` names the changed settings of a camera; `on_state` hears of each state."""
 
     def __init__(self, config: Config, journal: Journal, on_wake: Callable[[], None],
-                 overridden: Callable[[str], Collection[str]]) -> None:  # fmt: skip
+                 overridden: Callable[[str], Collection[str]],
+                 on_state: Callable[[str, Mapping[str, Any]], None]) -> None:  # fmt: skip
         self._journal = journal
         self._guard = Guard()
         self._on_wake = on_wake
         self._connect(config)
         self._retained = Retained(self._client, journal, Guard())
-        self.bulletin = Bulletin(self._retained, self.topics, overridden, self._mirror)
+        self.bulletin = Bulletin(self._retained, self.topics, overridden, self._mirror, on_state)
 
     @property
     def connected(self) -> bool:

@@ -24,15 +24,17 @@ class Bulletin:
     """Knows what each camera last told, and keeps the retained messages true to it.
 
     `overridden` names the settings of a camera that are not those of its file. `make_mirror` makes what says the same
-    in Frigate's format under a prefix.
+    in Frigate's format under a prefix. `on_state` hears of each camera's state, too.
     """
 
     def __init__(self, retained: Retained, topics: Topics, overridden: Callable[[str], Collection[str]],
-                 make_mirror: Callable[[str], FrigateMirror]) -> None:  # fmt: skip
+                 make_mirror: Callable[[str], FrigateMirror],
+                 on_state: Callable[[str, Mapping[str, Any]], None] = lambda *_: None) -> None:  # fmt: skip
         self._retained = retained
         self._topics = topics
         self._overridden = overridden
         self._make_mirror = make_mirror
+        self._on_state = on_state
         self._mirror: FrigateMirror | None = None
         self._config: Config | None = None
         self._online: dict[str, bool] = {}
@@ -169,6 +171,7 @@ class Bulletin:
         state = dict(self._states.get(name) or _idle(camera))
         state.update(settings_of(camera))
         state["overrides"] = [*self._overridden(name)]
+        self._on_state(name, state)
         self._retained.set(self._topics.state(name), json.dumps(state, separators=(",", ":")), again=again)
         if self._mirror is not None:
             self._mirror.state(name, state)

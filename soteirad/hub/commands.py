@@ -1,4 +1,4 @@
-"""Commands that arrive over MQTT: pure reading and checking. Everything here comes from outside and may be anything."""
+"""Commands, and how those that arrive over MQTT are read and checked: pure. What comes from there may be anything."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ class Change:
     camera: str
     setting: str
     value: Value | None
+    where: str = "over MQTT"
+    """How somebody set it, for the log."""
 
 
 @dataclass(frozen=True)

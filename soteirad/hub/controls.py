@@ -1,4 +1,4 @@
-"""Controls: the settings that were changed over MQTT, kept on disk, in force over the configuration file."""
+"""Controls: settings that were changed over MQTT or on the page, kept on disk, in force over the configuration file."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class Controls:
         """Forget what means nothing any more under the file's configuration, and tell what differs from it."""
         kept = usable(config, self._overrides)
         for name, setting in self._overrides.keys() - kept.keys():
-            logger.info("%s: what was set over MQTT for %s is not in force any more", name, setting)
+            logger.info("%s: what was set for %s is not in force any more", name, setting)
         for (name, setting), value in kept.items():
-            logger.info("%s: %s is %s, set over MQTT; the file says %s", name, setting, _text(value),
+            logger.info("%s: %s is %s, set over MQTT or on the page; the file says %s", name, setting, _text(value),
                         _text(value_of(config.cameras[name], setting)))  # fmt: skip
         if kept != self._overrides:
             self._keep(kept)
@@ -62,8 +62,8 @@ class Controls:
             return
         self._keep(kept)
         if self._may_tell():
-            logger.info("%s: %s is %s now, set over MQTT", change.camera, change.setting,
-                        _text(change.value) if change.value is not None else "what the file says")  # fmt: skip
+            value = _text(change.value) if change.value is not None else "what the file says"
+            logger.info("%s: %s is %s now, set %s", change.camera, change.setting, value, change.where)
 
     def read(self, topics: Topics, message: Message, config: Config) -> Command | None:
         """Return the command in a message; one that is refused is told, and is None."""

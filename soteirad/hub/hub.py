@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from soteirad.camera import CameraJob
 from soteirad.config import Config
@@ -13,34 +15,24 @@ from soteirad.event import Event
 from soteirad.hub.answer_book import AnswerBook
 from soteirad.hub.answers import Answers
 from soteirad.hub.broadcast import Broadcast
-from soteirad.hub.commands import Change, Restart
+from soteirad.hub.commands import Change, Command, Restart
 from soteirad.hub.controls import Controls
+from soteirad.hub.desk import Facts
 from soteirad.hub.engines import Choices, choose_engines
 from soteirad.hub.fleet import Changes, Fleet, camera_jobs
 from soteirad.hub.guard import Guard
 from soteirad.hub.intake import Closing, Intake
 from soteirad.hub.journal import Journal
+from soteirad.hub.page import Page
+from soteirad.hub.reception import Reception
 from soteirad.hub.reload import Loaded, Reload
 from soteirad.hub.supervisor import CameraProcess
 from soteirad.hub.webhooks import Webhooks
 from soteirad.hub.wishes import Wishes
-from soteirad.messages import (
-    Ask,
-    CameraFailed,
-    CameraState,
-    CameraStatus,
-    Committed,
-    Confirmed,
-    Diagnostics,
-    FromCamera,
-    Picture,
-    Preview,
-    SourceFinished,
-)
+from soteirad.messages import Committed, Confirmed, FromCamera
 from soteirad.mqtt.client import Message
 from soteirad.service.notify import Notifier
 from soteirad.service.signals import Signals
-from soteirad.snapshot import write_atomically
 from soteirad.spool import Spool
 
 logger = logging.getLogger(__name__)
@@ -49,6 +41,7 @@ CAMERA_STOP_S = 2.0
 FLUSH_S = 0.5
 MQTT_STOP_S = 0.5
 WEBHOOKS_STOP_S = 0.5
+PAGE_STOP_S = 0.5
 ANSWERS_STOP_S = 0.3
 """Together the end takes under 5 seconds."""
 OLD_CAMERAS_S = 5.0
@@ -60,17 +53,17 @@ UNTIL_END_FLUSH_S = 30.0
 class Hub:
     """Runs until a signal comes, or until every file source has ended when `until_end` is set.
 
-    `load` reads the configuration, at the start and again whenever SIGHUP comes.
+    `load` reads the configuration `file`, at the start and again whenever SIGHUP comes.
     """
 
-    def __init__(self, load: Callable[[], Config], log_level: str = "info", until_end: bool = False) -> None:
+    def __init__(self, load: Callable[[], Config], file: Path, log_level: str = "info",
+                 until_end: bool = False) -> None:  # fmt: skip
         self._load = load
         self._file = self._config = config = load()
         self._log_level = log_level
         self._until_end = until_end
         storage = config.storage
         self._spool = Spool(storage.path / "spool")
-        self._pictures = storage.path / "snapshots"
         self._signals = Signals()
         self._notifier = Notifier()
         self._journal = Journal(storage.journal)
@@ -81,25 +74,28 @@ class Hub:
         self._guard = Guard()
         self._intake = Intake(self._journal, self._spool, Guard(), self._committed)
         self._controls = Controls(self._journal, Guard())
-        self._broadcast = Broadcast(config, self._journal, self._signals.wake, self._controls.of)
+        self._page = Page(config, file, self._signals.wake)
+        self._desk = self._page.desk
+        self._broadcast = Broadcast(config, self._journal, self._signals.wake, self._controls.of, self._desk.state)
         self._bulletin = self._broadcast.bulletin
-        self._answers = Answers(AnswerBook(self._journal), Guard(), self._bulletin.answer, self._bulletin.llm,
+        self._answers = Answers(AnswerBook(self._journal), Guard(), self._bulletin.answer, self._tell_llm,
                                 self._signals.wake)  # fmt: skip
+        self._reception = Reception(storage.path / "snapshots", self._guard, self._broadcast, self._answers, self._desk)
         self._wishes = Wishes(self._fleet, self._bulletin.online, self._answers)
         self._webhooks = Webhooks(config.webhooks)
         self._events = 0
         self._prune_at = 0.0
         self._finished_at: float | None = None
         self._stopping = False
-        self._file_failed = False
         self._hang_told = False
         self.restart = False
         """Whether the daemon is to be started anew when `run` has returned."""
 
     def run(self) -> int:
-        """Run the daemon; returns the exit code. Raises StorageError or ModelError when it cannot start."""
+        """Run the daemon; returns the exit code. Raises SoteiraError when it cannot start."""
         self._signals.install()
         self._open_storage()
+        self._page.bind()
         self._controls.settle(self._file)
         self._config = self._controls.effective(self._file)
         try:
@@ -109,11 +105,13 @@ class Hub:
         self._fleet.found(self._jobs())
         self._recover()
         self._tell_config()
+        self._page.start()
         self._webhooks.start()
         self._broadcast.start()
         for camera in self._fleet:
             self._start_camera(camera)
         self._notifier.ready()
+        self._desk.be_ready()
         logger.info("watching %s", ", ".join(c.name for c in self._fleet) or "no camera")
         try:
             while not self._signals.stop and not self._failed() and not self._all_finished():
@@ -123,7 +121,7 @@ class Hub:
         for camera in self._fleet:
             if camera.failure:
                 logger.error("%s: %s", camera.name, camera.failure)
-        return 1 if self._failed() or (self._until_end and self._file_failed) else 0
+        return 1 if self._failed() or (self._until_end and self._reception.file_failed) else 0
 
     def _is_to_end(self) -> bool:
         """Say whether to end while engines are proven; after a restart the watchdog is awake all the time."""
@@ -154,8 +152,9 @@ class Hub:
         self._take_messages()
         self._intake.take(self._answers.step(time.monotonic()))
         heard = self._broadcast.step(time.monotonic())
+        wished = self._page.step(self._fleet, Facts(self._broadcast.connected))
         if not self._stopping:
-            self._obey(heard)
+            self._obey(heard, wished)
         self._controls.save()
         now = time.monotonic()
         self._fleet.check(now)
@@ -244,11 +243,12 @@ class Hub:
             self._webhooks = Webhooks(new.webhooks)
             self._webhooks.start()
         self._controls.settle(new)
+        self._page.move(new, PAGE_STOP_S)
         self._broadcast.move(old, new, MQTT_STOP_S)
         logger.info("the configuration was reloaded: %s", self._put_in_force())
 
     def _put_in_force(self) -> Changes:
-        """Go by the file and what was set over MQTT; only what that changes is touched."""
+        """Go by the file and what was set over it; only what that changes is touched."""
         self._config = self._controls.effective(self._file)
         self._prove = bool(self._unproven())
         changes = self._fleet.apply(self._jobs())
@@ -258,7 +258,12 @@ class Hub:
                 self._camera_ended(camera)
         return changes
 
+    def _tell_llm(self, payload: Mapping[str, Any]) -> None:
+        self._bulletin.llm(payload)
+        self._desk.llm(payload)
+
     def _tell_config(self, leaving: Sequence[str] = ()) -> None:
+        self._desk.configure(self._file, self._config)
         self._bulletin.configure(self._config, leaving)
         self._answers.configure(self._config)
 
@@ -275,7 +280,7 @@ class Hub:
         self._intake.take([m.event for _, messages, _ in batch for m in messages if isinstance(m, Confirmed)])
         for camera, messages, closed in batch:
             for message in messages:
-                self._handle(camera, message)
+                self._reception.take(camera, message)
             if closed:
                 self._camera_ended(camera)
 
@@ -290,40 +295,14 @@ class Hub:
             if event.event_type != "answered":  # the answer itself was told
                 logger.info("%s: %s %s", event.camera, event.event_type, event.label or "")
             self._bulletin.confirmed(event)
+            self._desk.confirmed(event)
             self._webhooks.submit(event)
-
-    def _handle(self, camera: CameraProcess, message: FromCamera) -> None:
-        if isinstance(message, Picture):
-            self._guard(lambda: write_atomically(self._pictures / message.path, message.jpeg))
-            self._bulletin.snapshot(camera.name, message)
-        elif isinstance(message, Preview):
-            self._bulletin.preview(camera.name, message.jpeg)
-        elif isinstance(message, Ask):
-            if not camera.closing:  # its pictures may show what is masked by now
-                self._answers.take(camera.name, message)
-        elif isinstance(message, CameraState):
-            self._bulletin.state(camera.name, message.state)
-        elif isinstance(message, CameraStatus):
-            self._bulletin.status(camera.name, message.online)
-        elif isinstance(message, Diagnostics):
-            self._broadcast.diagnostics(camera.name, message.values)
-        elif isinstance(message, SourceFinished):
-            camera.finished = True
-            self._file_failed |= bool(message.problem)
-        elif isinstance(message, CameraFailed):
-            self._camera_failed(camera, message.reason)
-
-    def _camera_failed(self, camera: CameraProcess, reason: str) -> None:
-        """A model that is unusable at the start is the owner's to mend; later the other cameras go on."""
-        if camera.founding and camera.starts == 1 and not camera.closing:
-            camera.failure = reason
-        else:
-            camera.complaint = reason
 
     def _camera_ended(self, camera: CameraProcess) -> None:
         ends = camera.finished or camera.failure or camera.closing or self._signals.stop or self._stopping
         fate = camera.ended(restart=not ends)
         self._bulletin.ended(camera.name)
+        self._desk.status(camera.name, False, fate)
         if camera.closing and not self._stopping and not camera.succeed():
             reason = "switched_off" if camera.name in self._config.cameras else "removed"
             self._intake.take([Closing(camera.name, reason)])
@@ -332,13 +311,14 @@ class Hub:
         elif not ends:
             self._broadcast.diagnostics(camera.name, {"online": False, "reason": fate})
 
-    def _obey(self, messages: Sequence[Message]) -> None:
-        """Do what somebody wishes over MQTT, as far as it is allowed; then say what is true.
+    def _obey(self, messages: Sequence[Message], wished: Sequence[Change]) -> None:
+        """Do what somebody wishes over MQTT or on the page, as far as it is allowed; then say what is true.
 
         However many come at once, what they change is put in force once: somebody may send them without end.
         """
         topics = self._broadcast.topics
-        commands = [self._controls.read(topics, message, self._file) for message in messages]
+        commands: list[Command | None] = [*wished]
+        commands += [self._controls.read(topics, message, self._file) for message in messages]
         changes = [command for command in commands if isinstance(command, Change)]
         for change in changes:
             self._controls.change(self._file, change)
@@ -384,6 +364,7 @@ class Hub:
 
     def _shut_down(self) -> None:
         """End cameras, take what they still send, publish what can be, say offline."""
+        self._desk.be_ready("stopping")
         if self.restart:
             self._notifier.reloading()  # systemd would end us for good at `stopping`
         else:
@@ -399,6 +380,7 @@ class Hub:
             self._bulletin.ended(camera.name)
         self._intake.take(self._answers.stop(ANSWERS_STOP_S))
         self._flush()
+        self._page.stop(PAGE_STOP_S)
         self._webhooks.stop(WEBHOOKS_STOP_S)
         self._broadcast.stop(MQTT_STOP_S)
         self._journal.close()

@@ -21,7 +21,7 @@ from multiprocessing.process import BaseProcess
 from soteirad.camera import CameraJob, camera_main
 from soteirad.config import CameraConfig
 from soteirad.hub.health import Crashes, Pulse
-from soteirad.messages import Adjust, CameraStatus, FromCamera, Heartbeat, Inquire, Stop, TakePicture, ToCamera
+from soteirad.messages import Adjust, CameraStatus, FromCamera, Heartbeat, Inquire, Show, Stop, TakePicture, ToCamera
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +88,7 @@ class CameraProcess:
         self._restart_at: float | None = None
         self._unheard = 0
         self._adjust_due = False
+        self._showing = False
 
     def start(self, lost: bool) -> None:
         """Start the process; `lost` says that the journal knows its source as lost.
@@ -116,7 +117,7 @@ class CameraProcess:
         self._inbox = queue.Queue(self.BACKLOG)
         self._restart_at = self._kill_at = None
         self._killed_because, self.finished, self.complaint = "", False, ""
-        self._unheard, self._adjust_due = 0, False
+        self._unheard, self._adjust_due, self._showing = 0, False, False
         self._pulse = _pulse_of(job.camera)
         self.starts += 1
         threading.Thread(target=self._read, args=(ours, self._inbox), name=f"pipe-{self.name}", daemon=True).start()
@@ -189,7 +190,12 @@ class CameraProcess:
         if not self._adjust_due:
             self.send(Adjust(job.camera))
 
-    def wish(self, wish: TakePicture | Inquire) -> bool:
+    def show(self, wanted: bool) -> None:
+        """Let it send live frames, or no more; for each turn of the loop."""
+        if wanted != self._showing and self.connection is not None and self.wish(Show(wanted)):
+            self._showing = wanted
+
+    def wish(self, wish: TakePicture | Inquire | Show) -> bool:
         """Ask for something about what the camera sees now, unless it is busy with wishes; returns whether it was."""
         may = self._may_wish()
         if may:

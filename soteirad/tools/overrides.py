@@ -1,4 +1,4 @@
-"""`config diff`: the lines that keep in the file what was set over MQTT."""
+"""`config diff`: the lines that keep in the file what was set over MQTT or on the page."""
 
 from __future__ import annotations
 

@@ -125,8 +125,8 @@ def test_settling_says_what_is_set_and_what_the_file_says(rig: Rig, caplog: pyte
     caplog.clear()
     rig.restart().settle(config())
     assert sorted(record.getMessage() for record in caplog.records) == [
-        "porch: detect is off, set over MQTT; the file says on",
-        "porch: motion_threshold is 0.125, set over MQTT; the file says 0.02",
+        "porch: detect is off, set over MQTT or on the page; the file says on",
+        "porch: motion_threshold is 0.125, set over MQTT or on the page; the file says 0.02",
     ]
 
 

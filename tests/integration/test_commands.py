@@ -70,7 +70,7 @@ def test_settings_are_changed_while_the_camera_is_watched_and_stay_so_after_a_re
     )
     listener.publish("soteira/set/restart", "PRESS")
     daemon.wait_log("watching porch", 2)
-    daemon.wait_log("porch: min_score is 0.55, set over MQTT; the file says 0.4")
+    daemon.wait_log("porch: min_score is 0.55, set over MQTT or on the page; the file says 0.4")
     wait_state(listener, detect=False, min_score=0.55, overrides=["detect", "min_score"])
     for key in ("detect", "min_score"):
         listener.publish(f"soteira/porch/set/{key}", "default")
