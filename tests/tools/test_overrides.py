@@ -21,6 +21,7 @@ def write(folder: Path, commands: tuple[str, ...] = ("enabled", "detect", "min_s
           **porch: Any) -> Path:  # fmt: skip
     document = {
         "mqtt": {"commands": list(commands)},
+        "web": {"enabled": False},  # with a page thresholds may be changed without a command
         "storage": {"path": str(folder / "state")},
         "cameras": {"porch": {"source": "rtsp://h/s", **porch}, "yard": {"source": "rtsp://h/y"}},
     }
