@@ -21,7 +21,7 @@ class Viewer(Protocol):
     """Somebody who looks. Bounded: one who is slow loses old frames, never events."""
 
     def next(self, timeout: float) -> tuple[MessageKind, dict[str, Any]] | None:
-        """Return what comes next, or None after `timeout` seconds, or soon after `close`. Blocks: for worker threads."""
+        """Return what comes next, or None after `timeout` seconds, and soon after `close`. For worker threads."""
 
     def close(self) -> None:
         """Say that nobody looks any more. May be called from any thread, and more than once."""

@@ -36,27 +36,34 @@ HEADERS = {
 }
 """On every answer. Answers that say nothing of caching get `no-store`."""
 
-_MISDIRECTED = ("this machine does not go by the name that was asked for: use its address, or add the name to web.hosts in "
-                "the configuration file")  # fmt: skip
+_MISDIRECTED = (
+    "this machine does not go by the name that was asked for: use its address, or add the name to web.hosts in the "
+    "configuration file"
+)
 _NO_ENTRY = "this needs the token or the password: log in, or send it as `Authorization: Bearer ...`"
 _WRONG_BEARER = "this token or password is wrong: `soteirad config` on the machine prints the right one"
 _FOREIGN = "this request was made by a page of another address: make it from Soteira's own page, or with a bearer token"
+_TOO_LARGE = f"this request is too large: at most {LARGEST_BODY // 1024} kB are taken"
 _NO_HEADER = "this request changes something and lacks the header `X-Soteira: 1`: add it, or use a bearer token"
 
 
 class Guard:
-    """Lets a request through to the application, or answers it. `names` mean this machine; `open_paths` need no secret.
+    """Lets a request through to the application, or answers it.
+
+    `names` mean this machine; `open_routes` (method, path) need no secret.
 
     What it found out is left in the scope's state: `address` of the client, `cookie` of its session or None.
     """
 
-    def __init__(self, app: ASGIApp, door: Doorkeeper, names: frozenset[str], open_routes: Iterable[tuple[str, str]]) -> None:
+    def __init__(self, app: ASGIApp, door: Doorkeeper, names: frozenset[str],
+                 open_routes: Iterable[tuple[str, str]]) -> None:  # fmt: skip
         self._app = app
         self._door = door
         self._names = names
         self._open = frozenset(open_routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
         if scope["type"] != "http":
             return
         began, status = time.monotonic(), 0
@@ -74,7 +81,8 @@ class Guard:
             await self._app(scope, _given(body, receive), send_with_headers)
         except Failure as failure:
             await failure.answer()(scope, receive, send_with_headers)
-        logger.debug("%s %s -> %d in %.0f ms", scope["method"], scope["path"], status, 1000 * (time.monotonic() - began))
+        took_ms = 1000 * (time.monotonic() - began)
+        logger.debug("%s %s -> %d in %.0f ms", scope["method"], scope["path"], status, took_ms)
 
     def _check(self, scope: Scope) -> None:
         """Raise Failure for a request that may not pass."""
@@ -160,7 +168,7 @@ async def _body(scope: Scope, receive: Receive) -> bytes:
     """Return a request's whole body. Raises Failure if it is too large or does not come."""
     length = _Headers(scope).one("content-length")
     if length is not None and length.isdecimal() and int(length) > LARGEST_BODY:
-        raise Failure(413, f"this request is too large: at most {LARGEST_BODY // 1024} kB are taken", {"Connection": "close"})
+        raise Failure(413, _TOO_LARGE, {"Connection": "close"})
     parts = bytearray()
 
     async def read() -> None:
@@ -168,8 +176,7 @@ async def _body(scope: Scope, receive: Receive) -> bytes:
             message = await receive()
             parts.extend(message.get("body", b""))
             if len(parts) > LARGEST_BODY:
-                text = f"this request is too large: at most {LARGEST_BODY // 1024} kB are taken"
-                raise Failure(413, text, {"Connection": "close"})
+                raise Failure(413, _TOO_LARGE, {"Connection": "close"})
             if message["type"] == "http.disconnect" or not message.get("more_body", False):
                 return
 

@@ -20,6 +20,7 @@ from soteirad.web.stream import STEP_S, Stream
 
 LOOK_S = 3.0
 """How long somebody who wants one picture waits for a frame."""
+NO_PICTURE_NOW = "there is no picture of this camera now: it is off, or its source gives none"
 NO_PICTURE = "there is no such picture: it is gone, or there never was one"
 
 
@@ -106,6 +107,13 @@ def health(site: Site, _asked: Asked) -> dict[str, Any]:
     return site.box.health()
 
 
+def metrics(site: Site, _asked: Asked) -> Response:
+    """Figures for Prometheus."""
+    from soteirad.web.metrics import CONTENT_TYPE, exposition
+
+    return Response(exposition(site.box), headers={"Content-Type": CONTENT_TYPE})
+
+
 def snapshot(site: Site, asked: Asked) -> Response:
     """A saved picture."""
     data = saved_picture(site.box.pictures, asked.path["camera"], asked.path["day"], asked.path["file"])
@@ -133,7 +141,7 @@ async def latest_picture(site: Site, asked: Asked) -> Response:
     finally:
         site.workers.give_place(stream=False)
     if data is None:
-        raise Failure(503, "there is no picture of this camera now: it is off, or its source gives none", {"Retry-After": "5"})
+        raise Failure(503, NO_PICTURE_NOW, {"Retry-After": "5"})
     return jpeg(data)
 
 

@@ -57,4 +57,4 @@ def is_same(origin: str, host: str) -> bool:
     if found is None or default is None or not parts.hostname:
         return False
     name, asked = found
-    return (parts.hostname.rstrip("."), default if port is None else port) == (name, default if asked is None else asked)
+    return parts.hostname.rstrip(".") == name and (port or default) == (asked or default)

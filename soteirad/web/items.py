@@ -1,4 +1,4 @@
-"""An event as the page gets it: from the journal, and on the stream. Pure but for looking whether a picture is there."""
+"""An event as the page gets it, from the journal and on the stream."""
 
 from __future__ import annotations
 
@@ -30,8 +30,6 @@ def event_item(row: Row, answers: Sequence[AskRecord], pictures: Path | None = N
 
 
 def _answer(record: AskRecord) -> dict[str, Any]:
-    if record.state == "answered":
-        text = spoken(record.answer)
-    else:
-        text = record.reason or record.state
-    return {"question": record.question, "state": record.state, "answer": record.answer, "text": text, "time": record.time}
+    text = spoken(record.answer) if record.state == "answered" else record.reason or record.state
+    return {"question": record.question, "state": record.state, "answer": record.answer, "text": text,
+            "time": record.time}  # fmt: skip

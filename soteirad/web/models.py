@@ -277,6 +277,14 @@ class StreamQuery(Model):
     cameras: Annotated[str, Field(max_length=4096, description="Names with commas.")] | None = None
 
 
+class Document(BaseModel):
+    """An OpenAPI document."""
+
+    openapi: str
+    info: dict[str, Any]
+    paths: dict[str, Any]
+
+
 class StaticQuery(Model):
     """Which version of a file the browser has been told of."""
 

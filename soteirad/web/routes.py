@@ -1,4 +1,4 @@
-"""The table of routes: what there is, who may ask, and what goes in and out. Routes and OpenAPI are both made from it."""
+"""What a route is: who may ask, and what goes in and out. Starlette's routes and the document are both made from it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pydantic import BaseModel
-from starlette.responses import Response
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 Handler = Callable[..., Any]
@@ -45,6 +44,5 @@ class Route:
     open: bool = False
     quick: bool = False
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-
-Answered = Response | dict[str, Any] | None
+    other: dict[int, str] = field(default_factory=dict)
+    """Statuses that are answered with something else than JSON, and its media type."""

@@ -29,8 +29,8 @@ _PRIVILEGED = 1024
 class WebServer:
     """Serves the page of one box. `storage` is the folder that holds the token.
 
-    `bind`, then `start`, then `stop`; each from the hub's thread. One that was stopped cannot be started again: a change
-    of the configuration needs a new one, with which all sessions end.
+    `bind`, then `start`, then `stop`; each from the hub's thread. A change of the configuration needs a new one, with
+    which all sessions end.
     """
 
     def __init__(self, config: WebConfig, storage: Path) -> None:
@@ -49,7 +49,7 @@ class WebServer:
         return host, port
 
     def bind(self) -> None:
-        """Take the port; who asks now waits for `start`. Raises WebError when somebody else has it, or it is not allowed."""
+        """Take the port; who asks now waits for `start`. Raises WebError when it cannot be had."""
         host, port = self._config.address
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
@@ -68,7 +68,7 @@ class WebServer:
         self._thread.start()
 
     def stop(self, timeout: float = STOP_S) -> None:
-        """End all streams and connections, within `timeout` seconds. Stopping twice, or without `start`, does nothing."""
+        """End all streams and connections, within `timeout` seconds. Twice, or without `start`, does nothing."""
         if self._server is not None:
             self._server.should_exit = True
         if self._thread is not None:

@@ -30,6 +30,7 @@ class Stream:
         self._heartbeat_s = heartbeat_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
         if scope["method"] == "HEAD":
             await _begin(send)
             await send({"type": "http.response.body", "body": b""})

@@ -28,7 +28,12 @@ from soteirad.web.models import Areas, Camera, Health, Item, NearMiss, Overrides
 WIDTH, HEIGHT = 640, 360
 KEPT_FRAMES = 40
 KEPT_MESSAGES = 64
-LIMITS = {"motion_threshold": (0.001, 0.799), "scene_distance": (0.01, 1.0), "scene_ssim": (0.01, 1.0), "min_score": (0.0, 1.0)}
+LIMITS = {
+    "motion_threshold": (0.001, 0.799),
+    "scene_distance": (0.01, 1.0),
+    "scene_ssim": (0.01, 1.0),
+    "min_score": (0.0, 1.0),
+}
 FILE = {"motion_threshold": 0.02, "scene_distance": 0.35, "scene_ssim": 0.6, "min_score": 0.4}
 TITLES = {"porch": "Front porch", "garden": "Garden & shed", "clip": "A clip"}
 ZONES: dict[str, list[dict[str, Any]]] = {
@@ -95,27 +100,54 @@ class FakeBox:
         self._maybe_fail()
         now = time.time()
         cameras = [
-            {"name": name, "online": name != "garden", "starts": 1, "age_s": 3.5, "reason": "" if name != "garden" else
-             "10.0.0.8 does not answer: is the camera switched on?", "diagnostics": self._diagnostics(name)}
+            {
+                "name": name,
+                "online": name != "garden",
+                "starts": 1,
+                "age_s": 3.5,
+                "reason": "" if name != "garden" else "10.0.0.8 does not answer: is the camera switched on?",
+                "diagnostics": self._diagnostics(name),
+            }
             for name in TITLES
-        ]  # fmt: skip
-        return _checked(Health, {
-            "version": __version__, "time": iso_time(now), "uptime_s": round(now - self._began, 1), "ready": self._starting,
-            "hub": {"memory_mb": 61.2}, "mqtt": {"connected": True, "waiting": 2, "dropped": 0},
-            "storage": {"path": str(self._folder), "free_bytes": 12_345_678_901, "total_bytes": 31_000_000_000, "problem": ""},
-            "llm": {"state": "ok", "left": {"per_minute": 5, "per_hour": 40, "per_day": 480, "tokens_per_day": None},
-                    "calls": 20, "answered": 18, "failed": 2},
-            "cameras": cameras,
-        })  # fmt: skip
+        ]
+        return _checked(
+            Health,
+            {
+                "version": __version__,
+                "time": iso_time(now),
+                "uptime_s": round(now - self._began, 1),
+                "ready": self._starting,
+                "hub": {"memory_mb": 61.2},
+                "mqtt": {"connected": True, "waiting": 2, "dropped": 0},
+                "storage": {
+                    "path": str(self._folder),
+                    "free_bytes": 12_345_678_901,
+                    "total_bytes": 31_000_000_000,
+                    "problem": "",
+                },
+                "llm": {
+                    "state": "ok",
+                    "left": {"per_minute": 5, "per_hour": 40, "per_day": 480, "tokens_per_day": None},
+                    "calls": 20,
+                    "answered": 18,
+                    "failed": 2,
+                },
+                "cameras": cameras,
+            },
+        )
 
     def overrides(self) -> dict[str, str]:
         self._maybe_fail()
         with self._lock:
             if not self._set:
                 return {"yaml": "", "diff": ""}
-            lines = [f"  {camera}:\n    # {setting}\n    value: {value}\n" for (camera, setting), value in self._set.items()]
+            lines = [
+                f"  {camera}:\n    # {setting}\n    value: {value}\n" for (camera, setting), value in self._set.items()
+            ]
         yaml = "cameras:\n" + "".join(lines)
-        diff = "--- soteira.yaml\n+++ soteira.yaml\n@@ -1,1 +1,3 @@\n cameras:\n" + "".join(f"+{line}" for line in lines)
+        diff = "--- soteira.yaml\n+++ soteira.yaml\n@@ -1,1 +1,3 @@\n cameras:\n" + "".join(
+            f"+{line}" for line in lines
+        )
         return _checked(Overrides, {"yaml": yaml, "diff": diff})
 
     def near_misses(self) -> list[dict[str, Any]]:
@@ -147,7 +179,9 @@ class FakeBox:
         self._known(camera)
         drawn = _checked(Areas, dict(areas))
         assert set(drawn) == {"zones", "motion_mask", "privacy_mask"}
-        polygons = [zone["coordinates"] for zone in drawn["zones"].values()] + drawn["motion_mask"] + drawn["privacy_mask"]
+        polygons = (
+            [zone["coordinates"] for zone in drawn["zones"].values()] + drawn["motion_mask"] + drawn["privacy_mask"]
+        )
         if any(len(polygon) % 2 for polygon in polygons):
             raise WishError("an odd count of numbers: list the corners as x1, y1, x2, y2, x3, y3, ...")
         for name, zone in drawn["zones"].items():
@@ -232,37 +266,71 @@ class FakeBox:
         inside = name == "porch" and self._seq % 60 > 20
         settings = {setting: self._set.get((name, setting), FILE[setting]) for setting in FILE}
         return {
-            "name": name, "title": TITLES[name], "enabled": True, "online": name != "garden", "file": name == "clip",
+            "name": name,
+            "title": TITLES[name],
+            "enabled": True,
+            "online": name != "garden",
+            "file": name == "clip",
             "state": {
-                "motion": inside, "view": {"changed": False, "seen": None},
+                "motion": inside,
+                "view": {"changed": False, "seen": None},
                 "objects": {"person": {"present": inside, "count": int(inside)}, "cat": {"present": False, "count": 0}},
                 "zones": {zone["name"]: {"present": False, "count": 0} for zone in ZONES[name]},
-                "enabled": True, "detect": True, **settings,
+                "enabled": True,
+                "detect": True,
+                **settings,
                 "overrides": [setting for camera, setting in self._set if camera == name],
             },
             "thresholds": {
-                setting: {"value": settings[setting], "file": FILE[setting], "low": LIMITS[setting][0],
-                          "high": LIMITS[setting][1], "overridden": (name, setting) in self._set}
+                setting: {
+                    "value": settings[setting],
+                    "file": FILE[setting],
+                    "low": LIMITS[setting][0],
+                    "high": LIMITS[setting][1],
+                    "overridden": (name, setting) in self._set,
+                }
                 for setting in FILE
             },
-            "labels": ["person", "cat"], "zones": [dict(zone) for zone in ZONES[name]],
+            "labels": ["person", "cat"],
+            "zones": [dict(zone) for zone in ZONES[name]],
             "motion_mask": [[0.7, 0.0, 1.0, 0.0, 1.0, 0.12, 0.7, 0.12]] if name == "porch" else [],
             "privacy_mask": [[0.0, 0.0, 0.15, 0.0, 0.15, 0.2, 0.0, 0.2]] if name == "porch" else [],
             "questions": ["parcel"] if name == "porch" else [],
-        }  # fmt: skip
+        }
 
     def _diagnostics(self, name: str) -> dict[str, Any]:
         if name == "garden":
             return {"online": False, "reason": "10.0.0.8 does not answer: is the camera switched on?"}
         return {
-            "online": True, "reason": "", "received": 9000 + self._seq, "skipped": 0, "decoded": 8990 + self._seq, "corrupt": 1,
-            "dropped": 3, "late": 0, "analysed": 4500 + self._seq, "frames": 9000 + self._seq, "motion": 312, "scene": 120,
-            "looks": {"motion": 40, "motion_spike": 12, "scene": 9, "tracking": 60, "interval": 22}, "detector_runs": 143,
-            "looks_lost": 0, "events": 17, "fps": 4.97, "memory_mb": 141.3,
-            "stage_ms": {"decode": 1.6, "motion": 2.5, "scene": 1.1, "detect": 61.1}, "latency_ms": {"p50": 71.2, "p95": 140.8},
-            "detector": {"model": "nanodet-g-416", "backend": "openvino", "precision": "fp16", "device": "CPU",
-                         "golden": {"passed": True, "pictures": 6}, "why": "fastest of 3 that passed"},
-        }  # fmt: skip
+            "online": True,
+            "reason": "",
+            "received": 9000 + self._seq,
+            "skipped": 0,
+            "decoded": 8990 + self._seq,
+            "corrupt": 1,
+            "dropped": 3,
+            "late": 0,
+            "analysed": 4500 + self._seq,
+            "frames": 9000 + self._seq,
+            "motion": 312,
+            "scene": 120,
+            "looks": {"motion": 40, "motion_spike": 12, "scene": 9, "tracking": 60, "interval": 22},
+            "detector_runs": 143,
+            "looks_lost": 0,
+            "events": 17,
+            "fps": 4.97,
+            "memory_mb": 141.3,
+            "stage_ms": {"decode": 1.6, "motion": 2.5, "scene": 1.1, "detect": 61.1},
+            "latency_ms": {"p50": 71.2, "p95": 140.8},
+            "detector": {
+                "model": "nanodet-g-416",
+                "backend": "openvino",
+                "precision": "fp16",
+                "device": "CPU",
+                "golden": {"passed": True, "pictures": 6},
+                "why": "fastest of 3 that passed",
+            },
+        }
 
     def _frame(self, camera: str, seq: int) -> dict[str, Any]:
         x, score = 0.1 + 0.6 * abs(math.sin(seq / 25)), round(0.3 + 0.25 * math.sin(seq / 7), 3)
@@ -270,32 +338,82 @@ class FakeBox:
         counts = score >= self._set.get((camera, "min_score"), FILE["min_score"])
         look = ("motion", None, "scene", None)[seq % 4]
         return {
-            "camera": camera, "seq": seq, "time": iso_time(time.time()), "media_time": seq / 2 if camera == "clip" else None,
+            "camera": camera,
+            "seq": seq,
+            "time": iso_time(time.time()),
+            "media_time": seq / 2 if camera == "clip" else None,
             "frame_size": [WIDTH, HEIGHT],
-            "motion": {"ratio": round(0.02 + 0.018 * math.sin(seq / 5), 4), "blob": 0.011, "open": seq % 10 > 4, "flood": False},
-            "scene": {"distance": round(0.2 + 0.18 * math.sin(seq / 9), 3), "ssim": round(0.75 + 0.2 * math.cos(seq / 9), 3),
-                      "open": seq % 18 > 9, "view": ("same", "doubtful", "changed", "other", "settled")[seq // 40 % 5]},
-            "look": look, "score": score if look else None,
-            "detections": [{"label": "person", "score": score, "box": box, "counts": counts, "why": None if counts else "score"},
-                           {"label": "cat", "score": 0.22, "box": [0.8, 0.7, 0.85, 0.76], "counts": False, "why": "area"}],
+            "motion": {
+                "ratio": round(0.02 + 0.018 * math.sin(seq / 5), 4),
+                "blob": 0.011,
+                "open": seq % 10 > 4,
+                "flood": False,
+            },
+            "scene": {
+                "distance": round(0.2 + 0.18 * math.sin(seq / 9), 3),
+                "ssim": round(0.75 + 0.2 * math.cos(seq / 9), 3),
+                "open": seq % 18 > 9,
+                "view": ("same", "doubtful", "changed", "other", "settled")[seq // 40 % 5],
+            },
+            "look": look,
+            "score": score if look else None,
+            "detections": [
+                {"label": "person", "score": score, "box": box, "counts": counts, "why": None if counts else "score"},
+                {"label": "cat", "score": 0.22, "box": [0.8, 0.7, 0.85, 0.76], "counts": False, "why": "area"},
+            ],
             "looked": round(seq % 4 * 0.5, 1),
-            "tracks": [{"id": 1 + seq // 60, "label": "person", "score": score, "box": box, "still": seq % 8 > 5,
-                        "seconds": round(seq % 60 / 2, 1), "zones": ["step"] if x < 0.4 else []}] if counts else [],
-        }  # fmt: skip
+            "tracks": [
+                {
+                    "id": 1 + seq // 60,
+                    "label": "person",
+                    "score": score,
+                    "box": box,
+                    "still": seq % 8 > 5,
+                    "seconds": round(seq % 60 / 2, 1),
+                    "zones": ["step"] if x < 0.4 else [],
+                }
+            ]
+            if counts
+            else [],
+        }
 
     def _near_miss(self, seq: int) -> None:
         kinds = (
-            ("score_below", 3, "a person of score 0.34 was not enough: min_score is 0.40", {"score": 0.34, "limit": 0.4}),
-            ("motion_below", 1, "motion of 1.8 % was not enough: motion.threshold is 2.0 %", {"ratio": 0.018, "limit": 0.02}),
-            ("area_below", 3, "a person of 0.4 % of the picture was too small: min_area is 1.0 %", {"area": 0.004, "limit": 0.01}),
+            (
+                "score_below",
+                3,
+                "a person of score 0.34 was not enough: min_score is 0.40",
+                {"score": 0.34, "limit": 0.4},
+            ),
+            (
+                "motion_below",
+                1,
+                "motion of 1.8 % was not enough: motion.threshold is 2.0 %",
+                {"ratio": 0.018, "limit": 0.02},
+            ),
+            (
+                "area_below",
+                3,
+                "a person of 0.4 % of the picture was too small: min_area is 1.0 %",
+                {"area": 0.004, "limit": 0.01},
+            ),
             ("flood", 1, "92 % of the picture changed at once: that is light", {"ratio": 0.92, "limit": 0.8}),
             ("not_confirmed", 3, "a cat was seen in one look only", {"looks": 1.0, "limit": 2.0}),
         )
         kind, gate, text, values = kinds[seq // 20 % len(kinds)]
         label = "person" if gate == 3 else None
-        miss = {"camera": "porch", "time": iso_time(time.time()), "media_time": None, "kind": kind, "gate": gate, "text": text,
-                "label": label, "box": [0.3, 0.4, 0.42, 0.9] if label else None, "values": values,
-                "picture": f"/api/cameras/porch/live/{seq}.jpg"}  # fmt: skip
+        miss = {
+            "camera": "porch",
+            "time": iso_time(time.time()),
+            "media_time": None,
+            "kind": kind,
+            "gate": gate,
+            "text": text,
+            "label": label,
+            "box": [0.3, 0.4, 0.42, 0.9] if label else None,
+            "values": values,
+            "picture": f"/api/cameras/porch/live/{seq}.jpg",
+        }
         with self._lock:
             self._misses.append(_checked(NearMiss, miss))
         self.tell("near_miss", miss)
@@ -307,13 +425,23 @@ class FakeBox:
         path = f"{camera}/{iso_time(at)[:10]}/{event_id}.jpg" if kind in ("entered", "scene_changed") else None
         label = ("person", "cat")[index // 3 % 2] if about else None
         event = Event(
-            id=event_id, event_type=kind, camera=camera, time=iso_time(at), label=label,  # type: ignore[arg-type]
-            track_id=index // 6 if about else None, confidence=0.752 if about else None,
-            box=(60, 132, 175, 358) if about else None, frame_size=(WIDTH, HEIGHT) if about else None,
-            zones=("step",) if kind == "entered" and camera == "porch" else (), dwell=12.4 if kind == "left" else None,
-            why={"trigger": "motion_spike", "motion_ratio": 0.082, "reason": "confirmed"} if about else {"seen": "moved"},
-            latency_ms={"detect": 61.1, "total": 66.6} if kind == "entered" else {}, snapshot=path,
-        )  # fmt: skip
+            id=event_id,
+            event_type=kind,
+            camera=camera,
+            time=iso_time(at),
+            label=label,  # type: ignore[arg-type]
+            track_id=index // 6 if about else None,
+            confidence=0.752 if about else None,
+            box=(60, 132, 175, 358) if about else None,
+            frame_size=(WIDTH, HEIGHT) if about else None,
+            zones=("step",) if kind == "entered" and camera == "porch" else (),
+            dwell=12.4 if kind == "left" else None,
+            why={"trigger": "motion_spike", "motion_ratio": 0.082, "reason": "confirmed"}
+            if about
+            else {"seen": "moved"},
+            latency_ms={"detect": 61.1, "total": 66.6} if kind == "entered" else {},
+            snapshot=path,
+        )
         if path is not None:
             file = self.pictures / path
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -323,8 +451,21 @@ class FakeBox:
         if index % 10 != 9:
             journal.mark_published({seq: f"soteira/{camera}/event"})
         if kind == "entered" and camera == "porch":
-            record = AskRecord(new_id(at), camera, "parcel", "Is there a parcel?", "entered", iso_time(at), "answered", "yes_no",
-                               event_id, label, answer=index % 4 == 0, confidence=0.9, because="a box lies there")  # fmt: skip
+            record = AskRecord(
+                new_id(at),
+                camera,
+                "parcel",
+                "Is there a parcel?",
+                "entered",
+                iso_time(at),
+                "answered",
+                "yes_no",
+                event_id,
+                label,
+                answer=index % 4 == 0,
+                confidence=0.9,
+                because="a box lies there",
+            )
             AnswerBook(journal).write([record], [], at)
         return Row(seq, event, at, at if index % 10 != 9 else None, f"soteira/{camera}/event")
 
