@@ -24,6 +24,7 @@ app = typer.Typer(
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 SERVER_HELP = "A server instead of the file's; its key, if any, is taken from SOTEIRA_LLM_KEY."
+LINES_HELP = "A file with the lines, - for the standard input; without it, what was set over MQTT or on the page."
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], typer.Option("--log-level")]
 
 
@@ -285,6 +286,28 @@ def config_diff(config: ConfigOption = DEFAULT_CONFIG) -> None:
         typer.echo(lines, nl=False)
     else:
         typer.echo(f"{config}: nothing was set over MQTT or on the page that is not in the file", err=True)
+
+
+@config_app.command("apply")
+def config_apply(
+    lines: Annotated[str | None, typer.Argument(metavar="[FILE]", help=LINES_HELP, show_default=False)] = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Put lines into the configuration file: those of `soteirad tune`, of the page, or what was set over MQTT."""
+    from soteirad.tools.apply import propose, read_lines, write
+    from soteirad.tools.present import applied, proposed
+
+    proposal = propose(config, None if lines is None else read_lines(lines))
+    print(proposed(proposal, config))
+    if not proposal.difference:
+        return
+    if not yes:
+        if not sys.stdin.isatty():
+            raise SoteiraError(f"{config}: there is no terminal to ask at, so nothing was written: say --yes")
+        if not typer.confirm("Write this?"):
+            raise typer.Exit(1)
+    print(applied(config, write(proposal)))
 
 
 @app.command()

@@ -230,9 +230,8 @@ class _Edit:
         start, end = alias or (node.start_mark.index, self.tree.end(node))
         colon = self.text.find(":", key.end_mark.index, start)
         below = not flow and colon >= 0
-        if isinstance(node, SequenceNode) and not (alias or flow or node.flow_style):
-            if value and emit.is_list(value) and self._items(node, value):
-                return
+        if value and emit.is_list(value) and not (alias or flow) and self._items(node, value):
+            return
         if below and line_start(self.text, start) > colon:  # a section or a list on lines of its own
             self._put(colon + 1, colon + 1, f" {emit.flow(value)}")
             self._put(line_end(self.text, colon), line_end(self.text, end), "")
@@ -255,8 +254,10 @@ class _Edit:
         space = " " if self.text[start - 1 : start] not in (" ", "\t", "[", "{", ",") else ""
         self._put(start, end, f"{colon}{space}{new}")
 
-    def _items(self, node: SequenceNode, value: list[Any]) -> bool:
+    def _items(self, node: Node, value: list[Any]) -> bool:
         """Replace the items of a list that differ; False if they do not stand on lines of their own."""
+        if not isinstance(node, SequenceNode) or node.flow_style:
+            return False
         old = read(node, None).data
         dashes = self.tree.dashes(node)
         if any(self.text[line_start(self.text, dash) : dash].strip(" ") for dash in dashes):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from soteirad.config import load_config
-from soteirad.config.overrides import as_yaml, usable
+from soteirad.config import Config, load_config
+from soteirad.config.overrides import Value, as_yaml, usable
 from soteirad.hub.journal import Journal, is_there
 
 
@@ -15,10 +15,14 @@ def overrides_as_yaml(path: Path) -> str:
 
     Raises ConfigError and StorageError.
     """
-    config = load_config(path)
+    return as_yaml(overrides_of(load_config(path)))
+
+
+def overrides_of(config: Config) -> dict[tuple[str, str], Value]:
+    """Return what was set over MQTT or on the page, as (camera, setting) -> value. Raises StorageError."""
     file = config.storage.journal
     if not is_there(file):
-        return ""
+        return {}
     with closing(Journal(file)) as journal:
         journal.open()
-        return as_yaml(usable(config, journal.overrides()))
+        return usable(config, journal.overrides())

@@ -10,6 +10,9 @@ from rich.table import Table
 from soteirad.event import Event, spoken
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from soteirad.tools.apply import Proposal
     from soteirad.tools.ask import Evaluation
     from soteirad.tools.ask import Row as Asked
     from soteirad.tools.bench import Row
@@ -80,6 +83,23 @@ def finding_line(finding: Finding) -> str:
     """Return one line of what the doctor found."""
     took = f"  {finding.ms / 1000:.1f} s" if finding.ms is not None else ""
     return f"{finding.verdict.upper():<4}  {finding.server}  {finding.what}: {finding.text}{took}"
+
+
+def proposed(proposal: Proposal, path: Path) -> str:
+    """Return what would change in a configuration file."""
+    if not proposal.difference:
+        return f"{path}: there is nothing to change: all of it is in the file"
+    lines = [proposal.difference.rstrip("\n")]
+    if proposal.unset:
+        lines.append(f"\nNot set here, so not checked: {', '.join(proposal.unset)}")
+    return "\n".join(lines)
+
+
+def applied(path: Path, backup: Path) -> str:
+    """Return what an owner does after a configuration file was changed."""
+    return (f"{path}: written; the file as it was is {backup}\n"
+            "To put it in force: sudo systemctl reload soteirad\n"
+            "What was set over MQTT or on the page and stands in the file now is no override any more.")  # fmt: skip
 
 
 def model_table(models: list[dict[str, Any]]) -> None:

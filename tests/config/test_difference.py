@@ -10,7 +10,8 @@ TEXT = "".join(f"k{n}: {n}\n" for n in range(9))
 def test_the_lines_around_a_change_are_shown_and_the_others_are_not() -> None:
     shown = diff(TEXT, TEXT.replace("k4: 4", "k4: five"), name="f.yaml")
     assert shown == (
-        "--- f.yaml\n+++ f.yaml (new)\n@@ -2,7 +2,7 @@\n k1: 1\n k2: 2\n k3: 3\n-k4: 4\n+k4: five\n k5: 5\n k6: 6\n k7: 7\n"
+        "--- f.yaml\n+++ f.yaml (new)\n@@ -2,7 +2,7 @@\n k1: 1\n k2: 2\n k3: 3\n"
+        "-k4: 4\n+k4: five\n k5: 5\n k6: 6\n k7: 7\n"
     )
     assert diff(TEXT, TEXT) == ""
 
@@ -21,7 +22,7 @@ def test_line_ends_of_another_system_are_not_shown() -> None:
     )
 
 
-SECRET = 'pa"ss word'
+SECRET = 'pa"ss word'  # noqa: S105 - of nobody
 OLD = """\
 mqtt:
   username: me
