@@ -22,10 +22,11 @@ import numpy as np
 from scipy.signal import convolve2d
 
 from soteirad.capture.frame import Frame
-from soteirad.gates.motion import MotionGate, MotionMap
-from soteirad.gates.scene import SceneGate, SsimReference, ssim
+from soteirad.gates.motion import MotionGate, MotionMap, MotionMeter
+from soteirad.gates.scene import Moments, SceneGate, Sight, histogram, ssim
+from soteirad.gates.structure import Structure
 from soteirad.gates.view import ViewWatch
-from soteirad.pipeline import SCENE_SIZE
+from soteirad.senses import SCENE_SIZE
 
 ROOT = Path(__file__).resolve().parent.parent
 LINES = 180
@@ -69,10 +70,10 @@ def large_frames(count: int) -> list[Frame]:
 
 def bench_ssim(frames: list[Frame], rounds: int = 15) -> None:
     a, b = (cv2.resize(f.grey(LINES), SCENE_SIZE) for f in (frames[0], frames[-1]))
-    reference = SsimReference(a)
+    reference = Moments(a)
     ours, whole, plain = [], [], []
     for _ in range(rounds):
-        ours.append(ms(lambda: reference.similarity(b)))
+        ours.append(ms(lambda: reference.similarity(Moments(b))))
         plain.append(ms(lambda: plain_ssim(a, b)))
         whole.append(ms(lambda: ssim(a, b)))
     fast, both, slow = map(statistics.median, (ours, whole, plain))
@@ -82,16 +83,17 @@ def bench_ssim(frames: list[Frame], rounds: int = 15) -> None:
 
 
 def bench_gates(frames: list[Frame]) -> None:
-    motion, changes, scene, view = MotionGate(min_blob=0.005), MotionMap(), SceneGate(), ViewWatch()
+    meter, motion, changes = MotionMeter(), MotionGate(min_blob=0.005), MotionMap()
+    scene, view = SceneGate(), ViewWatch()
     times: dict[str, list[float]] = {"grey": [], "motion": [], "colour": [], "scene": [], "view": []}
     for frame in frames:
         times["grey"].append(ms(lambda f=frame: f.grey(LINES)))
         grey = frame.grey(LINES)
-        times["motion"].append(ms(lambda g=grey, f=frame: changes.step(motion.step(g), f.time)))
+        times["motion"].append(ms(lambda g=grey, f=frame: changes.step(motion.step(meter.step(g)), f.time)))
         times["colour"].append(ms(lambda f=frame: f.bgr(*SCENE_SIZE)))
         bgr = frame.bgr(*SCENE_SIZE)
-        times["scene"].append(ms(lambda g=grey, c=bgr, f=frame: scene.step(g, c, f.time, f.time)))
-        times["view"].append(ms(lambda g=grey, f=frame: view.step(g, f.time)))
+        times["scene"].append(ms(lambda g=grey, c=bgr, f=frame: scene.step(Sight(histogram(c), g), f.time, f.time)))
+        times["view"].append(ms(lambda g=grey, f=frame: view.step(Structure.of(g), f.time)))
     print(f"a 1280x720 frame, median of {len(frames)}:")
     for stage, values in times.items():
         print(f"  {stage:<7}{statistics.median(values):6.2f} ms")
@@ -103,10 +105,10 @@ def highway(shared: Path) -> None:
         print(f"CDnet highway: not measured, {clip.name} or {folder.name}/ is not in the shared folder")
         return
     region = cv2.imread(str(folder / "ROI.bmp"), cv2.IMREAD_GRAYSCALE) > 0
-    gate, hits, false, missed = MotionGate(), 0, 0, 0
+    meter, hits, false, missed = MotionMeter(), 0, 0, 0
     with av.open(str(clip)) as container:
         for index, video in enumerate(container.decode(video=0)):
-            changed = gate.step(video.to_ndarray(format="gray")).changed > 0
+            changed = meter.step(video.to_ndarray(format="gray")).mask > 0
             truth_file = folder / "groundtruth" / f"gt{index + 1:06d}.png"
             if not truth_file.exists():
                 continue

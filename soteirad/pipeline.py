@@ -1,7 +1,8 @@
 """One camera's pipeline: gates, cadence and tracker wired together, without threads, clock or I/O.
 
 The caller decodes and detects: `analyse` says whether a frame deserves a look, `observe` takes the look's result.
-A live camera calls `observe` when its detector thread is done, a file at once; the pipeline is the same.
+A live camera calls `observe` when its detector thread is done, a file at once; the pipeline is the same. Its `Senses`
+measure the frame, and it decides.
 """
 
 from __future__ import annotations
@@ -15,15 +16,13 @@ from soteirad.capture.sampler import Sampler
 from soteirad.detect.detection import Detections
 from soteirad.gates.cadence import Cadence, CadenceSettings, Look
 from soteirad.gates.geometry import Polygon
-from soteirad.gates.motion import Motion, MotionGate, MotionMap
+from soteirad.gates.motion import Motion, MotionGate
 from soteirad.gates.objects import LabelFilter, ObjectFilter
 from soteirad.gates.scene import Scene, SceneGate
 from soteirad.gates.structure import Seen
 from soteirad.gates.view import Change, View, ViewWatch
+from soteirad.senses import LiveSenses, MotionSettings, Senses
 from soteirad.track.tracker import Tracker, TrackerSettings, Visit
-
-SCENE_SIZE = (320, 180)
-"""Gate 2's colour picture, width and height: SSIM's cost is proportional to pixels."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,12 @@ class PipelineSettings:
     every_frame: bool = False
     """Look at every analysed frame: the ungated reference."""
 
+    @property
+    def motion(self) -> MotionSettings:
+        """How the background learns, which no threshold has an effect on."""
+        return MotionSettings(self.motion_lines, self.motion_history, self.motion_var_threshold, self.motion_masks,
+                              self.motion_ceiling)  # fmt: skip
+
 
 @dataclass
 class Counters:
@@ -68,7 +73,7 @@ class Analysis:
 
     `scene` is gate 2's last result, which may be of an earlier frame; `ms` holds each stage's own time; `closed` are
     the visits that ended before this frame, with a gap in the stream or another view; `change` is set on the one frame
-    on which it is sure that the view is another one.
+    on which it is sure that the view is another one, and `displaced` are the visits that end with it.
     """
 
     frame: Frame
@@ -80,6 +85,7 @@ class Analysis:
     closed: tuple[Visit, ...] = ()
     generation: int = 0
     change: Change | None = None
+    displaced: tuple[Visit, ...] = ()
 
     def why(self) -> dict[str, Any]:
         """Return the evidence for an event's `why`."""
@@ -94,7 +100,10 @@ class Analysis:
 
 
 class Pipeline:
-    """The gates, the cadence and the tracker of one camera. Not thread-safe: the gate thread owns it."""
+    """The gates, the cadence and the tracker of one camera. Not thread-safe: the gate thread owns it.
+
+    Of a frame it reads `time` and `corrupt`; all else it asks its senses, by default those that look at the picture.
+    """
 
     SETTLE_S = 2.0
     """Tracks born this soon after a start are `present`: they were there before."""
@@ -107,13 +116,15 @@ class Pipeline:
     LONG_DOUBT_S = 1.0
     """After so long a doubt about the view, what moved in it is no evidence."""
 
-    def __init__(self, settings: PipelineSettings) -> None:
+    def __init__(self, settings: PipelineSettings, senses: Senses | None = None) -> None:
         self.settings = settings
+        self._senses = senses or LiveSenses(settings.motion)
         self.counters = Counters()
         self._filter = ObjectFilter(settings.filters)
         self._sampler = Sampler(settings.fps)
-        self._motion = self._new_motion()
-        self._map = MotionMap()
+        self._motion = MotionGate(settings.motion_threshold, self._filter.smallest_area / 2)
+        self._background = self._senses.background()
+        self._map = self._senses.changes()
         self._scene = SceneGate(settings.scene_distance, settings.scene_ssim)
         self._view = ViewWatch()
         self._cadence = Cadence(settings.cadence, settings.motion_threshold, settings.every_frame)
@@ -151,7 +162,7 @@ class Pipeline:
             self._gap = False
             closed = self.restart("gap")
         began = _time.perf_counter()
-        motion = self._motion.step(frame.grey(self.settings.motion_lines))
+        motion = self._motion.step(self._background.step(frame))
         calm, self._flooding = self._flooding and not motion.flood, motion.flood
         if not self._blind:  # what a moving or covered camera sees change is no evidence
             self._map.step(motion, frame.time)
@@ -178,9 +189,9 @@ class Pipeline:
         changed = self._last_view is View.CHANGED
         if changed or not self.settings.detect or (self._blind and not self.settings.every_frame):
             look = None
-        change = self._view.change if changed else None
-        return Analysis(frame, motion, self._last_scene, self._last_view, look, ms,
-                        tuple(closed), self._generation, change)  # fmt: skip
+        analysis = Analysis(frame, motion, self._last_scene, self._last_view, look, ms,
+                            tuple(closed), self._generation)  # fmt: skip
+        return self._displace(analysis) if changed else analysis
 
     def begin_look(self, analysis: Analysis) -> None:
         """Note that the detector starts on this frame."""
@@ -238,6 +249,7 @@ class Pipeline:
             scene_ssim=settings.scene_ssim, filters=settings.filters, detect=settings.detect,
         )  # fmt: skip
         self._filter = ObjectFilter(settings.filters)
+        self._motion.min_blob = self._filter.smallest_area / 2
         self._motion.threshold = self._cadence.motion_threshold = settings.motion_threshold
         self._scene.distance, self._scene.ssim = settings.scene_distance, settings.scene_ssim
         return self.restart("detection_off") if turned else []
@@ -262,14 +274,14 @@ class Pipeline:
         """Say whether what is found now was there before: soon after a start."""
         return self._started is None or time - self._started < self.SETTLE_S
 
-    def _new_motion(self) -> MotionGate:
-        s = self.settings
-        return MotionGate(s.motion_threshold, self._filter.smallest_area / 2, s.motion_history,
-                          s.motion_var_threshold, s.motion_masks, s.motion_ceiling)  # fmt: skip
+    def _displace(self, analysis: Analysis) -> Analysis:
+        """Begin anew in a view that is another one, and say what became of the old one."""
+        change = self._view.change
+        return replace(analysis, change=change, displaced=tuple(self.restart("scene_changed")))
 
     def _forget_motion(self) -> None:
         """Start the background and the evidence over."""
-        self._motion, self._map, self._flooding = self._new_motion(), MotionMap(), False
+        self._background, self._map, self._flooding = self._senses.background(), self._senses.changes(), False
 
     @property
     def _blind(self) -> bool:
@@ -281,8 +293,7 @@ class Pipeline:
         if flood:
             self._last_scene = replace(self._last_scene, open=False)
         else:
-            grey = frame.grey(self.settings.motion_lines)
-            self._last_scene = self._scene.step(grey, frame.bgr(*SCENE_SIZE), frame.time, self._cadence.last_motion)
+            self._last_scene = self._scene.step(self._senses.sight(frame), frame.time, self._cadence.last_motion)
         self.counters.scene_runs += 1
         self.counters.scene += self._last_scene.open
         self._cadence.scene_ran(frame.time, self._last_scene.open)
@@ -290,7 +301,7 @@ class Pipeline:
     def _watch_view(self, frame: Frame) -> list[Visit]:
         """Run the view watch; returns the visits that end with a view that is back, or has come to rest."""
         time = frame.time
-        view = self._view.step(frame.grey(self.settings.motion_lines), time)
+        view = self._view.step(self._senses.structure(frame), time)
         before, self._last_view = self._last_view, view
         if view is View.DOUBTFUL:
             self._doubt_since = time if before is not View.DOUBTFUL else self._doubt_since

@@ -104,8 +104,7 @@ class CameraWatch:
         self._time_stages({"decode": frame.decode_ms, **analysis.ms})
         outcomes = [self._visit(v, analysis) for v in analysis.closed]
         if analysis.view is View.CHANGED:
-            closed = self.pipeline.restart("scene_changed")
-            why = {**analysis.why(), "closed_tracks": [v.track_id for v in closed]}
+            why = {**analysis.why(), "closed_tracks": [v.track_id for v in analysis.displaced]}
             event = self._reporter.camera_event("scene_changed", frame.captured, frame.time, why, self._snapshots)
             outcomes.append(self._outcome(event, frame))
         return analysis, outcomes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import cv2
@@ -13,6 +14,29 @@ from numpy.typing import NDArray
 from soteirad.gates.geometry import Polygon, polygon_mask
 
 Mask = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Changed:
+    """What changed in one frame: gate 1's measurement, which hangs on no threshold.
+
+    `ratio` is the share of the picture that changed, 0-1, motion masks left out; `mask` is the uint8 mask (height,
+    width), 255 where the picture changed, motion masks not applied, and `counted` the same with them; `area` is how
+    many pixels count. In a `flood` nearly the whole picture changed at once and the mask is empty. `known` is False
+    while the background is too young to tell.
+    """
+
+    ratio: float
+    mask: Mask
+    counted: Mask
+    area: int
+    flood: bool = False
+    known: bool = True
+
+    @cached_property
+    def blob(self) -> float:
+        """The share of the largest connected region, 0-1; worked out when it is first asked for."""
+        return largest_blob(self.counted) / self.area
 
 
 @dataclass(frozen=True)
@@ -33,11 +57,29 @@ class Motion:
 
 
 class MotionGate:
+    """The decision about what changed.
+
+    Opens when the ratio reaches `threshold` (0.02) or when one blob is larger than `min_blob`, a share of the picture:
+    a lone person of one or two per cent cannot reach the ratio. A flood never opens it.
+    """
+
+    def __init__(self, threshold: float = 0.02, min_blob: float = 0.005) -> None:
+        self.threshold = threshold
+        self.min_blob = min_blob
+
+    def step(self, changed: Changed) -> Motion:
+        """Judge what changed in a frame."""
+        ratio = changed.ratio
+        if changed.flood or not changed.known:
+            return Motion(ratio, 0.0, False, changed.mask, changed.flood)
+        blob = changed.blob if self.min_blob < ratio < self.threshold else 0.0
+        return Motion(ratio, blob, ratio >= self.threshold or blob > self.min_blob, changed.mask)
+
+
+class MotionMeter:
     """MOG2, then a 3x3 erosion and a 5x5 dilation with crosses, then the changed ratio.
 
-    Opens when `ratio` reaches `threshold` (0.02) or when one blob is larger than `min_blob`, a share of the picture:
-    a lone person of one or two per cent cannot reach the ratio. History 300 and variance threshold 16 without shadow
-    detection are the published pipeline's values.
+    History 300 and variance threshold 16 without shadow detection are the published pipeline's values.
 
     A ratio of `ceiling` or more is a flood: the background starts over from that frame, so that the new light is the
     background at once. Exposure goes on settling after it, so for a while less is enough to start over again. A flood
@@ -51,11 +93,9 @@ class MotionGate:
     AFTERMATH_SHARE = 0.25
     """... this share of the ceiling belongs to it."""
 
-    def __init__(self, threshold: float = 0.02, min_blob: float = 0.005, history: int = 300,
-                 var_threshold: float = 16.0, masks: Sequence[Polygon] = (), ceiling: float = 0.8) -> None:  # fmt: skip
-        self.threshold = threshold
+    def __init__(self, history: int = 300, var_threshold: float = 16.0, masks: Sequence[Polygon] = (),
+                 ceiling: float = 0.8) -> None:  # fmt: skip
         self.ceiling = ceiling
-        self.min_blob = min_blob
         self._model = cv2.createBackgroundSubtractorMOG2(history, var_threshold, detectShadows=False)
         self._small = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
         self._large = cv2.getStructuringElement(cv2.MORPH_CROSS, (5, 5))
@@ -67,24 +107,27 @@ class MotionGate:
         self._aftermath = 0
         self._shape: tuple[int, ...] = ()
 
-    def step(self, grey: Mask) -> Motion:
-        """Analyse the next frame, a uint8 luma picture (height, width); a new size starts a new background."""
+    def step(self, grey: Mask) -> Changed:
+        """Measure the next frame, a uint8 luma picture (height, width); a new size starts a new background."""
         if grey.shape != self._shape:
             self._resize(grey.shape)
         changed = _mask(self._model.apply(grey, learningRate=1.0 if self._frames == 0 else -1.0))
         self._frames += 1
         self._aftermath = max(0, self._aftermath - 1)
         if self._frames <= self.WARM_UP_FRAMES:
-            return Motion(0.0, 0.0, False, np.zeros_like(changed), self._flooding)
+            return self._nothing(0.0, self._flooding)
         changed = _mask(cv2.dilate(cv2.erode(changed, self._small), self._large))
         counted = changed if self._ignored is None else _mask(cv2.bitwise_and(changed, self._ignored))
         ratio = cv2.countNonZero(counted) / self._area
         if self._is_flood(ratio):
             self._model.apply(grey, learningRate=1.0)
             self._frames = 1
-            return Motion(ratio, 0.0, False, np.zeros_like(changed), True)
-        blob = largest_blob(counted) / self._area if self.min_blob < ratio < self.threshold else 0.0
-        return Motion(ratio, blob, ratio >= self.threshold or blob > self.min_blob, changed)
+            return self._nothing(ratio, True)
+        return Changed(ratio, changed, counted, self._area)
+
+    def _nothing(self, ratio: float, flood: bool) -> Changed:
+        empty = np.zeros(self._shape, np.uint8)
+        return Changed(ratio, empty, empty, self._area, flood, known=False)
 
     def _is_flood(self, ratio: float) -> bool:
         if ratio >= self.ceiling:

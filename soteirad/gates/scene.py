@@ -32,35 +32,19 @@ def cosine_distance(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     return min(1.0, max(0.0, 1.0 - float(a @ b) / norms))
 
 
-class SsimReference:
-    """One picture of an SSIM comparison with its blurred moments kept, so that each comparison filters three images.
+class Moments:
+    """A picture's blurred moments: what SSIM needs of each of its two pictures, the cost of two of its three filters.
 
     SSIM after Wang, Bovik, Sheikh and Simoncelli (2004): 11x11 Gaussian of sigma 1.5, data range 255, weighted
     (population) covariance, averaged where the whole window lies inside the picture. Equals scikit-image's
     `structural_similarity(gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255)`.
-    """
-
-    def __init__(self, grey: Grey) -> None:
-        self.shape = grey.shape
-        self._own = _Moments(grey)
-
-    def similarity(self, grey: Grey) -> float:
-        """Return the mean SSIM with a uint8 picture of the same shape, -1 to 1."""
-        own, other = self._own, _Moments(grey)
-        covariance = _blur(own.centred * other.centred) - own.blurred * other.blurred
-        above = (2 * own.mean * other.mean + _C1) * (2 * covariance + _C2)
-        below = (own.mean_squared + other.mean_squared + _C1) * (own.variance + other.variance + _C2)
-        return float(np.mean(above / below, dtype=np.float64))
-
-
-class _Moments:
-    """A picture's blurred moments.
 
     Variances are taken of the levels less their overall mean: they are the same, and float32 would lose them in the
     squares of a bright flat picture.
     """
 
     def __init__(self, grey: Grey) -> None:
+        self.shape = grey.shape
         overall = np.float32(grey.mean())
         self.centred = grey.astype(np.float32) - overall
         self.blurred = _blur(self.centred)
@@ -68,10 +52,29 @@ class _Moments:
         self.mean = self.blurred + overall
         self.mean_squared = self.mean * self.mean
 
+    def similarity(self, other: Moments) -> float:
+        """Return the mean SSIM with a picture of the same shape, -1 to 1."""
+        covariance = _blur(self.centred * other.centred) - self.blurred * other.blurred
+        above = (2 * self.mean * other.mean + _C1) * (2 * covariance + _C2)
+        below = (self.mean_squared + other.mean_squared + _C1) * (self.variance + other.variance + _C2)
+        return float(np.mean(above / below, dtype=np.float64))
+
+
+class Sight:
+    """A picture as gate 2 compares it: its colours (`histogram`) and its structure."""
+
+    def __init__(self, colours: NDArray[np.float32], grey: Grey) -> None:
+        self.colours = colours
+        self.moments = Moments(grey)
+
+    def against(self, reference: Sight) -> tuple[float, float]:
+        """Return the colour distance (0-1) and the SSIM (-1 to 1) from a picture of the same shape."""
+        return cosine_distance(reference.colours, self.colours), reference.moments.similarity(self.moments)
+
 
 def ssim(a: Grey, b: Grey) -> float:
     """Return the mean SSIM of two uint8 pictures of one shape, at least 11x11 pixels."""
-    return SsimReference(a).similarity(b)
+    return Moments(a).similarity(Moments(b))
 
 
 def _blur(image: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -101,26 +104,24 @@ class SceneGate:
     def __init__(self, distance: float = 0.20, ssim: float = 0.80) -> None:
         self.distance = distance
         self.ssim = ssim
-        self._histogram: NDArray[np.float32] | None = None
-        self._structure: SsimReference | None = None
+        self._reference: Sight | None = None
         self._since = 0.0
 
-    def step(self, grey: Grey, bgr: Colour, time: float, last_motion: float) -> Scene:
-        """Compare a luma (h, w) and a BGR picture with the reference; the first picture becomes it.
+    def step(self, seen: Sight, time: float, last_motion: float) -> Scene:
+        """Compare a picture with the reference; the first picture becomes it.
 
         `time` and `last_motion` are media seconds; a picture of another size becomes the reference and opens.
         """
-        found = histogram(bgr)
-        if self._histogram is None or self._structure is None or self._structure.shape != grey.shape:
-            first = self._histogram is None
-            self._replace(found, grey, time)
-            return Scene(0.0, 1.0, not first)
-        distance, similarity = cosine_distance(self._histogram, found), self._structure.similarity(grey)
+        reference = self._reference
+        if reference is None or reference.moments.shape != seen.moments.shape:
+            self._replace(seen, time)
+            return Scene(0.0, 1.0, reference is not None)
+        distance, similarity = seen.against(reference)
         opened = distance >= self.distance or similarity < self.ssim
         quiet_since = max(self._since, last_motion)
         if opened or time - quiet_since >= self.REFERENCE_AGE_S:
-            self._replace(found, grey, time)
+            self._replace(seen, time)
         return Scene(distance, similarity, opened)
 
-    def _replace(self, found: NDArray[np.float32], grey: Grey, time: float) -> None:
-        self._histogram, self._structure, self._since = found, SsimReference(grey), time
+    def _replace(self, seen: Sight, time: float) -> None:
+        self._reference, self._since = seen, time

@@ -88,6 +88,14 @@ class Structure:
         moves = np.array([[1, 0, -shift[0] * WIDTH], [0, 1, -shift[1] * HEIGHT]], np.float64)
         return self._of_smooth(np.asarray(cv2.warpAffine(self.small, moves, (WIDTH, HEIGHT)), np.float32))
 
+    def against(self, reference: Structure, shift_from: float = 0.2) -> Difference:
+        """Return how much of a reference this picture has lost; see `compare`."""
+        return compare(reference, self, shift_from)
+
+    def shifted_from(self, reference: Structure) -> Shift | None:
+        """Return how far this picture is displaced from a reference; see `shift_between`."""
+        return shift_between(reference, self)
+
     @property
     def textured(self) -> NDArray[np.bool_]:
         """Which tiles can be recognised, (tiles,)."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from soteirad.gates.structure import Grey, Seen, Shift, Structure, compare, shift_between, what_became_of
+from soteirad.gates.structure import Seen, Shift, Structure, what_became_of
 
 
 class View(Enum):
@@ -100,9 +100,8 @@ class ViewWatch:
         """Forget a doubt: the pictures before are no longer those just before the next one."""
         self._doubt_since = self._candidate = self._back = None
 
-    def step(self, grey: Grey, time: float) -> View:
-        """Judge a luma picture at media time `time` (seconds)."""
-        seen = Structure.of(grey)
+    def step(self, seen: Structure, time: float) -> View:
+        """Judge a picture at media time `time` (seconds)."""
         if self._current is None:
             self._current = _Held(seen, None, time, time)
             self._known = [self._current]
@@ -128,7 +127,7 @@ class ViewWatch:
         """Say whether a held view is gone, and what share of it is."""
         if held.change is not None and held.structure.bare:
             return (False, 0.0) if seen.bare else (True, 1.0)
-        difference = compare(held.structure, seen)
+        difference = seen.against(held.structure)
         return difference.gone, difference.unfit
 
     def _recognised(self, seen: Structure, gone: bool, lost: float) -> _Held | None:
@@ -142,7 +141,7 @@ class ViewWatch:
         for held in self._known:
             if held is self._current or held.structure.bare:
                 continue
-            other = compare(held.structure, seen)
+            other = seen.against(held.structure)
             if not other.gone and other.unfit < self.BACK_SHARE and (gone or other.unfit < lost):
                 return held
         return None
@@ -164,7 +163,7 @@ class ViewWatch:
         if lasted < self.HOLD_S or not (still or lasted >= self.PATIENCE_S):
             return View.DOUBTFUL
         for held in self._known:
-            if held is not current and not seen.bare and not compare(held.structure, seen).gone:
+            if held is not current and not seen.bare and not seen.against(held.structure).gone:
                 return self._take(held)
         return self._conclude(current, seen, time, still)
 
@@ -176,7 +175,7 @@ class ViewWatch:
         what = what_became_of(base.structure, seen)
         if not still and not seen.bare:
             what = Seen.MOVED  # a picture in motion is blurred too
-        difference = compare(base.structure, seen, shift_from=0.0)
+        difference = seen.against(base.structure, shift_from=0.0)
         shift = difference.shift if what is Seen.MOVED and still else None
         change = Change(what, difference.unfit, difference.changed, shift)
         self._turning_since = None if still else time
@@ -190,7 +189,7 @@ class ViewWatch:
         self._turning_since = None
         self._known = [held for held in self._known if held is not current]
         base = self._known[0].structure
-        difference = compare(base, seen, shift_from=0.0)
+        difference = seen.against(base, shift_from=0.0)
         what = what_became_of(base, seen)
         self._adopt(_Held(seen, Change(what, difference.unfit, difference.changed, difference.shift), time, time))
         return View.SETTLED
@@ -216,7 +215,7 @@ class ViewWatch:
     def _alike(self, before: Structure, seen: Structure) -> bool:
         if before.bare or seen.bare:
             return before.bare and seen.bare
-        if compare(before, seen).lost > self.RENEW_SHARE:
+        if seen.against(before).lost > self.RENEW_SHARE:
             return False
-        shift = shift_between(before, seen)
+        shift = seen.shifted_from(before)
         return shift is None or max(abs(shift[0]), abs(shift[1])) < self.STILL_SHIFT

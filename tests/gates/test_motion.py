@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import av
@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from soteirad.gates.motion import Motion, MotionGate, MotionMap, largest_blob
+from soteirad.gates.geometry import Polygon
+from soteirad.gates.motion import Motion, MotionGate, MotionMap, MotionMeter, largest_blob
 from soteirad.gates.objects import LabelFilter, ObjectFilter
 from tests.shared_data import shared
 
@@ -34,7 +35,17 @@ def with_object(picture: Grey, x: int, y: int, width: int, height: int) -> Grey:
     return picture
 
 
-def settled(gate: MotionGate, camera: Callable[[], Grey], frames: int = 30) -> MotionGate:
+class Gate:
+    """A meter and the gate that judges by it."""
+
+    def __init__(self, threshold: float = 0.02, min_blob: float = 0.005, masks: Sequence[Polygon] = ()) -> None:
+        self.meter, self.gate = MotionMeter(masks=masks), MotionGate(threshold, min_blob)
+
+    def step(self, grey: Grey) -> Motion:
+        return self.gate.step(self.meter.step(grey))
+
+
+def settled(gate: Gate, camera: Callable[[], Grey], frames: int = 30) -> Gate:
     for _ in range(frames):
         gate.step(camera())
     return gate
@@ -47,7 +58,7 @@ def motion_of(mask: Grey) -> Motion:
 
 def test_a_lone_object_of_one_point_two_per_cent_opens_the_gate_under_the_ratio() -> None:
     camera = room()
-    motion = settled(MotionGate(0.02, HALF_OF_MIN_AREA), camera).step(with_object(camera(), 100, 60, 20, 34))
+    motion = settled(Gate(0.02, HALF_OF_MIN_AREA), camera).step(with_object(camera(), 100, 60, 20, 34))
     share = 20 * 34 / (WIDTH * HEIGHT)
     assert share == pytest.approx(0.012, abs=0.0003)
     assert 0.01 < motion.ratio < 0.02
@@ -57,7 +68,7 @@ def test_a_lone_object_of_one_point_two_per_cent_opens_the_gate_under_the_ratio(
 
 def test_specks_that_add_up_to_the_same_share_do_not_open_the_gate() -> None:
     camera = room()
-    gate = settled(MotionGate(0.02, HALF_OF_MIN_AREA), camera)
+    gate = settled(Gate(0.02, HALF_OF_MIN_AREA), camera)
     picture = camera()
     for i in range(10):
         with_object(picture, 10 + 30 * i, 20 + 14 * (i % 10), 7, 7)
@@ -69,7 +80,7 @@ def test_specks_that_add_up_to_the_same_share_do_not_open_the_gate() -> None:
 
 def test_the_ratio_alone_opens_the_gate() -> None:
     camera = room()
-    gate = settled(MotionGate(0.02, min_blob=1.0), camera)
+    gate = settled(Gate(0.02, min_blob=1.0), camera)
     assert not gate.step(camera()).open
     motion = gate.step(with_object(camera(), 40, 40, 60, 60))
     assert motion.ratio >= 0.02
@@ -78,19 +89,19 @@ def test_the_ratio_alone_opens_the_gate() -> None:
 
 def test_an_empty_room_with_sensor_noise_keeps_the_gate_closed() -> None:
     camera = room()
-    gate = settled(MotionGate(0.02, HALF_OF_MIN_AREA), camera)
+    gate = settled(Gate(0.02, HALF_OF_MIN_AREA), camera)
     assert not any(gate.step(camera()).open for _ in range(50))
 
 
 def test_a_single_changed_pixel_is_cleaned_away() -> None:
     camera = room()
-    motion = settled(MotionGate(), camera).step(with_object(camera(), 50, 50, 1, 1))
+    motion = settled(Gate(), camera).step(with_object(camera(), 50, 50, 1, 1))
     assert not motion.changed.any()
 
 
 def test_motion_in_a_masked_part_counts_for_nothing_but_stays_in_the_changed_picture() -> None:
     camera = room()
-    gate = settled(MotionGate(0.02, HALF_OF_MIN_AREA, masks=[RIGHT_HALF]), camera)
+    gate = settled(Gate(0.02, HALF_OF_MIN_AREA, masks=[RIGHT_HALF]), camera)
     motion = gate.step(with_object(camera(), 200, 40, 80, 80))
     assert (motion.ratio, motion.blob, motion.open) == (0.0, 0.0, False)
     assert motion.changed[50:110, 210:270].all()
@@ -98,20 +109,20 @@ def test_motion_in_a_masked_part_counts_for_nothing_but_stays_in_the_changed_pic
 
 def test_the_ratio_is_a_share_of_the_part_that_is_not_masked() -> None:
     camera = room()
-    gate = settled(MotionGate(0.02, HALF_OF_MIN_AREA, masks=[RIGHT_HALF]), camera)
+    gate = settled(Gate(0.02, HALF_OF_MIN_AREA, masks=[RIGHT_HALF]), camera)
     motion = gate.step(with_object(camera(), 40, 40, 60, 60))
     assert motion.ratio == pytest.approx(2 * np.count_nonzero(motion.changed) / motion.changed.size, rel=0.02)
 
 
 def test_a_mask_over_everything_closes_the_gate_for_good() -> None:
     camera = room()
-    gate = settled(MotionGate(masks=[(0, 0, 1, 0, 1, 1, 0, 1)]), camera)
+    gate = settled(Gate(masks=[(0, 0, 1, 0, 1, 1, 0, 1)]), camera)
     assert not gate.step(with_object(camera(), 0, 0, WIDTH, HEIGHT)).open
 
 
 def test_the_first_frames_never_open_the_gate_however_much_they_differ() -> None:
-    gate = MotionGate()
-    for level in (0, 255, 0)[: MotionGate.WARM_UP_FRAMES]:
+    gate = Gate()
+    for level in (0, 255, 0)[: MotionMeter.WARM_UP_FRAMES]:
         motion = gate.step(np.full((HEIGHT, WIDTH), level, np.uint8))
         assert (motion.ratio, motion.open, motion.changed.any()) == (0.0, False, False)
 
@@ -122,7 +133,7 @@ def brighter(picture: Grey, levels: float = 60.0) -> Grey:
 
 def test_a_light_that_comes_on_is_a_flood_and_then_the_background() -> None:
     camera = room()
-    gate = settled(MotionGate(0.02, HALF_OF_MIN_AREA), camera)
+    gate = settled(Gate(0.02, HALF_OF_MIN_AREA), camera)
     floods = [gate.step(brighter(camera())) for _ in range(20)]
     assert floods[0].ratio > 0.9
     assert [m.flood for m in floods] == [True] * 3 + [False] * 17
@@ -131,7 +142,7 @@ def test_a_light_that_comes_on_is_a_flood_and_then_the_background() -> None:
 
 def test_exposure_that_goes_on_settling_belongs_to_the_flood() -> None:
     camera = room()
-    gate = settled(MotionGate(0.02, HALF_OF_MIN_AREA), camera)
+    gate = settled(Gate(0.02, HALF_OF_MIN_AREA), camera)
     motions = [gate.step(brighter(camera(), 60.0 - 5 * min(i, 8))) for i in range(30)]
     assert not any(m.open for m in motions)
     assert not any(m.flood for m in motions[15:])
@@ -139,7 +150,7 @@ def test_exposure_that_goes_on_settling_belongs_to_the_flood() -> None:
 
 def test_somebody_who_walks_in_a_second_after_the_light_came_on_opens_the_gate() -> None:
     camera = room()
-    gate = settled(MotionGate(0.02, HALF_OF_MIN_AREA), camera)
+    gate = settled(Gate(0.02, HALF_OF_MIN_AREA), camera)
     settled(gate, lambda: brighter(camera()), 10)
     motion = gate.step(with_object(brighter(camera()), 0, 40, 40, 120))
     assert motion.open
@@ -148,7 +159,7 @@ def test_somebody_who_walks_in_a_second_after_the_light_came_on_opens_the_gate()
 
 def test_motion_in_four_fifths_of_the_part_that_is_not_masked_is_a_flood() -> None:
     camera = room()
-    gate = settled(MotionGate(0.02, HALF_OF_MIN_AREA, masks=(RIGHT_HALF,)), camera)
+    gate = settled(Gate(0.02, HALF_OF_MIN_AREA, masks=(RIGHT_HALF,)), camera)
     lit = camera()
     lit[:, : WIDTH // 2] = brighter(lit[:, : WIDTH // 2])
     assert gate.step(lit).flood
@@ -156,7 +167,7 @@ def test_motion_in_four_fifths_of_the_part_that_is_not_masked_is_a_flood() -> No
 
 def test_an_object_over_most_of_the_picture_is_no_flood_below_the_ceiling() -> None:
     camera = room()
-    gate = settled(MotionGate(0.02, HALF_OF_MIN_AREA), camera)
+    gate = settled(Gate(0.02, HALF_OF_MIN_AREA), camera)
     motion = gate.step(with_object(camera(), 0, 0, round(0.7 * WIDTH), HEIGHT))
     assert motion.open
     assert not motion.flood
@@ -164,8 +175,8 @@ def test_an_object_over_most_of_the_picture_is_no_flood_below_the_ceiling() -> N
 
 def test_a_picture_of_another_size_starts_a_new_background() -> None:
     small, large = room(), room(400, 300)
-    gate = settled(MotionGate(), small)
-    for _ in range(MotionGate.WARM_UP_FRAMES):
+    gate = settled(Gate(), small)
+    for _ in range(MotionMeter.WARM_UP_FRAMES):
         motion = gate.step(large())
         assert motion.changed.shape == (300, 400)
         assert not motion.open
@@ -176,7 +187,7 @@ def test_a_picture_of_another_size_starts_a_new_background() -> None:
 
 def test_masks_follow_the_size_of_the_picture() -> None:
     small, large = room(), room(400, 300)
-    gate = settled(settled(MotionGate(masks=[RIGHT_HALF]), small), large)
+    gate = settled(settled(Gate(masks=[RIGHT_HALF]), small), large)
     assert gate.step(with_object(large(), 220, 40, 150, 150)).ratio == 0.0
     assert gate.step(with_object(large(), 20, 40, 150, 150)).open
 
@@ -246,7 +257,7 @@ def test_a_map_that_has_seen_nothing_has_no_evidence() -> None:
 def test_the_map_remembers_a_change_that_lies_wholly_in_a_motion_mask() -> None:
     """Masks keep the gate closed; whether somebody came or went there is another question."""
     camera = room()
-    gate, changes = settled(MotionGate(masks=[RIGHT_HALF]), camera), MotionMap()
+    gate, changes = settled(Gate(masks=[RIGHT_HALF]), camera), MotionMap()
     changes.step(gate.step(with_object(camera(), 200, 40, 80, 80)), 1.0)
     assert changes.share(box(0.7, 0.4, 0.8, 0.5), since=0.0) == 1.0
 
@@ -273,7 +284,7 @@ def highway_scores(lines: int) -> tuple[int, int, int]:
     """Return true positive, false positive and false negative pixels of gate 1 on CDnet's baseline/highway."""
     clip, truth_folder = shared("clips/cdnet-highway.avi"), shared("highway/groundtruth")
     region = cv2.imread(str(shared("highway/ROI.bmp")), cv2.IMREAD_GRAYSCALE) > 0
-    gate = MotionGate()
+    gate = Gate()
     hits = false = missed = 0
     with av.open(str(clip)) as container:
         for i, frame in enumerate(container.decode(video=0)):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from skimage import data
 from skimage.metrics import structural_similarity
 
-from soteirad.gates.scene import SceneGate, cosine_distance, histogram, ssim
+from soteirad.gates.scene import SceneGate, Sight, cosine_distance, histogram, ssim
 
 Picture = NDArray[np.uint8]
 
@@ -164,18 +164,22 @@ BROWN, BLUE = of_one_colour((20, 60, 120), (90, 160)), of_one_colour((200, 40, 1
 NEVER = float("-inf")
 
 
+def sight(grey: Picture, bgr: Picture) -> Sight:
+    return Sight(histogram(bgr), grey)
+
+
 def test_the_first_picture_becomes_the_reference_and_does_not_open_the_gate() -> None:
     gate = SceneGate()
-    assert not gate.step(COFFEE, BROWN, 0.0, NEVER).open
-    result = gate.step(COFFEE, BROWN, 1.0, NEVER)
+    assert not gate.step(sight(COFFEE, BROWN), 0.0, NEVER).open
+    result = gate.step(sight(COFFEE, BROWN), 1.0, NEVER)
     assert (result.distance, result.ssim) == (pytest.approx(0.0, abs=1e-6), pytest.approx(1.0))
     assert not result.open
 
 
 def test_another_colour_alone_opens_the_gate() -> None:
     gate = SceneGate()
-    gate.step(COFFEE, BROWN, 0.0, NEVER)
-    result = gate.step(COFFEE, BLUE, 1.0, NEVER)
+    gate.step(sight(COFFEE, BROWN), 0.0, NEVER)
+    result = gate.step(sight(COFFEE, BLUE), 1.0, NEVER)
     assert result.open
     assert result.distance >= 0.2
     assert result.ssim == pytest.approx(1.0)
@@ -183,8 +187,8 @@ def test_another_colour_alone_opens_the_gate() -> None:
 
 def test_another_structure_alone_opens_the_gate() -> None:
     gate = SceneGate()
-    gate.step(COFFEE, BROWN, 0.0, NEVER)
-    result = gate.step(ROCKET, BROWN, 1.0, NEVER)
+    gate.step(sight(COFFEE, BROWN), 0.0, NEVER)
+    result = gate.step(sight(ROCKET, BROWN), 1.0, NEVER)
     assert result.open
     assert result.distance == pytest.approx(0.0, abs=1e-6)
     assert result.ssim < 0.8
@@ -192,16 +196,16 @@ def test_another_structure_alone_opens_the_gate() -> None:
 
 def test_the_thresholds_are_the_ones_that_were_given() -> None:
     tolerant = SceneGate(distance=1.1, ssim=-1.1)
-    tolerant.step(COFFEE, BROWN, 0.0, NEVER)
-    assert not tolerant.step(ROCKET, BLUE, 1.0, NEVER).open
+    tolerant.step(sight(COFFEE, BROWN), 0.0, NEVER)
+    assert not tolerant.step(sight(ROCKET, BLUE), 1.0, NEVER).open
 
 
 def test_what_opened_the_gate_is_the_new_reference() -> None:
     gate = SceneGate()
-    gate.step(COFFEE, BROWN, 0.0, NEVER)
-    assert gate.step(ROCKET, BLUE, 1.0, NEVER).open
-    assert not gate.step(ROCKET, BLUE, 2.0, NEVER).open
-    assert gate.step(COFFEE, BROWN, 3.0, NEVER).open
+    gate.step(sight(COFFEE, BROWN), 0.0, NEVER)
+    assert gate.step(sight(ROCKET, BLUE), 1.0, NEVER).open
+    assert not gate.step(sight(ROCKET, BLUE), 2.0, NEVER).open
+    assert gate.step(sight(COFFEE, BROWN), 3.0, NEVER).open
 
 
 def faded(steps: int) -> Picture:
@@ -212,9 +216,9 @@ def faded(steps: int) -> Picture:
 def drifted(last_motion: float) -> bool:
     """Drift slowly, with a pause of 30 s in the middle, and say whether the end opened the gate."""
     gate = SceneGate(ssim=0.8)
-    gate.step(faded(0), BROWN, 0.0, NEVER)
-    assert not gate.step(faded(2), BROWN, 30.0, last_motion).open
-    return gate.step(faded(5), BROWN, 31.0, last_motion).open
+    gate.step(sight(faded(0), BROWN), 0.0, NEVER)
+    assert not gate.step(sight(faded(2), BROWN), 30.0, last_motion).open
+    return gate.step(sight(faded(5), BROWN), 31.0, last_motion).open
 
 
 def test_after_30_seconds_without_motion_the_reference_is_replaced() -> None:
@@ -227,22 +231,22 @@ def test_while_there_was_motion_in_the_last_30_seconds_the_reference_stays() -> 
 
 def test_a_reference_younger_than_30_seconds_stays() -> None:
     gate = SceneGate()
-    gate.step(faded(0), BROWN, 0.0, NEVER)
-    gate.step(faded(2), BROWN, 29.0, NEVER)
-    assert gate.step(faded(5), BROWN, 29.5, NEVER).open
+    gate.step(sight(faded(0), BROWN), 0.0, NEVER)
+    gate.step(sight(faded(2), BROWN), 29.0, NEVER)
+    assert gate.step(sight(faded(5), BROWN), 29.5, NEVER).open
 
 
 def test_a_picture_of_another_size_opens_the_gate_and_is_the_new_reference() -> None:
     gate = SceneGate()
-    gate.step(COFFEE, BROWN, 0.0, NEVER)
+    gate.step(sight(COFFEE, BROWN), 0.0, NEVER)
     larger = cv2.resize(COFFEE, (320, 180))
-    assert gate.step(larger, BROWN, 1.0, NEVER).open
-    assert not gate.step(larger, BROWN, 2.0, NEVER).open
+    assert gate.step(sight(larger, BROWN), 1.0, NEVER).open
+    assert not gate.step(sight(larger, BROWN), 2.0, NEVER).open
 
 
 def test_black_frames_are_alike_and_the_light_going_on_opens_the_gate() -> None:
     gate = SceneGate()
     black = of_one_colour((0, 0, 0), (90, 160))
-    gate.step(flat(0), black, 0.0, NEVER)
-    assert not gate.step(flat(0), black, 2.0, NEVER).open
-    assert gate.step(COFFEE, BROWN, 4.0, NEVER).open
+    gate.step(sight(flat(0), black), 0.0, NEVER)
+    assert not gate.step(sight(flat(0), black), 2.0, NEVER).open
+    assert gate.step(sight(COFFEE, BROWN), 4.0, NEVER).open

@@ -82,14 +82,14 @@ def watch(before: Grey) -> ViewWatch:
     """Return a watch that has seen `before` for a second, up to time 0."""
     watching = ViewWatch()
     for i in range(-10, 1):
-        assert watching.step(before, i * STEP_S) is View.SAME
+        assert watching.step(Structure.of(before), i * STEP_S) is View.SAME
     return watching
 
 
 def judge(watching: ViewWatch, pictures: Callable[[int], Grey], seconds: float, start: float = 0.0,
           step: float = STEP_S) -> list[View]:  # fmt: skip
     """Show `pictures(i)` at `start` + i * `step` s from i = 1 on; returns the verdicts."""
-    return [watching.step(pictures(i), start + i * step) for i in range(1, round(seconds / step) + 1)]
+    return [watching.step(Structure.of(pictures(i)), start + i * step) for i in range(1, round(seconds / step) + 1)]
 
 
 def shifted(view: Grey) -> Grey:
@@ -341,7 +341,7 @@ def verdicts_on(clip: str) -> set[View]:
         for frame in container.decode(video=0):
             if frame.time - last >= 0.25:
                 last = frame.time
-                verdicts.add(watching.step(frame.to_ndarray(format="gray"), last))
+                verdicts.add(watching.step(Structure.of(frame.to_ndarray(format="gray")), last))
     return verdicts
 
 
