@@ -232,7 +232,7 @@ class Pipeline:
     @property
     def motion_limits(self) -> tuple[float, float, float]:
         """What opens gate 1: a ratio, or the share of one blob; and the ratio from which it is a flood."""
-        return self._motion.threshold, self._motion.min_blob, self._motion.ceiling
+        return self._motion.threshold, self._motion.min_blob, self.settings.motion_ceiling
 
     def trigger(self, visit: Visit) -> str | None:
         """Return why the look that first saw the visit's object was made."""
