@@ -1,0 +1,112 @@
+// One camera of the view Now: its picture, its gates, its meters.
+
+import { api } from "./api.js";
+import { h, say, show } from "./dom.js";
+import { gate } from "./icons.js";
+import { Meter } from "./meter.js";
+import { Picture } from "./picture.js";
+import { seenWords, span, triggerWords, viewWords } from "./words.js";
+
+const GATES = [[1, "Motion"], [2, "Scene"], [3, "Objects"]];
+
+export class Card {
+  constructor(camera, complain) {
+    this.name = camera.name;
+    this.why = ""; // Why the detector looked last.
+    this.picture = new Picture(camera);
+    this.meters = Object.fromEntries(["motion_threshold", "scene_distance", "scene_ssim", "min_score"].map((setting) => [
+      setting, new Meter(setting, camera.title, {
+        set: (value) => api.set(this.name, setting, value), reset: () => api.reset(this.name, setting), complain,
+      })]));
+    this.#build();
+    this.setCamera(camera);
+  }
+
+  #build() {
+    this.title = h("h3");
+    this.online = h("span", { class: "lamp" });
+    this.onlineText = h("span", { class: "soft" });
+    this.who = h("span", { class: "who" });
+    this.gates = Object.fromEntries(GATES.map(([number, name]) => {
+      const text = h("span", { class: "gate-state" }, "–");
+      return [number, { text, node: h("li", { class: `g${number}` }, gate(), h("span", { class: "gate-name" }, `${number} ${name}`), text) }];
+    }));
+    this.view = h("span");
+    this.look = h("span");
+    this.node = h("article", { class: "card camera", "data-camera": this.name },
+      h("header", {}, this.online, this.title, this.onlineText, this.who),
+      h("div", { class: "camera-body" },
+        h("div", { class: "camera-left" }, this.picture.node,
+          h("ul", { class: "gates", "aria-label": "Gates" }, Object.values(this.gates).map(({ node }) => node)),
+          h("p", { class: "look" }, this.look, " ", this.view)),
+        h("div", { class: "meters" }, Object.values(this.meters).map((meter) => meter.node))));
+  }
+
+  setCamera(camera) {
+    this.camera = camera;
+    say(this.title, camera.title);
+    this.picture.setCamera(camera);
+    for (const [setting, meter] of Object.entries(this.meters)) meter.setThreshold(camera.thresholds[setting]);
+    const objects = Object.entries(camera.state?.objects ?? {}).filter(([, { count }]) => count > 0);
+    show(this.who, objects.map(([label, { count }]) => h("span", { class: "chip g3" }, `${label} ${count}`)));
+    this.online.classList.toggle("on", camera.online);
+    say(this.onlineText, !camera.enabled ? "switched off" : camera.online ? (camera.file ? "playing a file" : "online") : "offline");
+    this.node.classList.toggle("away", !camera.online || !camera.enabled);
+    const seen = camera.state?.view?.changed ? camera.state.view.seen : null;
+    this.seen = seen ? `The camera was ${seenWords(seen)}.` : "";
+    if (!camera.enabled) this.picture.setCover("Switched off", "Its configuration says enabled: false.");
+    else if (!camera.online) this.setHealth(this.health);
+    else if (this.covered) this.picture.setCover("Waiting for a picture ...");
+    this.covered = !camera.enabled || !camera.online;
+    if (this.covered) this.#rest();
+  }
+
+  /** Take an item of /api/health: it has the reason why a camera is offline. */
+  setHealth(health) {
+    this.health = health;
+    if (this.camera.online || !this.camera.enabled) return;
+    const since = health?.age_s ? `Last heard of ${span(health.age_s)} ago.` : "Nothing was heard of it yet.";
+    this.picture.setCover(`Offline: ${health?.reason || "waiting for the camera"}`, health ? since : "");
+  }
+
+  setFrame(frame) {
+    if (!this.camera.enabled) return;
+    this.picture.setFrame(frame);
+    const { motion, scene } = frame;
+    this.meters.motion_threshold.add(motion.ratio, motion.open);
+    this.meters.scene_distance.add(scene.distance, scene.open);
+    this.meters.scene_ssim.add(scene.ssim, scene.open);
+    this.meters.min_score.add(frame.score, frame.tracks.length > 0);
+    const small = motion.open && motion.ratio < this.camera.thresholds.motion_threshold.value;
+    this.#gate(1, motion.open, motion.flood ? "the light changed" : small ? "open: one spot" : motion.open ? "open" : "closed", motion.flood);
+    const doubt = scene.view === "doubtful" || scene.view === "changed" || scene.view === "other";
+    this.#gate(2, scene.open, doubt ? viewShort(scene.view) : scene.open ? "open" : "closed", doubt);
+    const open = frame.tracks.length > 0;
+    this.#gate(3, open, open ? `${frame.tracks.length} followed` : "nobody", false);
+    if (frame.look) this.why = triggerWords(frame.look);
+    const ago = frame.looked === null ? "Has not looked yet" : `Looked ${span(frame.looked)} ago`;
+    say(this.look, `${ago}${this.why ? `: ${this.why}.` : "."}`);
+    say(this.view, this.seen || (scene.view === "same" ? "" : `View: ${viewWords(scene.view)}.`));
+  }
+
+  close() {
+    this.picture.close();
+    for (const meter of Object.values(this.meters)) meter.close();
+  }
+
+  #gate(number, open, text, odd) {
+    const { node, text: words } = this.gates[number];
+    node.classList.toggle("open", Boolean(open));
+    node.classList.toggle("odd", Boolean(odd));
+    say(words, text);
+  }
+
+  #rest() {
+    for (const [number] of GATES) this.#gate(number, false, "–", false);
+    for (const meter of Object.values(this.meters)) meter.clear();
+    say(this.look, "Nothing is analysed.");
+    say(this.view, "");
+  }
+}
+
+const viewShort = (view) => ({ doubtful: "view in doubt", changed: "view changed", other: "other view" })[view];

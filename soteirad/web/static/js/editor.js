@@ -1,0 +1,329 @@
+// The drawing area: polygons over a picture, by mouse, finger or keys.
+
+import { h, s, say, show } from "./dom.js";
+import { nearestEdge, round } from "./polygon.js";
+
+const WIDE = 1000; // The drawing's own units; its height follows the picture's shape.
+const STEP = 0.005;
+const NEAR_PX = 18; // A finger's tip.
+const MOST_UNDO = 100;
+const MOST_POINTS = 60;
+
+const HELP = "Arrow keys move the selected point (with Shift further), Page Up and Page Down choose another one, Insert or + adds one, Delete removes it, Enter ends drawing, Control Z takes back.";
+
+export class Editor extends EventTarget {
+  shapes = [];
+  selected = -1; // Which shape ...
+  point = -1; // ... and which of its points.
+  drawing = false;
+  #undo = [];
+  #redo = [];
+  #drag = null;
+  #tall = WIDE * 9 / 16;
+
+  constructor() {
+    super();
+    this.image = h("img", { alt: "", hidden: true, draggable: "false" });
+    this.art = s("g");
+    this.svg = s("svg", {
+      class: "drawing", tabindex: 0, role: "application", "aria-label": "Drawing of zones and masks", "aria-describedby": "drawing-help",
+      onpointerdown: (event) => this.#down(event), onpointermove: (event) => this.#move(event), onpointerup: (event) => this.#up(event),
+      onpointercancel: (event) => this.#up(event), onkeydown: (event) => this.#key(event), ondblclick: () => this.finish(),
+    }, this.art);
+    this.spoken = h("p", { class: "unseen", role: "status" });
+    this.note = h("p", { class: "picture-note" });
+    this.node = h("div", { class: "canvas-box" }, this.image, this.note, this.svg, this.spoken, h("p", { class: "unseen", id: "drawing-help" }, HELP));
+    this.image.addEventListener("load", () => this.#shape());
+    this.watcher = new ResizeObserver(() => this.draw());
+    this.watcher.observe(this.svg);
+    this.#shape();
+  }
+
+  get shape() { return this.shapes[this.selected] ?? null; }
+  get canUndo() { return this.#undo.length > 0; }
+  get canRedo() { return this.#redo.length > 0; }
+
+  close() { this.watcher.disconnect(); }
+
+  /** Begin with these shapes. */
+  load(shapes) {
+    this.shapes = structuredClone(shapes);
+    this.#undo = [];
+    this.#redo = [];
+    this.select(-1);
+  }
+
+  select(index, point = -1) {
+    this.selected = index;
+    this.point = point;
+    this.drawing = false;
+    this.#changed();
+  }
+
+  /** Begin a new shape; the next clicks are its points. */
+  begin(shape) {
+    this.#remember();
+    this.shapes.push(shape);
+    this.selected = this.shapes.length - 1;
+    this.point = -1;
+    this.drawing = true;
+    this.#changed("Click or tap the corners, one after the other. Press Done, or the first corner again, at the end.");
+    this.svg.focus({ preventScroll: true });
+  }
+
+  finish() {
+    if (!this.drawing) return;
+    this.drawing = false;
+    if (!this.shape?.points.length) this.shapes.splice(this.selected, 1);
+    if (!this.shape) this.selected = -1;
+    this.#changed("The shape is closed.");
+  }
+
+  /** Change the selected shape's name, kind or labels. */
+  edit(change) {
+    if (!this.shape) return;
+    this.#remember();
+    Object.assign(this.shape, change);
+    this.#changed();
+  }
+
+  /** Add a point after the selected one, in the middle of its edge; the first ones around the middle of the picture. */
+  insert() {
+    const { shape } = this;
+    if (!shape || shape.points.length >= MOST_POINTS) return;
+    this.#remember();
+    const { points } = shape;
+    const at = this.point < 0 ? points.length - 1 : this.point;
+    let made = [[0.4, 0.4], [0.6, 0.4], [0.6, 0.6]][points.length];
+    if (points.length >= 3) {
+      const [a, b] = [points[at], points[(at + 1) % points.length]];
+      made = [round((a[0] + b[0]) / 2), round((a[1] + b[1]) / 2)];
+    }
+    points.splice(at + 1, 0, made);
+    this.point = at + 1;
+    this.#changed(this.#where());
+  }
+
+  removePoint() {
+    const { shape } = this;
+    if (!shape || this.point < 0) return;
+    this.#remember();
+    shape.points.splice(this.point, 1);
+    this.point = Math.min(this.point, shape.points.length - 1);
+    if (!shape.points.length) this.#drop();
+    this.#changed("The point is gone.");
+  }
+
+  removeShape() {
+    if (!this.shape) return;
+    this.#remember();
+    this.#drop();
+    this.#changed("The shape is gone.");
+  }
+
+  undo() { this.#travel(this.#undo, this.#redo); }
+  redo() { this.#travel(this.#redo, this.#undo); }
+
+  /** Show another picture: the address of a Blob, or null for none. */
+  setPicture(address, note = "") {
+    this.image.hidden = !address;
+    if (address) this.image.src = address;
+    else this.image.removeAttribute("src");
+    say(this.note, note);
+  }
+
+  draw() {
+    const dot = WIDE / Math.max(200, this.svg.clientWidth || WIDE); // One pixel of the screen.
+    const at = ([x, y]) => [x * WIDE, y * this.#tall];
+    show(this.art, this.shapes.map((shape, index) => this.#drawn(shape, index, at, dot)), this.shape && this.#handles(at, dot));
+  }
+
+  #drawn(shape, index, at, dot) {
+    const on = index === this.selected;
+    const open = on && this.drawing;
+    const line = shape.points.map((point) => at(point).map((v) => v.toFixed(1)).join(",")).join(" ");
+    const kind = { zone: "zone", motion: "motion-mask", privacy: "privacy-mask" }[shape.kind];
+    const [x, y] = shape.points.length ? at(shape.points[0]) : [0, 0];
+    const name = shape.kind === "zone" && shape.points.length && s("text", { x: x + 8 * dot, y: y - 10 * dot < 14 * dot ? y + 18 * dot : y - 10 * dot, "font-size": 13 * dot }, shape.name);
+    return s("g", { class: `${kind}${on ? " selected" : ""}` },
+      s(open ? "polyline" : "polygon", { points: line, "data-shape": index, "stroke-width": (on ? 2.5 : 1.5) * dot }), name);
+  }
+
+  #handles(at, dot) {
+    const { points } = this.shape;
+    const middles = this.drawing || points.length < 2 ? [] : points.map((a, i) => {
+      const b = points[(i + 1) % points.length];
+      const [x, y] = at([(a[0] + b[0]) / 2, (a[1] + b[1]) / 2]);
+      return s("circle", { class: "middle", cx: x, cy: y, r: 3.5 * dot, "stroke-width": 1.5 * dot });
+    });
+    return s("g", { class: "handles" }, middles, points.map((point, i) => {
+      const [x, y] = at(point);
+      return s("circle", { class: `point${i === this.point ? " chosen" : ""}`, cx: x, cy: y, r: (i === this.point ? 8 : 6) * dot, "stroke-width": 2 * dot });
+    }));
+  }
+
+  #shape() {
+    if (this.image.naturalWidth) this.#tall = WIDE * this.image.naturalHeight / this.image.naturalWidth;
+    this.node.style.aspectRatio = `${WIDE} / ${this.#tall}`;
+    this.svg.setAttribute("viewBox", `0 0 ${WIDE} ${this.#tall}`);
+    this.draw();
+  }
+
+  #at(event) {
+    const box = this.svg.getBoundingClientRect();
+    return [round((event.clientX - box.left) / box.width), round((event.clientY - box.top) / box.height)];
+  }
+
+  /** How far two places are apart on the screen, in pixels. */
+  #pixels(a, b) {
+    const box = this.svg.getBoundingClientRect();
+    return Math.hypot((a[0] - b[0]) * box.width, (a[1] - b[1]) * box.height);
+  }
+
+  #down(event) {
+    if (event.button !== 0) return;
+    event.preventDefault();
+    this.svg.focus({ preventScroll: true });
+    const here = this.#at(event);
+    const reach = event.pointerType === "touch" ? NEAR_PX * 1.3 : NEAR_PX * 0.7;
+    const { shape } = this;
+    const near = shape ? nearest(shape.points, (point) => this.#pixels(point, here)) : [-1, Infinity];
+    if (shape && this.drawing) return this.#drawPoint(here, near, reach, event);
+    if (near[1] <= reach) return this.#take(near[0], event);
+    if (shape && this.#onEdge(shape, here, reach * 0.7)) {
+      const [edge] = nearestEdge(shape.points, here, this.#tall / WIDE);
+      this.#remember();
+      shape.points.splice(edge + 1, 0, here);
+      return this.#take(edge + 1, event, true);
+    }
+    const index = Number(event.target.dataset?.shape ?? -1);
+    if (index !== this.selected || index < 0) this.select(index);
+    if (index >= 0) this.#grab(event, { whole: structuredClone(this.shape.points), from: here });
+    return undefined;
+  }
+
+  #drawPoint(here, [index, distance], reach, event) {
+    const { shape } = this;
+    if (index === 0 && shape.points.length >= 3 && distance <= reach) return this.finish();
+    if (distance <= reach / 2) return this.#take(index, event); // The second half of a double click, too.
+    if (shape.points.length >= MOST_POINTS) return undefined;
+    this.#remember();
+    shape.points.push(here);
+    return this.#take(shape.points.length - 1, event, true);
+  }
+
+  #onEdge(shape, here, reach) {
+    if (shape.points.length < 3) return false;
+    const { width } = this.svg.getBoundingClientRect();
+    return shape.points.length < MOST_POINTS && nearestEdge(shape.points, here, this.#tall / WIDE)[1] * width <= reach;
+  }
+
+  #take(point, event, remembered = false) {
+    this.point = point;
+    this.#grab(event, { point, remembered });
+    this.#changed(this.#where());
+  }
+
+  #grab(event, drag) {
+    this.#drag = drag;
+    this.svg.setPointerCapture(event.pointerId);
+  }
+
+  #move(event) {
+    if (!this.#drag || !this.shape) return;
+    const here = this.#at(event);
+    if (!this.#drag.remembered) {
+      if (this.#drag.from && this.#pixels(here, this.#drag.from) < 4) return; // A click is not a push.
+      this.#remember();
+      this.#drag.remembered = true;
+    }
+    if (this.#drag.whole) this.shape.points = moved(this.#drag.whole, here[0] - this.#drag.from[0], here[1] - this.#drag.from[1]);
+    else this.shape.points[this.#drag.point] = here;
+    this.draw();
+    this.dispatchEvent(new Event("move"));
+  }
+
+  #up(event) {
+    if (!this.#drag) return;
+    this.#drag = null;
+    if (this.svg.hasPointerCapture(event.pointerId)) this.svg.releasePointerCapture(event.pointerId);
+    this.#changed();
+  }
+
+  #key(event) {
+    const control = event.ctrlKey || event.metaKey;
+    const direction = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+    const action = control ? { z: () => (event.shiftKey ? this.redo() : this.undo()), y: () => this.redo() }[event.key.toLowerCase()] : {
+      Delete: () => (this.point >= 0 ? this.removePoint() : this.removeShape()), Backspace: () => this.removePoint(),
+      Insert: () => this.insert(), "+": () => this.insert(), Enter: () => this.finish(),
+      Escape: () => (this.drawing ? this.finish() : this.select(-1)),
+      PageDown: () => this.#walk(1), PageUp: () => this.#walk(-1),
+    }[event.key];
+    if (direction && this.shape) {
+      event.preventDefault();
+      this.#nudge(direction.map((part) => part * STEP * (event.shiftKey ? 5 : 1)));
+    } else if (action) {
+      event.preventDefault();
+      action();
+    }
+  }
+
+  #nudge([dx, dy]) {
+    this.#remember();
+    const { shape } = this;
+    if (this.point < 0) shape.points = moved(shape.points, dx, dy);
+    else shape.points[this.point] = [round(shape.points[this.point][0] + dx), round(shape.points[this.point][1] + dy)];
+    this.#changed(this.#where());
+  }
+
+  #walk(step) {
+    const count = this.shape?.points.length;
+    if (!count) return;
+    this.point = (this.point + step + (this.point < 0 && step < 0 ? 1 : 0) + count) % count;
+    this.#changed(this.#where());
+  }
+
+  #where() {
+    const at = this.shape?.points[this.point];
+    return at ? `Point ${this.point + 1} of ${this.shape.points.length}: ${Math.round(at[0] * 100)} % right, ${Math.round(at[1] * 100)} % down.` : "";
+  }
+
+  #drop() {
+    this.shapes.splice(this.selected, 1);
+    this.selected = this.point = -1;
+    this.drawing = false;
+  }
+
+  #state() { return structuredClone({ shapes: this.shapes, selected: this.selected, point: this.point, drawing: this.drawing }); }
+
+  #remember() {
+    this.#undo.push(this.#state());
+    if (this.#undo.length > MOST_UNDO) this.#undo.shift();
+    this.#redo = [];
+  }
+
+  #travel(from, to) {
+    const state = from.pop();
+    if (!state) return;
+    to.push(this.#state());
+    Object.assign(this, state);
+    this.#changed("Done.");
+  }
+
+  #changed(text = "") {
+    this.draw();
+    say(this.spoken, text);
+    this.dispatchEvent(new Event("change"));
+  }
+}
+
+function nearest(points, distance) {
+  return points.reduce((best, point, index) => (distance(point) < best[1] ? [index, distance(point)] : best), [-1, Infinity]);
+}
+
+/** The points pushed by dx, dy, no farther than the picture's edge. */
+function moved(points, dx, dy) {
+  const push = (axis, by) => Math.min(1 - Math.max(...points.map((p) => p[axis])), Math.max(-Math.min(...points.map((p) => p[axis])), by));
+  const [px, py] = [push(0, dx), push(1, dy)];
+  return points.map(([x, y]) => [round(x + px), round(y + py)]);
+}

@@ -1,0 +1,89 @@
+// The one stream of the page: open only while somebody looks, and only for the cameras in view.
+
+import { api, sessionEnded } from "./api.js";
+
+const KINDS = ["frame", "event", "camera", "near_miss"];
+const FIRST_WAIT_MS = 1000;
+const LONGEST_WAIT_MS = 30_000;
+const SETTLE_MS = 300; // Scrolling past cameras is no reason for a new stream each.
+
+class Live extends EventTarget {
+  #source = null;
+  #wanted = null; // Camera names; null: no stream at all.
+  #open = "";
+  #wait = FIRST_WAIT_MS;
+  #timer = 0;
+  connected = false;
+
+  /** Begin to follow the tab's visibility. Call once. */
+  start() {
+    document.addEventListener("visibilitychange", () => this.#soon(0));
+    addEventListener("pagehide", () => this.#close());
+    addEventListener("pageshow", () => this.#soon(0));
+  }
+
+  /** Say which cameras are in view: events of all cameras come in any case. null ends the stream. */
+  want(cameras) {
+    this.#wanted = cameras === null ? null : [...new Set(cameras)].sort();
+    this.#soon(SETTLE_MS);
+  }
+
+  #soon(ms) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#follow(), ms);
+  }
+
+  #follow() {
+    if (this.#wanted === null || document.hidden) {
+      this.#close();
+      return;
+    }
+    const address = `api/stream?cameras=${this.#wanted.map(encodeURIComponent).join(",")}`;
+    if (this.#source && this.#open === address) return;
+    this.#close();
+    this.#open = address;
+    const source = this.#source = new EventSource(address);
+    source.onopen = () => {
+      this.#wait = FIRST_WAIT_MS;
+      this.#tell(true);
+    };
+    source.onerror = () => this.#lost(source);
+    for (const kind of KINDS) source.addEventListener(kind, (message) => this.#take(kind, message.data));
+  }
+
+  #take(kind, text) {
+    let data;
+    try { data = JSON.parse(text); } catch { return; }
+    this.dispatchEvent(new CustomEvent(kind, { detail: data }));
+  }
+
+  async #lost(source) {
+    source.close();
+    if (source !== this.#source) return;
+    this.#close();
+    try {
+      await api.session();
+    } catch (error) {
+      if (error.status === 401) return sessionEnded();
+    }
+    // A little chance, so that many open pages do not all come back in the same moment.
+    this.#soon(this.#wait * (0.75 + Math.random() / 2));
+    this.#wait = Math.min(LONGEST_WAIT_MS, this.#wait * 2);
+    return undefined;
+  }
+
+  #close() {
+    clearTimeout(this.#timer);
+    this.#source?.close();
+    this.#source = null;
+    this.#tell(false);
+  }
+
+  #tell(connected) {
+    if (connected === this.connected) return;
+    this.connected = connected;
+    this.dispatchEvent(new Event("connection"));
+  }
+}
+
+export const live = new Live();

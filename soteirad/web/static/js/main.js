@@ -1,0 +1,137 @@
+// The page: who is in, which view is open, and the frame around it.
+
+import { api, onSessionEnd } from "./api.js";
+import { h, say } from "./dom.js";
+import { Events } from "./events.js";
+import { Health } from "./health.js";
+import { icon, logo } from "./icons.js";
+import { live } from "./live.js";
+import { login, loginWith, takeToken } from "./login.js";
+import { Now } from "./now.js";
+import { Zones } from "./zones.js";
+
+const VIEWS = { now: ["Now", Now], events: ["Events", Events], zones: ["Zones", Zones], health: ["Health", Health] };
+const RETRY_MS = 3000;
+
+const root = document.getElementById("app");
+let view = null;
+let viewEnd = null;
+let main = null;
+let entering = false;
+let version = "";
+
+const route = () => (VIEWS[location.hash.slice(1).split("/")[0]] ? location.hash.slice(1).split("/")[0] : "now");
+
+function closeView() {
+  viewEnd?.abort();
+  view?.close();
+  view = viewEnd = null;
+}
+
+function openView() {
+  if (!main) return;
+  const name = route();
+  closeView();
+  const [title, View] = VIEWS[name];
+  view = new View();
+  viewEnd = new AbortController();
+  main.replaceChildren(view.node);
+  document.title = `${title} – Soteira`;
+  for (const link of document.querySelectorAll("nav a")) {
+    if (link.dataset.view === name) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  scrollTo(0, 0);
+  view.open(viewEnd.signal);
+}
+
+function themeButton() {
+  const dark = () => (document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+  const button = h("button", { type: "button", class: "quiet", onclick: turn });
+  const tell = () => {
+    button.replaceChildren(icon(dark() ? "sun" : "moon"));
+    button.setAttribute("aria-label", dark() ? "Light colours" : "Dark colours");
+    button.title = button.getAttribute("aria-label");
+  };
+  function turn() {
+    const theme = dark() ? "light" : "dark";
+    document.documentElement.dataset.theme = theme;
+    try { localStorage.setItem("soteira-theme", theme); } catch { /* It holds until the page is left. */ }
+    tell();
+  }
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", tell);
+  tell();
+  return button;
+}
+
+function frame() {
+  const lamp = h("span", { class: "live", role: "status" });
+  const tell = () => {
+    lamp.classList.toggle("on", live.connected);
+    say(lamp, live.connected ? "live" : "not live");
+  };
+  live.addEventListener("connection", tell);
+  tell();
+  main = h("main", { id: "main", tabindex: -1 });
+  root.replaceChildren(
+    h("header", { class: "top" },
+      h("a", { class: "brand", href: "#now" }, logo(30), h("span", {}, "Soteira")),
+      h("nav", { "aria-label": "Views" }, Object.entries(VIEWS).map(([name, [title]]) =>
+        h("a", { href: `#${name}`, "data-view": name }, icon(name, 22), h("span", {}, title)))),
+      h("div", { class: "top-end" }, lamp, themeButton(),
+        h("button", { type: "button", class: "quiet", "aria-label": "Log out", title: "Log out", onclick: leave }, icon("leave")))),
+    main,
+    h("footer", { class: "bottom" }, h("span", {}, version && `Soteira ${version}`), " ",
+      h("span", {}, "Nothing on this page comes from, or goes to, another machine than yours.")));
+}
+
+async function leave() {
+  await api.logout().catch(() => {});
+  out("You are logged out.");
+}
+
+async function out(sentence) {
+  if (entering) return;
+  entering = true;
+  closeView();
+  live.want(null);
+  main = null;
+  await login(root, sentence);
+  entering = false;
+  await enter();
+}
+
+async function enter() {
+  try {
+    version = (await api.session())?.version ?? "";
+  } catch (error) {
+    if (error.status === 401) return out("");
+    root.replaceChildren(h("main", { id: "main", class: "login-page" }, h("p", { class: "problem", role: "alert" }, error.message)));
+    setTimeout(enter, RETRY_MS);
+    return undefined;
+  }
+  frame();
+  openView();
+  return undefined;
+}
+
+async function start() {
+  live.start();
+  onSessionEnd(() => out("Your session has ended. Log in again, and you are back where you were."));
+  addEventListener("hashchange", async () => {
+    const token = takeToken(); // Somebody opens the printed address in a tab that is here already.
+    if (token) await loginWith(token);
+    if (token && !main) location.reload();
+    else openView();
+  });
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault();
+    document.getElementById("main")?.focus();
+  });
+  const token = takeToken();
+  const refused = token ? await loginWith(token) : "";
+  if (refused) await out(refused);
+  else await enter();
+}
+
+start();

@@ -1,0 +1,160 @@
+// How things are said to an owner. Pure: values in, sentences out.
+
+const number = (value, digits) => Number(value).toFixed(digits);
+export const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
+
+/** A share as per cent, with as many digits as it is worth: 0.0213 is "2.1 %". */
+export const percent = (share) => {
+  if (!isNumber(share)) return "–";
+  const value = share * 100;
+  return `${number(value, Math.abs(value) < 10 ? 1 : 0)} %`;
+};
+
+/** 0.534 is "0.53". */
+export const hundredths = (value) => (isNumber(value) ? number(value, 2) : "–");
+
+/** Seconds as people say them: 4 s, 3 min, 2 h, 5 d. */
+export const span = (seconds) => {
+  if (!isNumber(seconds)) return "–";
+  const value = Math.max(0, seconds);
+  if (value < 9.95) return `${number(value, 1)} s`;
+  if (value < 99.5) return `${Math.round(value)} s`;
+  if (value < 5400) return `${Math.round(value / 60)} min`;
+  if (value < 36 * 3600) return `${Math.round(value / 3600)} h`;
+  return `${Math.round(value / 86400)} d`;
+};
+
+export const bytes = (count) => {
+  if (!isNumber(count)) return "–";
+  if (count >= 1e12) return `${number(count / 1e12, 1)} TB`;
+  if (count >= 1e9) return `${number(count / 1e9, 1)} GB`;
+  return `${Math.round(count / 1e6)} MB`;
+};
+
+export const whole = (count) => (isNumber(count) ? Math.round(count).toLocaleString("en") : "–");
+export const plural = (count, one, many = `${one}s`) => `${whole(count)} ${count === 1 ? one : many}`;
+
+const two = (value) => String(value).padStart(2, "0");
+
+/** An ISO time as a Date, or null. */
+export const moment = (iso) => {
+  const date = new Date(iso);
+  return Number.isNaN(date.getTime()) ? null : date;
+};
+
+export const clock = (iso) => {
+  const date = moment(iso);
+  return date ? `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}` : "";
+};
+
+export const day = (iso) => {
+  const date = moment(iso);
+  return date ? `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}` : "";
+};
+
+/** The heading of a day: Today, Yesterday, or the date in the browser's language. */
+export const dayName = (iso, now = new Date()) => {
+  const date = moment(iso);
+  if (!date) return "";
+  if (day(date) === day(now)) return "Today";
+  const before = new Date(now);
+  before.setDate(now.getDate() - 1);
+  if (day(date) === day(before)) return "Yesterday";
+  return date.toLocaleDateString(undefined, { weekday: "long", year: "numeric", month: "long", day: "numeric" });
+};
+
+const TRIGGERS = {
+  start: "the first frames after a start",
+  motion_spike: "motion rose suddenly",
+  scene_change: "the scene changed",
+  confirm: "somebody was seen once: is it true?",
+  after_stillness: "the first motion after a calm second",
+  motion: "something moves",
+  motion_end: "motion ended: who is still there?",
+  lost: "somebody was not found: look again",
+  still: "somebody stands still",
+  every_frame: "every frame is looked at",
+};
+export const triggerWords = (trigger) => TRIGGERS[trigger] ?? String(trigger ?? "");
+
+const REASONS = {
+  gone: "they are gone", scene_changed: "the view changed", source_lost: "the stream was lost", gap: "the stream jumped",
+  source_ended: "the file ended", detection_off: "detection was switched off", switched_off: "the camera was switched off",
+  restart: "the daemon was restarted", camera_restart: "the camera's process died", reload: "its configuration changed",
+  removed: "it was removed from the configuration", confirmed: "two looks saw it",
+};
+export const reasonWords = (reason) => REASONS[reason] ?? String(reason ?? "");
+
+const VIEWS = {
+  same: "the usual view", doubtful: "the view is doubtful: waiting", changed: "the view changed",
+  other: "another view than usual", settled: "back to a known view",
+};
+export const viewWords = (view) => VIEWS[view] ?? String(view ?? "");
+
+const SEEN = { covered: "covered", defocused: "out of focus", moved: "moved" };
+export const seenWords = (seen) => SEEN[seen] ?? String(seen ?? "");
+
+const WHY_NOT = { score: "too unsure", area: "too small or too large", echo: "a double of another box" };
+export const whyNotWords = (why) => WHY_NOT[why] ?? String(why ?? "does not count");
+
+export const TYPES = {
+  entered: "entered", left: "left", present: "was already there", scene_changed: "view changed",
+  source_lost: "stream lost", source_restored: "stream is back", answered: "answer",
+};
+
+const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
+/** An answer as people say it. */
+export const spoken = (answer) => {
+  if (answer === null || answer === undefined) return "unsure";
+  if (answer === true) return "yes";
+  return answer === false ? "no" : String(answer);
+};
+
+/** What an event says, without the camera: "Person entered". */
+export const eventWords = (event) => {
+  const label = capital(String(event.label ?? "object"));
+  switch (event.event_type) {
+    case "entered": return `${label} entered`;
+    case "left": return `${label} left`;
+    case "present": return `${label} was already there`;
+    case "scene_changed": return `The view changed${event.why?.seen ? `: ${seenWords(event.why.seen)}` : ""}`;
+    case "source_lost": return "The stream was lost";
+    case "source_restored": return "The stream is back";
+    case "answered": return `${capital(String(event.question ?? "answer"))}: ${spoken(event.answer)}`;
+    default: return String(event.event_type ?? "Event");
+  }
+};
+
+const STATES = {
+  pending: "being asked", answered: "answered", skipped_duplicate: "not asked: the picture was the same",
+  skipped_budget: "not asked: the budget was spent", skipped_stale: "given up: too late", failed: "failed",
+};
+export const answerStateWords = (state) => STATES[state] ?? String(state ?? "");
+
+const KINDS = {
+  motion_below: "too little motion", flood: "the light changed", score_below: "too unsure",
+  area_below: "too small", area_above: "too large", not_confirmed: "seen only once", masked: "in a mask",
+};
+export const kindWords = (kind) => KINDS[kind] ?? String(kind ?? "");
+
+const VALUES = {
+  motion_ratio: "Changed share of the picture", motion_blob: "Largest connected change", scene_distance: "Colour distance",
+  ssim: "Structure kept (ssim)", ratio: "Changed share of the picture", score: "Score", limit: "Limit", area: "Area",
+  blob: "Largest connected change",
+};
+export const valueWords = (name) => VALUES[name] ?? String(name).replaceAll("_", " ");
+
+export const STAGES = ["decode", "motion", "scene", "wait", "detect"];
+const STAGE_WORDS = { decode: "decoding", motion: "gate 1", scene: "gate 2", wait: "waiting", detect: "detector", other: "other" };
+export const stageWords = (stage) => STAGE_WORDS[stage] ?? String(stage);
+
+/** The stages of a latency as [[name, ms], ...], what is missing up to the total as "other". */
+export const stages = (latency) => {
+  const found = Object.entries(latency ?? {}).filter(([name, ms]) => name !== "total" && isNumber(ms) && ms > 0);
+  found.sort(([a], [b]) => (STAGES.indexOf(a) + 99) % 99 - (STAGES.indexOf(b) + 99) % 99);
+  const rest = (latency?.total ?? 0) - found.reduce((sum, [, ms]) => sum + ms, 0);
+  return rest > 0.5 ? [...found, ["other", rest]] : found;
+};
+
+export const ms = (value) => (isNumber(value) ? `${number(value, value < 10 ? 1 : 0)} ms` : "–");
