@@ -7,11 +7,11 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from soteirad import __version__
+from soteirad import __version__, clip_commands
 from soteirad.errors import ConfigError, SoteiraError
 
 DEFAULT_CONFIG = Path("/etc/soteira.yaml")
@@ -22,7 +22,7 @@ app = typer.Typer(
 )  # fmt: skip
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+JsonOption = clip_commands.JsonOption
 SERVER_HELP = "A server instead of the file's; its key, if any, is taken from SOTEIRA_LLM_KEY."
 LINES_HELP = "A file with the lines, - for the standard input; without it, what was set over MQTT or on the page."
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], typer.Option("--log-level")]
@@ -64,40 +64,7 @@ def check(config: ConfigOption = DEFAULT_CONFIG) -> None:
     typer.echo(f"{config}: good: {len(loaded.cameras)} camera{'s' * (len(loaded.cameras) != 1)} ({names})")
 
 
-@app.command()
-def replay(
-    clip: Annotated[Path, typer.Argument(help="A video file.")],
-    config: Annotated[Path | None, typer.Option("--config", "-c", help="Take settings from this file.")] = None,
-    camera: Annotated[str | None, typer.Option("--camera", help="Take this camera's settings.")] = None,
-    speed: Annotated[str, typer.Option("--speed", help="1, 10, any number, or max.")] = "max",
-    every_frame: Annotated[bool, typer.Option("--every-frame", help="Look at every frame: the reference.")] = False,
-    track: Annotated[str | None, typer.Option("--track", help="Labels to look for, with commas.")] = None,
-    min_area: Annotated[float | None, typer.Option("--min-area", help="Smallest box, as a share.")] = None,
-    fps: Annotated[float | None, typer.Option("--fps", help="Frames to analyse in a second; 0 is all.")] = None,
-    as_json: JsonOption = False,
-    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write the events to this CSV file.")] = None,
-) -> None:
-    """Play a clip through the same pipeline as a camera and print its events."""
-    from soteirad.tools.check import replay_camera
-    from soteirad.tools.present import event_line, summary_table
-    from soteirad.tools.replay import replay as run_replay
-    from soteirad.tools.replay import write_csv
-
-    labels = None if track is None else [label.strip() for label in track.split(",")]
-    overrides: dict[str, Any] = {"fps": fps, "track": labels, "min_area": min_area}
-    name, settings = replay_camera(clip, config, camera, speed, overrides)
-    result = run_replay(name, settings, every_frame, (lambda _: None) if as_json else lambda e: print(event_line(e)))
-    if csv_file is not None:
-        try:
-            with csv_file.open("w", newline="") as file:
-                write_csv(result.events, file)
-        except OSError as error:
-            raise SoteiraError(f"{csv_file}: the CSV file cannot be written: {error.strerror}") from None
-    if as_json:
-        print(json.dumps(result.document(), indent=1))
-    else:
-        summary_table(result.summary)
-
+app.command()(clip_commands.replay)
 
 models = typer.Typer(help="Detectors: those that ship, and your own.", no_args_is_help=True)
 app.add_typer(models, name="models")
