@@ -239,8 +239,23 @@ def doctor(
     raise typer.Exit(any(finding.verdict == "fail" for finding in found))
 
 
-config_app = typer.Typer(help="The configuration file, and what was changed over MQTT.", no_args_is_help=True)
+config_app = typer.Typer(help="The configuration file, and what was changed over MQTT or on the page.")
 app.add_typer(config_app, name="config")
+
+
+@config_app.callback(invoke_without_command=True)
+def config_alone(context: typer.Context, config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Say where the page is, and how to get in; commands: what was changed, and how to keep it."""
+    if context.invoked_subcommand is not None:
+        if config != DEFAULT_CONFIG:
+            raise typer.BadParameter(f"write --config after {context.invoked_subcommand}")
+        return
+    from soteirad.tools.page import find_page
+
+    page = find_page(config)
+    typer.echo("\n".join(page.addresses))
+    if page.hint:
+        typer.echo(page.hint, err=True)
 
 
 @config_app.command("diff")

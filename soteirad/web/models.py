@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timezone
 from typing import Annotated, Any, Literal
 
@@ -12,14 +13,23 @@ from soteirad.config.values import LONGEST_NAME
 from soteirad.event import EventType
 
 LONGEST_SECRET = 1024
-MOST_ZONES = 64
-MOST_POLYGONS = 64
-MOST_NUMBERS = 400
+MOST_ZONES = 32
+MOST_POLYGONS = 32
+MOST_NUMBERS = 200
 """Of one polygon: two for each corner."""
 MOST_FILTERS = 64
 """How often one parameter of a query may be repeated."""
+FIRST_YEAR, LAST_YEAR = 1971, 9998
+"""No event is older or newer."""
 LARGEST_SEQ = 2**53 - 1
 """The largest whole number that JavaScript keeps."""
+
+
+_TIME = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
+    r"(?:[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?"
+    r"(?:[Zz]|([ +-])([01][0-9]|2[0-3]):([0-5][0-9]))?)?"
+)
 
 
 class Model(BaseModel):
@@ -29,11 +39,19 @@ class Model(BaseModel):
 
 
 def moment(text: str) -> float:
-    """Return a time as seconds since the epoch; UTC if it says nothing else. Raises ValueError."""
-    time = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    if not 1970 < time.year < 9999:
-        raise ValueError("a year from 1971 to 9998")
-    return (time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp()
+    """Return a time as seconds since the epoch; UTC if it says nothing else. Raises ValueError.
+
+    A space stands for the `+` that it was before somebody put it into an address.
+    """
+    match = _TIME.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(text)
+    day, hour, minute, second, fraction, sign, off_hours, off_minutes = match.groups()
+    found = datetime.fromisoformat(f"{day}T{hour or '00'}:{minute or '00'}:00").replace(tzinfo=timezone.utc)
+    if not FIRST_YEAR <= found.year <= LAST_YEAR:
+        found = found.replace(year=min(max(found.year, FIRST_YEAR), LAST_YEAR), day=min(found.day, 28))
+    offset = 3600 * int(off_hours or 0) + 60 * int(off_minutes or 0)
+    return found.timestamp() + float(f"{second or 0}.{fraction or 0}") + (offset if sign == "-" else -offset)
 
 
 def _check_time(value: str) -> str:
@@ -48,7 +66,13 @@ CameraName = Annotated[str, Field(pattern=NAME_PATTERN, max_length=LONGEST_NAME)
 Setting = Literal["motion_threshold", "scene_distance", "scene_ssim", "min_score"]
 Word = Annotated[str, Field(min_length=1, max_length=200)]
 When = Annotated[
-    str, Field(max_length=40, description="ISO 8601, such as 2026-11-22T02:18:17Z."), AfterValidator(_check_time)
+    str,
+    Field(
+        max_length=64,
+        description="ISO 8601, such as 2026-11-22T02:18:17Z, or a day; UTC if it says nothing else.",
+        json_schema_extra={"format": "date-time"},
+    ),
+    AfterValidator(_check_time),
 ]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Polygon = Annotated[list[Fraction], Field(min_length=6, max_length=MOST_NUMBERS)]
@@ -137,7 +161,11 @@ class ZoneWish(Model):
 class Areas(Model):
     """Zones and masks as they are drawn."""
 
-    zones: Annotated[dict[CameraName, ZoneWish], Field(max_length=MOST_ZONES)] = Field(default_factory=dict)
+    # Said in full: pydantic's schema would allow names that it refuses.
+    zones: Annotated[
+        dict[CameraName, ZoneWish],
+        Field(max_length=MOST_ZONES, json_schema_extra={"additionalProperties": False}),
+    ] = Field(default_factory=dict)
     motion_mask: Annotated[list[Polygon], Field(max_length=MOST_POLYGONS)] = Field(default_factory=list)
     privacy_mask: Annotated[list[Polygon], Field(max_length=MOST_POLYGONS)] = Field(default_factory=list)
 

@@ -29,7 +29,8 @@ _ABOUT = (
 
 def document(routes: Sequence[Route]) -> dict[str, Any]:
     """Return the document of these routes."""
-    models = sorted({Problem, *(model for route in routes for model in _models(route))}, key=lambda m: m.__name__)
+    found: set[type[BaseModel]] = {Problem, *(model for route in routes for model in _models(route))}
+    models = sorted(found, key=lambda model: model.__name__)
     _, schemas = models_json_schema([(model, "validation") for model in models], ref_template=_REF)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:

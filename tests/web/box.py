@@ -72,10 +72,7 @@ class FakeBox:
         """Write the journal with some events of the last two days, and their pictures."""
         self.pictures.mkdir(parents=True, exist_ok=True)
         now = time.time()
-        with closing(Journal(self.journal)) as journal:
-            journal.open()
-            for index in range(self._many):
-                self._journal_event(journal, now - (self._many - index) * 1200.0, index)
+        self._write_events([(index, now - (self._many - index) * 1200.0) for index in range(self._many)])
 
     # --- the protocol ---
 
@@ -244,9 +241,8 @@ class FakeBox:
         if seq % 20 == 10:
             self._near_miss(seq)
         if seq % 30 == 5:
-            with closing(Journal(self.journal)) as journal:
-                journal.open()
-                self.tell("event", _checked(Item, event_item(self._journal_event(journal, time.time(), seq), ())))
+            [row] = self._write_events([(seq, time.time())])
+            self.tell("event", _checked(Item, event_item(row, ())))
 
     def forget(self, viewer: FakeViewer) -> None:
         """A viewer was closed."""
@@ -418,56 +414,63 @@ class FakeBox:
             self._misses.append(_checked(NearMiss, miss))
         self.tell("near_miss", miss)
 
-    def _journal_event(self, journal: Journal, at: float, index: int) -> Row:
+    def _write_events(self, moments: Sequence[tuple[int, float]]) -> list[Row]:
+        """Journal an event for each number and time (epoch seconds); the first event of a visit has a picture."""
+        events = [self._event(index, at) for index, at in moments]
+        with closing(Journal(self.journal)) as journal:
+            journal.open()
+            journal.append(events)
+            found = journal.rows("SELECT seq, id FROM events ORDER BY seq DESC LIMIT ?", (len(events),))
+            seqs = {event_id: seq for seq, event_id in found}
+            topics = {
+                seqs[event.id]: f"soteira/{event.camera}/event"
+                for (index, _), event in zip(moments, events, strict=True)
+                if index % 10 != 9
+            }
+            journal.mark_published(topics)
+            asked = [event for event in events if (event.event_type, event.camera) == ("entered", "porch")]
+            AnswerBook(journal).write([_answer_to(event) for event in asked], [], time.time())
+        rows = [(seqs[event.id], event, at) for (_, at), event in zip(moments, events, strict=True)]
+        return [Row(seq, event, at, at if seq in topics else None, topics.get(seq)) for seq, event, at in rows]
+
+    def _event(self, index: int, at: float) -> Event:
         kind = KINDS[index % len(KINDS)]
         camera = ("porch", "clip")[index // 6 % 2]
         event_id, about = new_id(at), kind in ("entered", "left", "present")
         path = f"{camera}/{iso_time(at)[:10]}/{event_id}.jpg" if kind in ("entered", "scene_changed") else None
         label = ("person", "cat")[index // 3 % 2] if about else None
-        event = Event(
-            id=event_id,
-            event_type=kind,
-            camera=camera,
-            time=iso_time(at),
-            label=label,  # type: ignore[arg-type]
-            track_id=index // 6 if about else None,
-            confidence=0.752 if about else None,
-            box=(60, 132, 175, 358) if about else None,
-            frame_size=(WIDTH, HEIGHT) if about else None,
-            zones=("step",) if kind == "entered" and camera == "porch" else (),
-            dwell=12.4 if kind == "left" else None,
-            why={"trigger": "motion_spike", "motion_ratio": 0.082, "reason": "confirmed"}
-            if about
-            else {"seen": "moved"},
-            latency_ms={"detect": 61.1, "total": 66.6} if kind == "entered" else {},
-            snapshot=path,
-        )
         if path is not None:
             file = self.pictures / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(draw(camera, index, f"{label or kind}"))
-        journal.append([event])
-        [seq] = [row[0] for row in journal.rows("SELECT seq FROM events WHERE id = ?", (event_id,))]
-        if index % 10 != 9:
-            journal.mark_published({seq: f"soteira/{camera}/event"})
-        if kind == "entered" and camera == "porch":
-            record = AskRecord(
-                new_id(at),
-                camera,
-                "parcel",
-                "Is there a parcel?",
-                "entered",
-                iso_time(at),
-                "answered",
-                "yes_no",
-                event_id,
-                label,
-                answer=index % 4 == 0,
-                confidence=0.9,
-                because="a box lies there",
-            )
-            AnswerBook(journal).write([record], [], at)
-        return Row(seq, event, at, at if index % 10 != 9 else None, f"soteira/{camera}/event")
+        if not about:
+            return Event(event_id, kind, camera, iso_time(at), why={"seen": "moved"}, snapshot=path)  # type: ignore[arg-type]
+        return Event(
+            id=event_id,
+            event_type=kind,  # type: ignore[arg-type]
+            camera=camera,
+            time=iso_time(at),
+            label=label,
+            track_id=index // 6,
+            confidence=0.752,
+            box=(60, 132, 175, 358),
+            frame_size=(WIDTH, HEIGHT),
+            zones=("step",) if (kind, camera) == ("entered", "porch") else (),
+            dwell=12.4 if kind == "left" else None,
+            why={"trigger": "motion_spike", "motion_ratio": 0.082, "reason": "confirmed"},
+            latency_ms={"detect": 61.1, "total": 66.6} if kind == "entered" else {},
+            snapshot=path,
+        )
+
+
+def _answer_to(event: Event) -> AskRecord:
+    answer = {"state": "answered", "kind": "yes_no", "answer": True, "confidence": 0.9, "because": "a box lies there"}
+    if event.id[-1] < "8":
+        answer = {"state": "skipped_budget", "kind": "yes_no", "reason": "no call was left in this hour"}
+    return AskRecord(
+        new_id(time.time()), event.camera, "parcel", "Is there a parcel?", "entered", event.time, event_id=event.id,
+        label=event.label, **answer,  # type: ignore[arg-type]
+    )  # fmt: skip
 
 
 class FakeViewer:
