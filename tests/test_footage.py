@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from unittest import mock
 
 import pytest
 
-from soteirad.detect.detection import Detections
 from soteirad.detect.detector import Detector
-from soteirad.detect.preprocess import Picture
 from soteirad.tools.check import replay_camera
 from soteirad.tools.replay import Replay, replay
 from tests import clips
+from tests.looks import Looks
 from tests.shared_data import shared
 from tests.truth import Entry, Score, entries, score
 
@@ -33,27 +32,24 @@ Run = Callable[..., Replay]
 
 
 @pytest.fixture(scope="module")
-def run() -> Run:
-    """Replay a clip, or return what was found when it was.
+def looks() -> Iterator[Looks]:
+    looks = Looks(Path(os.environ["XDG_CACHE_HOME"]))
+    looks.read()
+    yield looks
+    looks.write()
 
-    The detector looks at each picture once: it is pure, and replays of one clip share their pictures.
-    """
-    detect = Detector.detect
-    looks: dict[tuple[tuple[str, ...], bytes], Detections] = {}
+
+@pytest.fixture(scope="module")
+def run(looks: Looks) -> Run:
+    """Replay a clip, or return what was found when it was."""
 
     @cache
     def run(clip: Path, labels: tuple[str, ...], min_area: float, every_frame: bool) -> Replay:
-        def look(detector: Detector, picture: Picture) -> Detections:
-            key = labels, hashlib.sha256(picture.tobytes()).digest()
-            if key not in looks:
-                looks[key] = detect(detector, picture)
-            return looks[key]
-
         name, camera = replay_camera(clip, None, None, "max", {"track": list(labels), "min_area": min_area})
         # The reference engine, so that the figures are those of every machine.
-        chosen = camera.detector.model_copy(update={"backend": "onnx"})
-        with mock.patch.object(Detector, "detect", look):
-            return replay(name, camera.model_copy(update={"detector": chosen}), every_frame)
+        chosen = camera.model_copy(update={"detector": camera.detector.model_copy(update={"backend": "onnx"})})
+        with mock.patch.object(Detector, "detect", looks.of(chosen)):
+            return replay(name, chosen, every_frame)
 
     return run
 
@@ -67,9 +63,9 @@ def visits_in_a_row(folder: Path, times: int) -> Path:
     return target
 
 
-def test_the_same_visit_six_times_over_is_reported_six_times(tmp_path: Path, run: Run) -> None:
-    found = run(visits_in_a_row(tmp_path, 6), ("person",), 0.01, False)
-    assert [e.event_type for e in found.events] == ["entered", "left"] * 6
+def test_the_same_visit_four_times_over_is_reported_four_times(tmp_path: Path, run: Run) -> None:
+    found = run(visits_in_a_row(tmp_path, 4), ("person",), 0.01, False)
+    assert [e.event_type for e in found.events] == ["entered", "left"] * 4
 
 
 def vtest() -> Path:
@@ -105,10 +101,10 @@ def tell(record_property: object, what: str, result: Score | str) -> None:
 def test_the_car_park_clip_reports_the_entries_that_were_labelled_by_eye(record_property: object, run: Run) -> None:
     clip = shared("clips/person-bicycle-car-detection.mp4")
     labels = ("person", "car")
-    result, reference = (run(clip, labels, 0.001, e) for e in (False, True))
+    result = run(clip, labels, 0.001, False)
     found = score(entries(result.events), parking_truth(labels))
     tell(record_property, "car park", found)
-    share = result.summary["detector_runs"] / reference.summary["detector_runs"]
+    share = result.summary["detector_runs"] / result.summary["analysed"]
     tell(record_property, "car park, looks of those on every frame", f"{share:.3f}")
     assert found.recall >= 0.9, found.missed
     assert found.precision >= 0.9, found.false
@@ -120,6 +116,7 @@ def test_gating_keeps_the_entries_of_a_busy_street(record_property: object, run:
     found = score(entries(gated.events), [Entry.of(e) for e in entries(reference.events)])
     tell(record_property, "vtest, gated against every frame", found)
     share = gated.summary["detector_runs"] / reference.summary["detector_runs"]
+    assert reference.summary["detector_runs"] == reference.summary["analysed"] == gated.summary["analysed"]
     tell(record_property, "vtest, looks of those on every frame", f"{share:.3f}")
     assert found.recall >= 0.95, found.missed
     assert found.precision >= 0.9, found.false
