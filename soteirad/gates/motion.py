@@ -192,6 +192,12 @@ class MotionMap:
         if motion.changed.any():  # the ratio leaves masks out
             self._last[motion.changed > 0] = time
 
+    def copy(self) -> MotionMap:
+        """Return another map with the same memory; what one is told from then on, the other does not know."""
+        other = MotionMap()
+        other._last, other._before = self._last.copy(), self._before
+        return other
+
     def share(self, box: NDArray[np.float32], since: float) -> float:
         """Return the share of the box (x1, y1, x2, y2, fractions of the frame) that changed after `since`.
 

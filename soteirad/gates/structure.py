@@ -53,7 +53,7 @@ class Seen(Enum):
     MOVED = "moved"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Structure:
     """A small smoothed picture (96, 160) and its tiles.
 

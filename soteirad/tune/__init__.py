@@ -1,0 +1,1 @@
+"""`soteirad tune`: thresholds chosen on the owner's own footage."""
