@@ -68,7 +68,8 @@ function frame() {
   const lamp = h("span", { class: "live", role: "status" });
   const tell = () => {
     lamp.classList.toggle("on", live.connected);
-    say(lamp, live.connected ? "live" : "not live");
+    lamp.hidden = !live.needed;
+    say(lamp, live.connected ? "live" : "connecting");
   };
   live.addEventListener("connection", tell);
   tell();

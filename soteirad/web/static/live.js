@@ -9,7 +9,7 @@ const SETTLE_MS = 300; // Scrolling past cameras is no reason for a new stream e
 
 class Live extends EventTarget {
   #source = null;
-  #wanted = null; // Camera names; null: no stream at all.
+  #wanted = null;
   #open = "";
   #wait = FIRST_WAIT_MS;
   #timer = 0;
@@ -22,11 +22,15 @@ class Live extends EventTarget {
     addEventListener("pageshow", () => this.#soon(0));
   }
 
-  /** Say which cameras are in view: events of all cameras come in any case. null ends the stream. */
+  /** Say which cameras are in view: names, "all", or null for no stream. Only their news come, not just their frames. */
   want(cameras) {
-    this.#wanted = cameras === null ? null : [...new Set(cameras)].sort();
+    this.#wanted = cameras === "all" || !cameras ? cameras : [...cameras].sort();
     this.#soon(SETTLE_MS);
+    this.dispatchEvent(new Event("connection"));
   }
+
+  /** Whether a stream is wanted at all. */
+  get needed() { return Boolean(this.#wanted?.length); }
 
   #soon(ms) {
     clearTimeout(this.#timer);
@@ -34,11 +38,11 @@ class Live extends EventTarget {
   }
 
   #follow() {
-    if (this.#wanted === null || document.hidden) {
+    if (!this.needed || document.hidden) {
       this.#close();
       return;
     }
-    const address = `api/stream?cameras=${this.#wanted.map(encodeURIComponent).join(",")}`;
+    const address = this.#wanted === "all" ? "api/stream" : `api/stream?cameras=${this.#wanted.map(encodeURIComponent).join(",")}`;
     if (this.#source && this.#open === address) return;
     this.#close();
     this.#open = address;

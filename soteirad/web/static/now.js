@@ -35,7 +35,6 @@ export class Now {
     on("frame", (frame) => this.cards.get(frame.camera)?.setFrame(frame));
     on("camera", (camera) => this.#camera(camera));
     live.addEventListener("connection", () => this.#connection(), { signal });
-    live.want([]);
     await this.#load();
     const timer = setInterval(() => { if (!document.hidden) this.#health(); }, HEALTH_EVERY_MS);
     signal.addEventListener("abort", () => clearInterval(timer));

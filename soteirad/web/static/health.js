@@ -58,12 +58,11 @@ export class Health {
 
   open(signal) {
     this.signal = signal;
-    live.want([]);
+    live.want(null);
     this.#load();
     const timer = setInterval(() => { if (!document.hidden) this.#load(); }, EVERY_MS);
     signal.addEventListener("abort", () => clearInterval(timer));
     document.addEventListener("visibilitychange", () => { if (!document.hidden) this.#load(); }, { signal });
-    live.addEventListener("camera", () => this.#load(), { signal });
   }
 
   close() {}
@@ -152,7 +151,7 @@ function detectorText(detector) {
   return h("div", { class: "detector" },
     h("p", {}, h("b", {}, String(detector.model ?? "no model")), engine && ` with ${engine}`, detector.threads > 1 && `, ${detector.threads} threads`,
       isNumber(detector.trial_ms) && `, ${ms(detector.trial_ms)} for a picture when it was chosen`, "."),
-    detector.golden ? h("p", { class: "soft" }, icon("good", 16), ` Golden check passed: ${detector.golden}.`)
+    detector.golden ? h("p", { class: "soft" }, icon("good", 16), ` Golden check passed: ${typeof detector.golden === "string" ? detector.golden : JSON.stringify(detector.golden)}.`)
       : h("p", { class: "soft" }, "No golden check: its card has no golden answers."),
     detector.rejected?.length ? h("details", {}, h("summary", {}, `Why not ${plural(detector.rejected.length, "other engine")}`), h("ul", {}, detector.rejected.map((text) => h("li", {}, String(text))))) : null);
 }

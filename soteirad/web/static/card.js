@@ -66,7 +66,7 @@ export class Card {
     this.health = health;
     if (this.camera.online || !this.camera.enabled) return;
     const since = health?.age_s ? `Last heard of ${span(health.age_s)} ago.` : "Nothing was heard of it yet.";
-    this.picture.setCover(`Offline: ${health?.reason || "waiting for the camera"}`, health ? since : "");
+    this.picture.setCover(`Offline: ${this.camera.reason || health?.reason || "waiting for the camera"}`, health ? since : "");
   }
 
   setFrame(frame) {

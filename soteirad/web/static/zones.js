@@ -38,7 +38,7 @@ export class Zones {
 
   async open(signal) {
     this.signal = signal;
-    live.want([]);
+    live.want(null);
     try {
       this.cameras = await api.cameras();
     } catch (error) {

@@ -11,11 +11,12 @@ import { day, dayName, eventWords, TYPES } from "./words.js";
 const PAGE = 50;
 const MOST_ROWS = 400;
 const MOST_NEAR = 200;
+const FOLLOW_MS = [1500, 6000];
 const FILTERS = ["camera", "label", "type", "zone"];
 
 export class Events {
   constructor() {
-    this.items = new Map(); // seq -> item, newest first by seq.
+    this.items = new Map(); // By the event's id: what just happened has no place in the journal yet.
     this.near = [];
     this.cameras = new Map();
     this.next = null;
@@ -38,7 +39,7 @@ export class Events {
     on("near_miss", (miss) => this.#nearCame(miss));
     on("camera", (camera) => this.cameras.set(camera.name, camera));
     live.addEventListener("connection", () => { if (live.connected) this.#catchUp(); }, { signal });
-    live.want([]);
+    live.want("all");
     show(this.list, h("p", { class: "soft" }, "Asking ..."));
     try {
       for (const camera of await api.cameras()) this.cameras.set(camera.name, camera);
@@ -120,7 +121,7 @@ export class Events {
     try {
       const { events, next } = await api.events(this.#query(), asking.signal);
       if (this.signal.aborted || asking.signal.aborted) return undefined;
-      this.items = new Map(events.map((item) => [item.seq, item]));
+      this.items = new Map(events.map((item) => [item.event.id, item]));
       this.next = next;
       this.#draw();
     } catch (error) {
@@ -133,7 +134,7 @@ export class Events {
     this.more.disabled = true;
     try {
       const { events, next } = await api.events(this.#query(this.next), this.asking?.signal);
-      for (const item of events) this.items.set(item.seq, item);
+      for (const item of events) this.items.set(item.event.id, item);
       this.next = this.items.size >= MOST_ROWS ? null : next;
       this.full = this.items.size >= MOST_ROWS && next;
       this.#draw();
@@ -151,35 +152,57 @@ export class Events {
 
   #came(item) {
     if (!this.#matches(item)) return;
-    const known = this.items.has(item.seq);
-    // Old ones, of which something became known, stay where they are; those not loaded stay unloaded.
-    if (!known && this.items.size && item.seq < Math.min(...this.items.keys()) && this.next) return;
-    this.items.set(item.seq, item);
-    if (this.items.size > MOST_ROWS) {
-      const oldest = Math.min(...this.items.keys());
-      this.items.delete(oldest);
-      this.next = Math.min(...this.items.keys());
+    const { id } = item.event;
+    const known = this.items.get(id);
+    this.items.set(id, { ...item, seq: item.seq ?? known?.seq ?? null });
+    for (const { seq, event } of this.#sorted().slice(MOST_ROWS)) {
+      this.items.delete(event.id);
+      this.next = seq + 1;
     }
+    // Its picture, its place in the journal and answers follow.
+    for (const wait of FOLLOW_MS) setTimeout(() => this.#refresh(), wait);
     if (this.tab !== "events") return;
-    this.#draw(known ? null : item.seq);
+    this.#draw(known ? null : id);
     if (!known) say(this.note, `New: ${eventWords(item.event)}, ${this.#title(item.event.camera)}`);
-    if (known && this.dialog.open && this.shown === item.seq) this.#fill(item);
+  }
+
+  /** Ask for the newest page again, and put what is new into the list. */
+  #refresh() {
+    clearTimeout(this.soon);
+    this.soon = setTimeout(async () => {
+      if (this.signal.aborted || document.hidden) return;
+      const query = this.#query();
+      try {
+        const { events } = await api.events(query, this.signal);
+        if (this.signal.aborted || String(query) !== String(this.#query())) return;
+        const changed = events.filter((item) => JSON.stringify(this.items.get(item.event.id)) !== JSON.stringify(item));
+        for (const item of changed) this.items.set(item.event.id, item);
+        if (this.tab === "events" && changed.length) this.#draw();
+        const shown = changed.find(({ event: { id } }) => id === this.shown);
+        if (this.dialog.open && shown) this.#fill(shown);
+      } catch { /* The next event brings it. */ }
+    }, 200);
+  }
+
+  #sorted() {
+    const at = ({ seq }) => seq ?? Infinity;
+    return [...this.items.values()].sort((a, b) => (at(a) === at(b) ? b.event.time.localeCompare(a.event.time) : at(b) - at(a)));
   }
 
   #draw(fresh = null) {
-    const items = [...this.items.values()].sort((a, b) => b.seq - a.seq);
+    const items = this.#sorted();
     this.more.hidden = this.next === null;
     if (!items.length) {
       show(this.list, this.#filtered() ? empty("events", "Nothing fits these filters", "Take one away, or choose other days.")
         : empty("events", "No events yet", "When somebody comes, or goes, it appears here by itself. The view Now shows what the gates see meanwhile."));
       return;
     }
-    const had = new Map([...this.list.querySelectorAll("li[data-seq]")].map((node) => [Number(node.dataset.seq), node]));
+    const had = new Map([...this.list.querySelectorAll("li[data-id]")].map((node) => [node.dataset.id, node]));
     this.#days(items, (item) => {
-      const old = had.get(item.seq);
-      if (old && this.drawn?.get(item.seq) === item) return old; // Its picture is not loaded again.
-      const row = eventRow(item, this.#title(item.event.camera), () => this.#open(item.seq));
-      if (item.seq === fresh) row.classList.add("fresh");
+      const old = had.get(item.event.id);
+      if (old && this.drawn?.get(item.event.id) === item) return old; // Its picture is not loaded again.
+      const row = eventRow(item, this.#title(item.event.camera), () => this.#open(item.event.id));
+      if (item.event.id === fresh) row.classList.add("fresh");
       return row;
     }, (item) => item.event.time);
     this.drawn = new Map(this.items);
@@ -258,19 +281,19 @@ export class Events {
       this.detail);
     dialog.addEventListener("close", () => {
       show(this.detail);
-      this.list.querySelector(`li[data-seq="${Number(this.shown)}"] button`)?.focus();
+      [...this.list.querySelectorAll("li[data-id]")].find((node) => node.dataset.id === this.shown)?.querySelector("button").focus();
     });
     return dialog;
   }
 
-  #open(seq) {
-    this.#fill(this.items.get(seq));
+  #open(id) {
+    this.#fill(this.items.get(id));
     this.dialog.showModal();
     this.dialog.scrollTop = 0;
   }
 
   #fill(item) {
-    this.shown = item.seq;
+    this.shown = item.event.id;
     say(this.detailTitle, eventWords(item.event));
     show(this.detail, ...eventDetail(item, this.cameras.get(item.event.camera), this.#title(item.event.camera)));
   }
@@ -279,8 +302,8 @@ export class Events {
   #walk(event) {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (!step) return;
-    const seqs = [...this.items.keys()].sort((a, b) => b - a);
-    const item = this.items.get(seqs[seqs.indexOf(this.shown) + step]);
+    const items = this.#sorted();
+    const item = items[items.findIndex(({ event: { id } }) => id === this.shown) + step];
     if (!item) return;
     event.preventDefault();
     this.#fill(item);

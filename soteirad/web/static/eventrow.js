@@ -29,7 +29,8 @@ const chips = (event) => [
   isNumber(event.confidence) && h("span", { class: "chip g3" }, percent(event.confidence)),
 ];
 
-const sent = ({ published, topic }) => {
+const sent = ({ seq, published, topic }) => {
+  if (seq === null) return null; // It happened this moment: nobody can say yet.
   if (!published) return h("span", { class: "chip warn" }, "waits for the broker");
   return topic?.endsWith("/late") ? h("span", { class: "chip warn" }, "late") : null;
 };
@@ -43,7 +44,7 @@ export function eventRow(item, title, open) {
   const why = event.why ?? {};
   const reason = event.event_type === "answered" ? why.because
     : event.event_type === "left" ? reasonWords(why.reason) : why.trigger ? triggerWords(why.trigger) : "";
-  return h("li", { "data-seq": item.seq },
+  return h("li", { "data-id": event.id },
     h("button", { type: "button", class: `row type-${event.event_type}`, onclick: open },
       thumbnail(item.picture, event.event_type === "answered" ? "health" : "empty"),
       h("span", { class: "row-text" },
@@ -96,7 +97,7 @@ export function eventDetail(item, camera, title) {
     event.confirmed && ["Sure at", clock(event.confirmed)], isNumber(event.media_time) && ["In the file at", span(event.media_time)],
     isNumber(event.dwell) && ["Seen for", span(event.dwell)], event.zones?.length && ["Zones", event.zones.join(", ")],
     isNumber(event.confidence) && ["Confidence", percent(event.confidence)], isNumber(event.track_id) && ["Track", `#${event.track_id}`],
-    ["MQTT", item.published ? `published${item.topic ? ` on ${item.topic}` : ""}${item.topic?.endsWith("/late") ? " (late)" : ""}` : "not yet published: it waits for the broker"],
+    item.seq !== null && ["MQTT", item.published ? `published${item.topic ? ` on ${item.topic}` : ""}${item.topic?.endsWith("/late") ? " (late)" : ""}` : "not yet published: it waits for the broker"],
   ].filter(Boolean);
   const json = JSON.stringify(event, null, 2);
   return [
