@@ -3,7 +3,7 @@
 import { api } from "./api.js";
 import { h, say, show } from "./dom.js";
 import { gate } from "./icons.js";
-import { Meter } from "./meter.js";
+import { HINTS, Meter } from "./meter.js";
 import { Picture } from "./picture.js";
 import { seenWords, span, triggerWords, viewWords } from "./words.js";
 
@@ -29,7 +29,7 @@ export class Card {
     this.who = h("span", { class: "who" });
     this.gates = Object.fromEntries(GATES.map(([number, name]) => {
       const text = h("span", { class: "gate-state" }, "–");
-      return [number, { text, node: h("li", { class: `g${number}` }, gate(), h("span", { class: "gate-name" }, `${number} ${name}`), text) }];
+      return [number, { text, node: h("li", { class: `g${number}` }, gate(), h("span", { class: "gate-name" }, `${number} ${name}`), text, h("p", { class: "hint" }, HINTS[number])) }];
     }));
     this.view = h("span");
     this.look = h("span");
@@ -73,10 +73,10 @@ export class Card {
     if (!this.camera.enabled) return;
     this.picture.setFrame(frame);
     const { motion, scene } = frame;
-    this.meters.motion_threshold.add(motion.ratio, motion.open);
-    this.meters.scene_distance.add(scene.distance, scene.open);
-    this.meters.scene_ssim.add(scene.ssim, scene.open);
-    this.meters.min_score.add(frame.score, frame.tracks.length > 0);
+    this.meters.motion_threshold.add(motion.ratio);
+    this.meters.scene_distance.add(scene.distance);
+    this.meters.scene_ssim.add(scene.ssim);
+    this.meters.min_score.add(frame.score);
     const small = motion.open && motion.ratio < this.camera.thresholds.motion_threshold.value;
     this.#gate(1, motion.open, motion.flood ? "the light changed" : small ? "open: one spot" : motion.open ? "open" : "closed", motion.flood);
     const doubt = scene.view === "doubtful" || scene.view === "changed" || scene.view === "other";
@@ -84,7 +84,7 @@ export class Card {
     const open = frame.tracks.length > 0;
     this.#gate(3, open, open ? `${frame.tracks.length} followed` : "nobody", false);
     if (frame.look) this.why = triggerWords(frame.look);
-    const ago = frame.looked === null ? "Has not looked yet" : `Looked ${span(frame.looked)} ago`;
+    const ago = frame.looked === null ? "Has not looked yet" : frame.looked < 0.3 ? "Looks now" : `Looked ${span(frame.looked)} ago`;
     say(this.look, `${ago}${this.why ? `: ${this.why}.` : "."}`);
     say(this.view, this.seen || (scene.view === "same" ? "" : `View: ${viewWords(scene.view)}.`));
   }

@@ -26,6 +26,14 @@ export const show = (node, ...children) => {
   node.replaceChildren(...children.flat(3).filter((child) => child !== null && child !== undefined && child !== false));
 };
 
+/** The same for a long list: what is there already stays untouched, with its focus and its loaded pictures. */
+export const sync = (node, children) => {
+  children.forEach((child, index) => {
+    if (node.children[index] !== child) node.insertBefore(child, node.children[index] ?? null);
+  });
+  while (node.children.length > children.length) node.lastElementChild.remove();
+};
+
 /** Set a node's text, only if it is another one: no needless work for screen readers. */
 export const say = (node, text) => {
   if (node.textContent !== text) node.textContent = text;

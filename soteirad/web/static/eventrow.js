@@ -5,13 +5,15 @@ import { copyButton, h } from "./dom.js";
 import { gauge, latencyBar } from "./gauge.js";
 import { icon } from "./icons.js";
 import {
-  answerStateWords, clock, dayName, eventWords, hundredths, isNumber, kindWords, percent, reasonWords, seenWords, span,
+  answerStateWords, capital, clock, dayName, eventWords, hundredths, isNumber, kindWords, percent, reasonWords, seenWords, span,
   spoken, triggerWords, valueWords,
 } from "./words.js";
 
 const GAUGED = {
   motion_ratio: ["motion_threshold", "Changed share"], scene_distance: ["scene_distance", "Colours"], ssim: ["scene_ssim", "Structure lost"],
 };
+
+const ICONS = { left: "leave", source_lost: "empty", answered: "events" };
 
 function thumbnail(path, name) {
   const address = ownAddress(path);
@@ -46,7 +48,7 @@ export function eventRow(item, title, open) {
     : event.event_type === "left" ? reasonWords(why.reason) : why.trigger ? triggerWords(why.trigger) : "";
   return h("li", { "data-id": event.id },
     h("button", { type: "button", class: `row type-${event.event_type}`, onclick: open },
-      thumbnail(item.picture, event.event_type === "answered" ? "health" : "empty"),
+      thumbnail(item.picture, ICONS[event.event_type] ?? "now"),
       h("span", { class: "row-text" },
         h("span", { class: "row-title" }, h("strong", {}, eventWords(event)), h("span", { class: "soft" }, title)),
         h("span", { class: "row-why soft" }, reason),
@@ -60,7 +62,7 @@ export function nearRow(miss, title) {
   return h("li", {}, h("div", { class: `row near g${miss.gate}` },
     thumbnail(miss.picture, "empty"),
     h("span", { class: "row-text" },
-      h("span", { class: "row-title" }, h("strong", {}, kindWords(miss.kind)), h("span", { class: "soft" }, title)),
+      h("span", { class: "row-title" }, h("strong", {}, capital(kindWords(miss.kind))), h("span", { class: "soft" }, title)),
       h("span", { class: "row-why" }, miss.text),
       h("span", { class: "chips" }, h("span", { class: `chip g${miss.gate}` }, `gate ${miss.gate}`), miss.label && h("span", { class: "chip" }, miss.label),
         values.map(([name, value]) => h("span", { class: "chip soft" }, `${valueWords(name).toLowerCase()} ${value < 0.1 ? percent(value) : hundredths(value)}`)))),

@@ -1,12 +1,12 @@
 // The view Events: what was reported, newest first, and what nearly was.
 
 import { api } from "./api.js";
-import { choice, h, say, show } from "./dom.js";
+import { choice, h, say, show, sync } from "./dom.js";
 import { eventDetail, eventRow, nearRow } from "./eventrow.js";
 import { icon } from "./icons.js";
 import { live } from "./live.js";
 import { empty, problem } from "./parts.js";
-import { day, dayName, eventWords, TYPES } from "./words.js";
+import { dayName, eventWords, TYPES } from "./words.js";
 
 const PAGE = 50;
 const MOST_ROWS = 400;
@@ -18,6 +18,8 @@ export class Events {
   constructor() {
     this.items = new Map(); // By the event's id: what just happened has no place in the journal yet.
     this.near = [];
+    this.rows = new Map(); // What is drawn: id -> {item, row} ...
+    this.sections = new Map(); // ... and the days.
     this.cameras = new Map();
     this.next = null;
     this.tab = "events";
@@ -121,7 +123,9 @@ export class Events {
     try {
       const { events, next } = await api.events(this.#query(), asking.signal);
       if (this.signal.aborted || asking.signal.aborted) return undefined;
-      this.items = new Map(events.map((item) => [item.event.id, item]));
+      const known = this.items;
+      this.items = new Map();
+      this.#take(events, known);
       this.next = next;
       this.#draw();
     } catch (error) {
@@ -134,7 +138,7 @@ export class Events {
     this.more.disabled = true;
     try {
       const { events, next } = await api.events(this.#query(this.next), this.asking?.signal);
-      for (const item of events) this.items.set(item.event.id, item);
+      this.#take(events);
       this.next = this.items.size >= MOST_ROWS ? null : next;
       this.full = this.items.size >= MOST_ROWS && next;
       this.#draw();
@@ -175,13 +179,21 @@ export class Events {
       try {
         const { events } = await api.events(query, this.signal);
         if (this.signal.aborted || String(query) !== String(this.#query())) return;
-        const changed = events.filter((item) => JSON.stringify(this.items.get(item.event.id)) !== JSON.stringify(item));
-        for (const item of changed) this.items.set(item.event.id, item);
-        if (this.tab === "events" && changed.length) this.#draw();
-        const shown = changed.find(({ event: { id } }) => id === this.shown);
-        if (this.dialog.open && shown) this.#fill(shown);
+        const before = this.items.get(this.shown);
+        this.#take(events);
+        if (this.tab === "events") this.#draw();
+        const after = this.items.get(this.shown);
+        if (this.dialog.open && after !== before) this.#fill(after);
       } catch { /* The next event brings it. */ }
     }, 200);
+  }
+
+  /** Keep items; one that says the same as before stays the same object, and so its row. */
+  #take(items, known = this.items) {
+    for (const item of items) {
+      const old = known.get(item.event.id);
+      this.items.set(item.event.id, JSON.stringify(old) === JSON.stringify(item) ? old : item);
+    }
   }
 
   #sorted() {
@@ -197,28 +209,33 @@ export class Events {
         : empty("events", "No events yet", "When somebody comes, or goes, it appears here by itself. The view Now shows what the gates see meanwhile."));
       return;
     }
-    const had = new Map([...this.list.querySelectorAll("li[data-id]")].map((node) => [node.dataset.id, node]));
-    this.#days(items, (item) => {
-      const old = had.get(item.event.id);
-      if (old && this.drawn?.get(item.event.id) === item) return old; // Its picture is not loaded again.
+    this.#days(items, ({ event: { id, time } }) => [id, time], (item) => {
       const row = eventRow(item, this.#title(item.event.camera), () => this.#open(item.event.id));
       if (item.event.id === fresh) row.classList.add("fresh");
       return row;
-    }, (item) => item.event.time);
-    this.drawn = new Map(this.items);
+    });
     if (this.full) this.list.append(h("p", { class: "soft" }, `These are the newest ${MOST_ROWS}. Choose days to see older ones.`));
   }
 
-  #days(items, row, timeOf) {
-    const groups = [];
+  /** Put items under the headings of their days. Rows of items that did not change are kept. */
+  #days(items, key, make) {
+    const rows = new Map();
+    const groups = new Map();
     for (const item of items) {
-      const key = day(timeOf(item));
-      if (groups.at(-1)?.key !== key) groups.push({ key, name: dayName(timeOf(item)), rows: [] });
-      groups.at(-1).rows.push(row(item));
+      const [id, time] = key(item);
+      const old = this.rows.get(id);
+      rows.set(id, old?.item === item ? old : { item, row: make(item) });
+      const name = dayName(time);
+      groups.set(name, [...groups.get(name) ?? [], rows.get(id).row]);
     }
-    const focused = document.activeElement;
-    show(this.list, groups.map(({ name, rows }) => h("section", {}, h("h3", { class: "day" }, name), h("ol", {}, rows))));
-    if (focused?.isConnected && this.list.contains(focused)) focused.focus({ preventScroll: true });
+    this.rows = rows;
+    const sections = [...groups].map(([name, nodes]) => {
+      const section = this.sections.get(name) ?? h("section", {}, h("h3", { class: "day" }, name), h("ol"));
+      this.sections.set(name, section);
+      sync(section.lastElementChild, nodes);
+      return section;
+    });
+    sync(this.list, sections);
   }
 
   #title(name) {
@@ -266,8 +283,7 @@ export class Events {
       show(this.list, empty("health", "No near misses", "What a gate stops just under its mark appears here: so you see which mark to move."));
       return;
     }
-    this.rows = new Map(fits.map((miss) => [miss, this.rows?.get(miss) ?? nearRow(miss, this.#title(miss.camera))]));
-    this.#days(fits, (miss) => this.rows.get(miss), (miss) => miss.time);
+    this.#days(fits, (miss) => [miss, miss.time], (miss) => nearRow(miss, this.#title(miss.camera)));
   }
 
   // One event in full

@@ -5,7 +5,7 @@ import { h, show } from "./dom.js";
 import { icon } from "./icons.js";
 import { live } from "./live.js";
 import { figure, problem } from "./parts.js";
-import { bytes, hundredths, isNumber, ms, plural, span, stages, stageWords, triggerWords, whole } from "./words.js";
+import { bytes, hundredths, isNumber, ms, plural, span, stages, stopped, stageWords, triggerWords, whole } from "./words.js";
 
 const EVERY_MS = 5000;
 const OLD_S = 90; // Diagnostics come every 30 s.
@@ -34,7 +34,7 @@ export function problems(health) {
 
 function cameraProblems({ name, online, reason, starts, age_s: age, diagnostics: facts }, add) {
   if (!online) {
-    add("bad", `${name} is offline${reason ? `: ${reason}` : ""}.`, isNumber(age) ? `Last heard of ${span(age)} ago.` : "");
+    add("bad", stopped(`${name} is offline${reason ? `: ${reason}` : ""}`), isNumber(age) ? `Last heard of ${span(age)} ago.` : "");
     return;
   }
   if (isNumber(age) && age > OLD_S) add("warn", `${name} has said nothing of itself for ${span(age)}.`);
@@ -109,13 +109,13 @@ export class Health {
       h("header", {}, h("span", { class: `lamp${online ? " on" : ""}` }), h("h3", {}, title),
         h("span", { class: "soft" }, enabled === false ? "switched off" : online ? "online" : `offline: ${reason}`),
         h("span", { class: "soft end" }, isNumber(camera.age_s) ? `heard of ${span(camera.age_s)} ago` : "nothing heard yet")),
-      h("dl", { class: "figures" },
-        figure("frames a second", isNumber(facts.fps) ? facts.fps.toFixed(1) : "–"),
-        figure("latency, median", ms(facts.latency_ms?.p50)), figure("latency, 95 %", ms(facts.latency_ms?.p95)),
+      isNumber(facts.fps) && h("dl", { class: "figures" },
+        figure("frames/s", facts.fps.toFixed(1)),
+        figure("latency p50", ms(facts.latency_ms?.p50)), figure("latency p95", ms(facts.latency_ms?.p95)),
         figure("memory", isNumber(facts.memory_mb) ? `${whole(facts.memory_mb)} MB` : "–"),
         figure("looks", whole(facts.detector_runs)), figure("events", whole(facts.events)),
-        figure("late", whole(facts.late), facts.late ? "warn" : ""), figure("damaged", whole(facts.corrupt), facts.corrupt ? "warn" : ""),
-        figure("dropped", whole(facts.dropped)), figure("process starts", whole(camera.starts), camera.starts > MANY_STARTS ? "warn" : "")),
+        figure("late", whole(facts.late)), figure("damaged", whole(facts.corrupt)),
+        figure("dropped", whole(facts.dropped)), figure("starts", whole(camera.starts))),
       funnel(facts), detector && detectorText(detector), details);
   }
 }
@@ -151,7 +151,7 @@ function detectorText(detector) {
   return h("div", { class: "detector" },
     h("p", {}, h("b", {}, String(detector.model ?? "no model")), engine && ` with ${engine}`, detector.threads > 1 && `, ${detector.threads} threads`,
       isNumber(detector.trial_ms) && `, ${ms(detector.trial_ms)} for a picture when it was chosen`, "."),
-    detector.golden ? h("p", { class: "soft" }, icon("good", 16), ` Golden check passed: ${typeof detector.golden === "string" ? detector.golden : JSON.stringify(detector.golden)}.`)
+    detector.golden ? h("p", { class: "soft" }, icon("good", 16), ` Golden check passed: ${detector.golden}.`)
       : h("p", { class: "soft" }, "No golden check: its card has no golden answers."),
     detector.rejected?.length ? h("details", {}, h("summary", {}, `Why not ${plural(detector.rejected.length, "other engine")}`), h("ul", {}, detector.rejected.map((text) => h("li", {}, String(text))))) : null);
 }

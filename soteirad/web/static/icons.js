@@ -29,12 +29,12 @@ export const icon = (name, size = 20) =>
 /** The mark of the house: three gates, one behind the other. */
 export const logo = (size = 28) =>
   s("svg", { class: "logo", viewBox: "0 0 32 32", width: size, height: size, "aria-hidden": "true", focusable: "false" },
-    s("path", { class: "g1", d: "M4 28V14a12 12 0 0 1 24 0v14" }),
-    s("path", { class: "g2", d: "M9 28V15a7 7 0 0 1 14 0v13" }),
-    s("path", { class: "g3", d: "M14 28V16a2 2 0 0 1 4 0v12" }));
+    s("path", { class: "g1", d: "M4 28V5h24v23" }),
+    s("path", { class: "g2", d: "M10 28V12h12v16" }),
+    s("path", { class: "g3", d: "M16 28V19" }));
 
 /** A gate's own sign: two posts and a bar, which stands up while it is open (by the class `open`). */
 export const gate = () =>
-  s("svg", { class: "gate", viewBox: "0 0 28 20", width: 28, height: 20, "aria-hidden": "true", focusable: "false" },
+  s("svg", { class: "gate", viewBox: "0 -6 28 26", width: 28, height: 26, "aria-hidden": "true", focusable: "false" },
     s("path", { class: "post", d: "M4 19V5M24 19V9" }),
     s("path", { class: "bar", d: "M4 9H24" }));

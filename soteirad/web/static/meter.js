@@ -5,6 +5,7 @@ import { hundredths, isNumber, percent } from "./words.js";
 
 const KEEP_MS = 30_000;
 const MOST_SAMPLES = 160;
+const HOLD_MS = 2500;
 const PUT_EVERY_MS = 250;
 const AWAIT_MS = 3000; // So long the mark stays where it was put, until the camera says so too.
 const BAR = 14; // Height of the bar, in CSS pixels.
@@ -19,23 +20,29 @@ const log = {
 const keep = (v) => v;
 const turn = (v) => 1 - v;
 
+/** Each gate in one sentence. */
+export const HINTS = {
+  1: "Gate 1: how much of the picture changed. Over the mark, Soteira begins to look.",
+  2: "Gate 2: how far colours and structure are from those a while ago. Over one of the marks, it takes a look.",
+  3: "Gate 3: how sure the detector is of the best object. Over the mark, it may become an event.",
+};
+
 /** The four meters. `shown` turns the daemon's value into the one on the scale, and back. */
 export const METERS = {
   motion_threshold: {
     gate: 1, title: "Motion", scale: log, shown: keep, text: percent, step: 0.001, ticks: [0.001, 0.01, 0.1, 1],
-    hint: "Gate 1: how much of the picture changed. Over the mark, Soteira begins to look.",
+    hint: 1,
   },
   scene_distance: {
     gate: 2, title: "Colours", scale: root, shown: keep, text: hundredths, step: 0.01, ticks: [0, 0.05, 0.2, 0.5, 1],
-    hint: "Gate 2: how far the colours are from the last reference picture. Over the mark, Soteira takes one look.",
   },
   scene_ssim: {
     gate: 2, title: "Structure lost", scale: linear, shown: turn, text: hundredths, step: 0.01, ticks: [0, 0.25, 0.5, 0.75, 1],
-    hint: "Gate 2: how much of the picture's structure is lost (1 − ssim). Over the mark, Soteira takes one look.",
+    hint: 2,
   },
   min_score: {
     gate: 3, title: "Objects", scale: linear, shown: keep, text: hundredths, step: 0.01, ticks: [0, 0.25, 0.5, 0.75, 1],
-    hint: "Gate 3: how sure the detector was of the best object. Over the mark, it may become an event.",
+    hint: 3,
   },
 };
 
@@ -65,7 +72,6 @@ export class Meter {
     this.canvas = h("canvas", { "aria-hidden": "true" });
     this.mark = h("div", {
       class: "mark", role: "slider", tabindex: 0, "aria-label": `${this.title}: mark of ${kind.title.toLowerCase()}`,
-      "aria-describedby": (this.hintId = `hint-${crypto.getRandomValues(new Uint32Array(1))[0]}`),
       onkeydown: (event) => this.#key(event),
     }, h("span", { class: "grip" }));
     this.strip = h("div", {
@@ -86,7 +92,7 @@ export class Meter {
       h("div", { class: "meter-head" }, h("h4", {}, kind.title), this.now),
       this.strip, ticks,
       h("div", { class: "meter-foot" }, this.markText, this.file),
-      h("p", { class: "hint", id: this.hintId }, kind.hint));
+      kind.hint && h("p", { class: "hint" }, HINTS[kind.hint]));
     this.watcher = new ResizeObserver(() => this.draw());
     this.watcher.observe(this.strip);
   }
@@ -108,9 +114,12 @@ export class Meter {
   }
 
   /** Take a measurement in the daemon's terms; null when there was none. */
-  add(value, open, now = performance.now()) {
-    const shown = isNumber(value) ? this.kind.shown(value) : null;
-    this.samples.push([now, shown, Boolean(open)]);
+  add(value, now = performance.now()) {
+    // Between two looks there is no score: the last one holds for a moment.
+    const last = this.samples.at(-1);
+    const held = last && now - last[2] < HOLD_MS ? last : [0, null, -Infinity];
+    const [shown, since] = isNumber(value) ? [this.kind.shown(value), now] : [held[1], held[2]];
+    this.samples.push([now, shown, since]);
     while (this.samples.length > MOST_SAMPLES || now - this.samples[0][0] > KEEP_MS * 1.1) this.samples.shift();
     say(this.now, shown === null ? "–" : this.kind.text(shown));
     this.draw(now);

@@ -172,7 +172,7 @@ class Changes {
   }
 }
 
-const diffLine = (line) => h("span", { class: { "+": "added", "-": "removed", "@": "place" }[line[0]] ?? null }, `${line}\n`);
+const diffLine = (line) => h("span", { class: /^(---|\+\+\+|@@)/.test(line) ? "soft" : { "+": "added", "-": "removed" }[line[0]] }, `${line}\n`);
 
 const stored = (key) => { try { return localStorage.getItem(`soteira-${key}`); } catch { return null; } };
 const store = (key, value) => { try { localStorage.setItem(`soteira-${key}`, value); } catch { /* A private window. */ } };

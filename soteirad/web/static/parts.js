@@ -11,5 +11,5 @@ export const empty = (name, title, text) =>
 export const problem = (text) => h("p", { class: "problem", role: "alert" }, icon("bad"), h("span", {}, text));
 
 /** A small figure with its name: "12 ms" over "median". */
-export const figure = (name, value, kind = "") =>
-  h("div", { class: `figure ${kind}` }, h("dt", {}, name), h("dd", {}, value));
+export const figure = (name, value) =>
+  h("div", { class: "figure" }, h("dt", {}, name), h("dd", {}, value));

@@ -32,6 +32,8 @@ export const bytes = (count) => {
 };
 
 export const whole = (count) => (isNumber(count) ? Math.round(count).toLocaleString("en") : "–");
+/** A text with a full stop, unless it ends already. */
+export const stopped = (text) => (/[.!?]$/.test(text) ? text : `${text}.`);
 export const plural = (count, one, many = `${one}s`) => `${whole(count)} ${count === 1 ? one : many}`;
 
 const two = (value) => String(value).padStart(2, "0");
@@ -86,8 +88,7 @@ const REASONS = {
 export const reasonWords = (reason) => REASONS[reason] ?? String(reason ?? "");
 
 const VIEWS = {
-  same: "the usual view", doubtful: "the view is doubtful: waiting", changed: "the view changed",
-  other: "another view than usual", settled: "back to a known view",
+  doubtful: "in doubt, waiting", changed: "it changed", other: "another than usual", settled: "a known one again",
 };
 export const viewWords = (view) => VIEWS[view] ?? String(view ?? "");
 
@@ -102,7 +103,7 @@ export const TYPES = {
   source_lost: "stream lost", source_restored: "stream is back", answered: "answer",
 };
 
-const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** An answer as people say it. */
 export const spoken = (answer) => {

@@ -27,7 +27,7 @@ export class Zones {
     this.result = h("div", { class: "result" });
     this.tools = this.#tools();
     this.body = h("div", { class: "zones-body" },
-      h("div", { class: "zones-left" }, this.tools, this.editor.node, this.hint = h("p", { class: "hint" })),
+      h("div", { class: "zones-left" }, this.tools, this.editor.node, h("div", { class: "hint-row" }, this.hint = h("p", { class: "hint" }), this.done)),
       h("div", { class: "zones-right" }, h("section", { class: "card" }, h("h3", {}, "Zones and masks"), this.shapes, this.form),
         h("section", { class: "card" }, h("h3", {}, "For your file"), this.result)));
     this.node = h("section", { class: "view zones" },
@@ -101,12 +101,12 @@ export class Zones {
       this.editor.finish();
       this.editor.begin({ kind, name: kind === "zone" ? freeName(this.editor.shapes) : "", labels: null, points: [] });
     };
-    this.done = h("button", { type: "button", class: "main tool", onclick: () => { this.editor.finish(); this.form.querySelector("input")?.focus(); } }, icon("good"), h("span", {}, "Done"));
+    this.done = h("button", { type: "button", class: "main tool", onclick: () => { this.editor.finish(); this.form.querySelector("input")?.focus(); } }, icon("good"), "Done");
     this.undo = button("undo", "Undo", () => this.editor.undo(), "narrow");
     this.redo = button("redo", "Redo", () => this.editor.redo(), "narrow");
     return h("div", { class: "tools", role: "toolbar", "aria-label": "Drawing" },
       button("plus", "Zone", begin("zone")), button("plus", "Motion mask", begin("motion")), button("plus", "Privacy mask", begin("privacy")),
-      h("span", { class: "gap" }), this.undo, this.redo, button("fresh", "Fresh picture", () => this.#picture(), "narrow"), this.done);
+      h("span", { class: "gap" }), this.undo, this.redo, button("fresh", "Fresh picture", () => this.#picture(), "narrow"));
   }
 
   #changed() {
