@@ -31,6 +31,7 @@ from rich.table import Table
 
 ROOT = Path(__file__).resolve().parent.parent
 CLIP = ROOT / "tests" / "data" / "demo.mp4"
+PASSWORD = "demonstration"
 TIME_LIMIT_S = 55
 
 
@@ -79,12 +80,13 @@ def choose_port(wanted: int | None) -> int:
         return int(probe.getsockname()[1])
 
 
-def write_config(folder: Path, port: int, speed: float) -> Path:
-    """Write the configuration that an owner would write for this camera."""
+def write_config(folder: Path, port: int, speed: float, page: int) -> Path:
+    """Write the configuration that an owner would write for this camera; any free port will do for the page."""
     config = {
         "mqtt": {"host": "127.0.0.1", "port": port},
         "storage": {"path": str(folder / "state")},
         "objects": {"track": ["person", "cat"]},
+        "web": {"listen": f"127.0.0.1:{page}", "password": PASSWORD},
         "cameras": {"hallway": {"source": str(CLIP), "speed": speed}},
     }
     path = folder / "soteira.yaml"
@@ -173,9 +175,11 @@ def main() -> int:
     broker.start()
     messages: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
     listener = listen(port, messages)
-    console.print(f"A minute of video at {arguments.speed:g} times its speed; an MQTT broker on 127.0.0.1:{port}.\n")
+    page = choose_port(None)
+    console.print(f"A minute of video at {arguments.speed:g} times its speed; an MQTT broker on 127.0.0.1:{port}.\n"
+                  f"The page, as long as it plays: http://127.0.0.1:{page} (password: {PASSWORD})\n")
     with tempfile.TemporaryDirectory(prefix="soteira-demo-") as folder:
-        config = write_config(Path(folder), port, arguments.speed)
+        config = write_config(Path(folder), port, arguments.speed, page)
         command = [sys.executable, "-m", "soteirad", "run", "--config", str(config), "--until-end",
                    "--log-level", "warning"]
         daemon = subprocess.Popen(command, stderr=subprocess.PIPE)
