@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from soteirad.errors import StorageError
 from soteirad.event import Event, iso_time
@@ -106,6 +106,20 @@ class Archive:
         query = "SELECT seq, payload, recorded_at, published_at, topic FROM events WHERE {} ORDER BY seq DESC LIMIT ?"
         rows = self._rows(query.format(" AND ".join(conditions) or "1"), (*values, wanted.limit))
         return [Row(row[0], self._event(row[1]), *row[2:]) for row in rows]
+
+    def state(self, event_id: str) -> Literal["open", "waiting", "done"] | None:
+        """Return what an event still is to the daemon: its visit is open, it waits for the broker, or it is done.
+
+        None if it is not in the journal.
+        """
+        rows = self._rows(
+            "SELECT published_at, EXISTS (SELECT 1 FROM visits WHERE opened_by = id AND closed_at IS NULL)"
+            " FROM events WHERE id = ?", (event_id,)
+        )  # fmt: skip
+        if not rows:
+            return None
+        published_at, is_open = rows[0]
+        return "open" if is_open else "waiting" if published_at is None else "done"
 
     def answers(self, event_ids: Collection[str]) -> dict[str, list[AskRecord]]:
         """Return what was asked about these events, in order, and what became of it; by event.

@@ -293,6 +293,38 @@ def config_apply(
 
 
 @app.command()
+def events(
+    config: ConfigOption = DEFAULT_CONFIG,
+    since: Annotated[str | None, typer.Option("--since", help="So long ago (30m, 2h, 7d), a day, or a time.")] = None,
+    until: Annotated[str | None, typer.Option("--until", help="The same, for the end.")] = None,
+    camera: Annotated[str | None, typer.Option("--camera", help="Only these cameras, with commas.")] = None,
+    label: Annotated[str | None, typer.Option("--label", help="Only these labels, with commas.")] = None,
+    kind: Annotated[str | None, typer.Option("--type", help="Only these types of events, with commas.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1_000_000, help="At most the last so many.")] = 50,
+    as_json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print a table with the event log's columns.")] = False,
+) -> None:
+    """List the last events of the journal, the newest last."""
+    from soteirad.archive import Wanted
+    from soteirad.tools.events import list_events, moment, split, write_csv
+    from soteirad.tools.present import archive_lines
+
+    if as_json and as_csv:
+        raise typer.BadParameter("choose one of --json and --csv")
+    wanted = Wanted(split(camera), split(label), split(kind), since=moment("--since", since),
+                    until=moment("--until", until), limit=limit)  # fmt: skip
+    found = list_events(config, wanted)
+    if as_json:
+        print(json.dumps(found.document(), indent=1))
+    elif as_csv:
+        write_csv(found.rows, sys.stdout)
+    elif found.rows:
+        print("\n".join(archive_lines(found)))
+    else:
+        typer.echo("no such event", err=True)
+
+
+@app.command()
 def forget(
     config: ConfigOption = DEFAULT_CONFIG,
     force: Annotated[bool, typer.Option("--force", help="Even if a daemon seems to be online.")] = False,

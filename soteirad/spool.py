@@ -99,9 +99,14 @@ class Spool:
         """Return the spooled events (of one camera) in the order in which they were written.
 
         A file that cannot be read is set aside and told; one that its camera removes meanwhile is journaled already.
+        Raises StorageError.
         """
         found = []
-        for path in sorted(self._folder.glob("*.json")):
+        try:
+            paths = sorted(self._folder.glob("*.json"))
+        except OSError as error:
+            raise StorageError(f"{self._folder}: it cannot be read: {error.strerror}") from error
+        for path in paths:
             try:
                 event = Event.from_payload(json.loads(path.read_bytes()))
                 epoch_time(event.time)

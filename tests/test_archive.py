@@ -54,7 +54,7 @@ def found(folder: Path, **wanted: object) -> list[int]:
 
 
 def test_events_come_newest_first_with_what_the_journal_knows_of_them(journal: Journal, tmp_path: Path) -> None:
-    journal.mark_published({1: "soteira/porch/event"})
+    journal.mark_published({EVENTS[0].id: "soteira/porch/event"})
     with Archive(tmp_path / "journal.sqlite3") as archive:
         rows = archive.find(Wanted())
     assert [row.event for row in rows] == [*reversed(EVENTS)] and [row.seq for row in rows] == [5, 4, 3, 2, 1]

@@ -11,13 +11,12 @@ from soteirad.config.schema import (
     FilterConfig,
     MotionConfig,
     ObjectsConfig,
-    OutboxConfig,
     SceneConfig,
-    StorageConfig,
     ZoneConfig,
     json_schema,
 )
 from soteirad.config.secrets import known_secrets, redact, redact_url, take_secrets
+from soteirad.config.storage import OutboxConfig, StorageConfig
 from soteirad.config.web import WebConfig
 
 __all__ = [

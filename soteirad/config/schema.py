@@ -8,7 +8,6 @@ All models are frozen, refuse unknown keys, and report all their problems togeth
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -22,6 +21,7 @@ from soteirad.config.llm import LlmConfig
 from soteirad.config.messages import KEY, detail, show_key
 from soteirad.config.question import AD_HOC, Questions
 from soteirad.config.section import Section, from_plain
+from soteirad.config.storage import StorageConfig
 from soteirad.config.values import (
     CAMERA_EXAMPLE,
     CAMERAS,
@@ -56,28 +56,6 @@ LOWEST_THRESHOLD = 0.001
 """The smallest step that Home Assistant knows; at 180 lines it is 58 pixels."""
 RESERVED = ("hub", "set")
 """`<prefix>_hub` is the box itself for Home Assistant, and `<prefix>/set/...` its commands."""
-
-
-class OutboxConfig(Section):
-    """How long events wait for a broker that cannot be reached; beyond either limit the oldest go."""
-
-    days: Float = Field(default=7, gt=0, le=3650, description="Longest wait of an event, in days.")
-    events: Int = Field(default=100_000, ge=1, description="Largest number of waiting events.")
-
-
-class StorageConfig(Section):
-    """Where events and pictures are kept."""
-
-    path: Path = Field(
-        default=Path("/var/lib/soteira"), description="The folder for the journal and the snapshots."
-    )
-    snapshots: Switch = Field(default=True, description="Whether to keep a picture of each confirmed object.")
-    outbox: OutboxConfig = Field(default=OutboxConfig(), description="Limits for events not yet published.")
-
-    @property
-    def journal(self) -> Path:
-        """The journal's file."""
-        return self.path / "journal.sqlite3"
 
 
 class MotionConfig(Section):

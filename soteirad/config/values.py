@@ -5,6 +5,7 @@ Numbers are strict: text and true or false are no numbers, but a whole number ma
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -22,6 +23,10 @@ HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 LONGEST_NAME = 64
 """Names become parts of topics, of files' names and of entity ids, which Home Assistant limits to 255 characters."""
 SIZE = re.compile(r"[1-9][0-9]{1,4}x[1-9][0-9]{1,4}")
+LEAST_BYTES = 1_000_000
+_BYTES = r"[0-9]{1,12}(\.[0-9]{1,6})? ?([KkMmGgTt][Ii]?)?[Bb]"
+_UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4, "ki": 1024, "mi": 1024**2, "gi": 1024**3,
+          "ti": 1024**4}  # fmt: skip
 CAMERA_EXAMPLE = 'give at least one, such as cameras: {porch: {source: "rtsp://10.0.0.7/stream2"}}'
 
 
@@ -130,6 +135,20 @@ def _check_size(value: str) -> str:
     if not SIZE.fullmatch(value):
         raise value_problem("this is no picture size: write width x height, such as 1280x720")
     return value
+
+
+def _check_bytes(value: Any) -> int:
+    match = re.fullmatch(_BYTES, value.strip()) if isinstance(value, str) else None
+    if match is not None:
+        number, unit = match[0].rstrip("Bb").rstrip("KkMmGgTtIi "), (match[2] or "").lower()
+        count = float(number) * _UNITS[unit]
+    elif is_number(value) and math.isfinite(value):
+        count = value
+    else:
+        raise value_problem("this is no size: write a number with its unit, such as 500MB or 5GB, or a number of bytes")
+    if not LEAST_BYTES <= count <= _UNITS["t"] * 1000:
+        raise value_problem("this size is out of range: allowed is from 1MB to 1000TB")
+    return int(count)
 
 
 def _check_speed(value: Any) -> Any:
@@ -245,6 +264,11 @@ Source = Annotated[str, AfterValidator(_check_source)]
 Detail = Annotated[str, AfterValidator(_check_detail)]
 Size = Annotated[str, AfterValidator(_check_size)]
 Speed = Annotated[float | Literal["max"], BeforeValidator(_check_speed)]
+Bytes = Annotated[
+    int, BeforeValidator(_check_bytes),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": LEAST_BYTES},
+                              {"type": "string", "pattern": f"^{_BYTES}$"}]}),
+]  # fmt: skip
 Float = Annotated[float, Strict()]
 Int = Annotated[int, Strict()]
 NONE_IS_EMPTY = BeforeValidator(_none_is_empty)

@@ -85,12 +85,14 @@ class _Known:
 class Answers:
     """For the hub's thread; the asking is done by the threads of a pool, which call `on_wake`.
 
-    `tell` publishes the state of a question, `tell_status` that of the whole.
+    `tell` publishes the state of a question, `tell_status` that of the whole; `has_room` says whether pictures may be
+    written.
     """
 
     def __init__(self, book: AnswerBook, guard: Guard, tell: Tell, tell_status: Callable[[Mapping[str, Any]], None],
-                 on_wake: Callable[[], None]) -> None:  # fmt: skip
+                 on_wake: Callable[[], None], has_room: Callable[[], bool] = lambda: True) -> None:  # fmt: skip
         self._book = book
+        self._has_room = has_room
         self._guard = guard
         self._pictures_guard = Guard()
         self._tell = tell
@@ -375,7 +377,7 @@ class Answers:
     def _keep(self, record: AskRecord, ask: Ask) -> None:
         """Keep the pictures of the last answers."""
         question = self._catalogue.question(record.camera, record.question, record.ask)
-        if question is None or self._config is None:
+        if question is None or self._config is None or not self._has_room():
             return
         folder = self._config.storage.path / "answers" / record.camera / record.question
         jpegs = [shot.jpeg for shot in ask.shots]

@@ -12,6 +12,7 @@ from soteirad.config import Config
 from soteirad.event import Event
 from soteirad.hub.bulletin import Bulletin
 from soteirad.hub.guard import Guard
+from soteirad.hub.intake import Intake
 from soteirad.hub.journal import Journal
 from soteirad.hub.mirror import FrigateMirror
 from soteirad.hub.outbox import Outbox
@@ -26,22 +27,30 @@ BIRTH_DELAY_S = (0.5, 3.0)
 
 
 class Broadcast:
-    """For the hub's thread. `overridden` names the changed settings of a camera; `on_state` hears of each state."""
+    """For the hub's thread. `overridden` names the changed settings of a camera; `on_state` hears of each state; `guards`
+    is the family of those who tell of the same disk."""
 
-    def __init__(self, config: Config, journal: Journal, on_wake: Callable[[], None],
-                 overridden: Callable[[str], Collection[str]],
-                 on_state: Callable[[str, Mapping[str, Any]], None]) -> None:  # fmt: skip
+    def __init__(self, config: Config, journal: Journal, intake: Intake, on_wake: Callable[[], None],
+                 overridden: Callable[[str], Collection[str]], on_state: Callable[[str, Mapping[str, Any]], None],
+                 guards: list[Guard]) -> None:  # fmt: skip
         self._journal = journal
-        self._guard = Guard()
+        self._intake = intake
+        self._guard = Guard(guards)
         self._on_wake = on_wake
-        self._connect(config)
-        self._retained = Retained(self._client, journal, Guard())
+        self._connect(config, {})
+        self._retained = Retained(self._client, journal, Guard(guards))
         self.bulletin = Bulletin(self._retained, self.topics, overridden, self._mirror, on_state)
 
     @property
     def connected(self) -> bool:
         """Whether there is a connection."""
         return self._client.connected
+
+    def waiting(self) -> int:
+        """Return how many events the broker does not have yet; 0 if the disk does not say."""
+        found = [0]
+        self._guard(lambda: found.append(self._outbox.waiting()))
+        return found[-1]
 
     def load(self) -> None:
         """Learn what an earlier run left at the broker. Raises StorageError."""
@@ -83,7 +92,7 @@ class Broadcast:
         if elsewhere:
             self._retained.take_back_all()
         self._end(timeout, elsewhere)
-        self._connect(new)
+        self._connect(new, self._outbox.acknowledged)
         self.bulletin.move(self._client, self.topics)
         self._client.start()
 
@@ -96,14 +105,15 @@ class Broadcast:
         self._take(self._client.stop(timeout, for_good), time.monotonic())
         self.pump()
 
-    def _connect(self, config: Config) -> None:
+    def _connect(self, config: Config, acknowledged: Mapping[str, str]) -> None:
         """Make the connection's objects; the connection itself begins with `start`."""
         self.topics = Topics(config.mqtt.topic_prefix)
         self._birth = birth_topic(config)
         heard = [*self.topics.commands(), *([self._birth] if self._birth else [])]
         self._client = MqttClient(broker_of(config.mqtt), topics=self.topics, subscriptions=heard,
                                   on_wake=self._on_wake)  # fmt: skip
-        self._outbox = Outbox(self._journal, self._client, self.topics, mirror=self._mirrored)
+        self._outbox = Outbox(self._journal, self._client, self.topics, mirror=self._mirrored,
+                              ahead=self._intake.ahead, acknowledged=acknowledged)  # fmt: skip
 
     def _take(self, notices: list[MqttNotice], now: float) -> list[Message]:
         heard = []
@@ -125,4 +135,4 @@ class Broadcast:
         def publish(topic: str, payload: bytes | str, qos: int = 0, retain: bool = False) -> object:
             return self._client.publish(topic, payload, qos, retain)
 
-        return FrigateMirror(self._retained, publish, prefix, self._journal.openings)
+        return FrigateMirror(self._retained, publish, prefix, self._intake.openings)

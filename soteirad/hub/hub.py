@@ -26,6 +26,7 @@ from soteirad.hub.journal import Journal
 from soteirad.hub.page import Page
 from soteirad.hub.reception import Reception
 from soteirad.hub.reload import Loaded, Reload
+from soteirad.hub.storage import Storage
 from soteirad.hub.supervisor import CameraProcess
 from soteirad.hub.webhooks import Webhooks
 from soteirad.hub.wishes import Wishes
@@ -43,6 +44,7 @@ MQTT_STOP_S = 0.5
 WEBHOOKS_STOP_S = 0.5
 PAGE_STOP_S = 0.5
 ANSWERS_STOP_S = 0.3
+STORAGE_STOP_S = 0.3
 """Together the end takes under 5 seconds."""
 OLD_CAMERAS_S = 5.0
 """How long a start waits for the cameras of a hub that was killed to write what they still hold."""
@@ -71,16 +73,19 @@ class Hub:
         self._choices: Choices = {}
         self._reload: Reload | None = None
         self._prove = False
-        self._guard = Guard()
-        self._intake = Intake(self._journal, self._spool, Guard(), self._committed)
-        self._controls = Controls(self._journal, Guard())
+        disk: list[Guard] = []
+        self._guard = Guard(disk)
+        self._intake = Intake(self._journal, self._spool, Guard(disk), self._committed, self._sure)
+        self._controls = Controls(self._journal, Guard(disk))
         self._page = Page(config, file, self._signals.wake)
         self._desk = self._page.desk
-        self._broadcast = Broadcast(config, self._journal, self._signals.wake, self._controls.of, self._desk.state)
+        self._broadcast = Broadcast(config, self._journal, self._intake, self._signals.wake, self._controls.of,
+                                    self._desk.state, disk)  # fmt: skip
         self._bulletin = self._broadcast.bulletin
-        self._answers = Answers(AnswerBook(self._journal), Guard(), self._bulletin.answer, self._tell_llm,
-                                self._signals.wake)  # fmt: skip
-        self._reception = Reception(storage.path / "snapshots", self._guard, self._broadcast, self._answers, self._desk)
+        self._storage = Storage(storage, self._journal, lambda: self._intake.problem, disk)
+        self._answers = Answers(AnswerBook(self._journal), Guard(disk), self._bulletin.answer, self._tell_llm,
+                                self._signals.wake, self._storage.has_room)  # fmt: skip
+        self._reception = Reception(self._storage, self._broadcast, self._answers, self._desk)
         self._wishes = Wishes(self._fleet, self._bulletin.online, self._answers)
         self._webhooks = Webhooks(config.webhooks)
         self._events = 0
@@ -107,6 +112,7 @@ class Hub:
         self._tell_config()
         self._page.start()
         self._webhooks.start()
+        self._storage.start()
         self._broadcast.start()
         for camera in self._fleet:
             self._start_camera(camera)
@@ -152,18 +158,19 @@ class Hub:
         self._take_messages()
         self._intake.take(self._answers.step(time.monotonic()))
         heard = self._broadcast.step(time.monotonic())
-        wished = self._page.step(self._fleet, Facts(self._broadcast.connected))
+        wished = self._page.step(self._fleet, Facts(self._broadcast.connected, self._storage.problem))
         if not self._stopping:
             self._obey(heard, wished)
         self._controls.save()
         now = time.monotonic()
+        self._storage.step(now)
         self._fleet.check(now)
         if not self._stopping:
             self._start_due(now)
             self._reload_if_asked()
         if now >= self._prune_at:
             self._prune_at = now + PRUNE_EVERY_S
-            self._guard(self._prune)
+            self._answers.prune(self._config.storage.retain_days)
         self._feed_watchdog(now)
         online = sum(self._bulletin.online(c.name) for c in self._fleet)
         self._notifier.status(f"{len(self._fleet)} cameras, {online} online, {self._events} events")
@@ -263,6 +270,7 @@ class Hub:
         self._desk.llm(payload)
 
     def _tell_config(self, leaving: Sequence[str] = ()) -> None:
+        self._storage.configure(self._config.storage)
         self._desk.configure(self._file, self._config)
         self._bulletin.configure(self._config, leaving)
         self._answers.configure(self._config)
@@ -285,12 +293,15 @@ class Hub:
                 self._camera_ended(camera)
 
     def _committed(self, events: Sequence[Event]) -> None:
-        """Tell the cameras that they may forget, and the log what happened."""
-        self._events += len(events)
+        """Tell the cameras that they may forget: the disk has it."""
         for camera in self._fleet:
             ours = [e for e in events if e.camera == camera.name]
             if ours:
                 camera.send(Committed(tuple(e.id for e in ours)))
+
+    def _sure(self, events: Sequence[Event]) -> None:
+        """Tell what happened."""
+        self._events += len(events)
         for event in events:
             if event.event_type != "answered":  # the answer itself was told
                 logger.info("%s: %s %s", event.camera, event.event_type, event.label or "")
@@ -343,13 +354,6 @@ class Hub:
         logger.info("told over MQTT to restart")
         self.restart = self._signals.stop = True
 
-    def _prune(self) -> None:
-        outbox = self._config.storage.outbox
-        self._answers.prune(outbox.days)
-        dropped = self._journal.prune(outbox.days, outbox.events)
-        if dropped:
-            logger.warning("the outbox was full: %d of the oldest events were dropped unpublished", dropped)
-
     def _failed(self) -> bool:
         return any(c.failure for c in self._fleet)
 
@@ -359,7 +363,7 @@ class Hub:
             return False
         now = time.monotonic()
         self._finished_at = self._finished_at or now
-        busy = self._answers.waiting or self._journal.count_pending()
+        busy = self._answers.waiting or self._broadcast.waiting()
         return not busy or now - self._finished_at > UNTIL_END_FLUSH_S
 
     def _shut_down(self) -> None:
@@ -378,9 +382,11 @@ class Hub:
         for camera in self._fleet:
             camera.join(deadline)
             self._bulletin.ended(camera.name)
+        self._intake.hurry()
         self._intake.take(self._answers.stop(ANSWERS_STOP_S))
         self._flush()
         self._page.stop(PAGE_STOP_S)
+        self._storage.stop(STORAGE_STOP_S)
         self._webhooks.stop(WEBHOOKS_STOP_S)
         self._broadcast.stop(MQTT_STOP_S)
         self._journal.close()
@@ -388,7 +394,7 @@ class Hub:
         logger.info("stopped")
 
     def _flush(self) -> None:
-        """Give the broker a moment to take what the journal still holds."""
+        """Give the broker a moment to take what it does not have yet."""
         deadline = time.monotonic() + FLUSH_S
-        while time.monotonic() < deadline and self._broadcast.connected and self._journal.count_pending():
+        while time.monotonic() < deadline and self._broadcast.connected and self._broadcast.waiting():
             self._turn(0.05)

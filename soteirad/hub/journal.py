@@ -23,6 +23,8 @@ from soteirad.hub.tables import explained, prepare
 
 BUSY_TIMEOUT_S = 5.0
 DAY_S = 86400.0
+MOST_PRUNED = 500
+"""What is deleted in one transaction: who waits for a much longer one misses frames."""
 
 @dataclass(frozen=True)
 class JournalEntry:
@@ -31,6 +33,15 @@ class JournalEntry:
     seq: int
     event: Event
     recorded_at: float
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What `prune` deleted: how many events that were never published, and the paths of the pictures of all of them."""
+
+    dropped: int
+    pictures: tuple[str, ...]
+    more: bool
 
 
 class Journal:
@@ -89,7 +100,7 @@ class Journal:
         that are known.
         """
         with self.transaction() as db:
-            events = [_left(opening, reason, at) for opening in self.open_visits(camera)]
+            events = [left_of(opening, reason, at) for opening in self.open_visits(camera)]
             for event in events:
                 self._write(db, event)
         return events
@@ -124,13 +135,27 @@ class Journal:
         )
         return [JournalEntry(seq, self._parse(payload), recorded_at) for seq, payload, recorded_at in rows]
 
-    def mark_published(self, topics: Mapping[int, str]) -> None:
-        """Note in one transaction that the broker has these entries: seq -> the topic it was published on."""
+    def after(self, seq: int, limit: int) -> list[JournalEntry]:
+        """Return up to `limit` entries with a higher seq, published or not, in journal order."""
+        rows = self.rows(
+            "SELECT seq, payload, recorded_at FROM events WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit)
+        )
+        return [JournalEntry(seq, self._parse(payload), recorded_at) for seq, payload, recorded_at in rows]
+
+    def knows(self, event_id: str) -> bool:
+        """Say whether an event is in the journal."""
+        return bool(self.rows("SELECT 1 FROM events WHERE id = ?", (event_id,)))
+
+    def mark_published(self, topics: Mapping[str, str]) -> None:
+        """Note in one transaction that the broker has these events: id -> the topic it was published on.
+
+        An id that is not in the journal is passed over.
+        """
         now = self._clock()
         with self.transaction() as db:
             db.executemany(
-                "UPDATE events SET published_at = ?, topic = ? WHERE seq = ? AND published_at IS NULL",
-                [(now, topic, seq) for seq, topic in topics.items()],
+                "UPDATE events SET published_at = ?, topic = ? WHERE id = ? AND published_at IS NULL",
+                [(now, topic, event_id) for event_id, topic in topics.items()],
             )
 
     def count_pending(self) -> int:
@@ -146,34 +171,35 @@ class Journal:
         rows = self.rows("SELECT payload FROM events ORDER BY seq DESC LIMIT ?", (n,))
         return [self._parse(row[0]) for row in reversed(rows)]
 
-    def prune(self, days: float, max_events: int) -> int:
-        """Delete what is older than `days`, and the oldest unpublished beyond `max_events`.
+    def prune(self, retain_days: float, outbox_days: float, max_events: int) -> Pruned:
+        """Delete some of what is older than `retain_days` and published, or than `outbox_days` and not, and the oldest
+        unpublished beyond `max_events`; `Pruned.more` says whether to call it again.
 
-        Returns how many of them were never published; `count_dropped` keeps the sum. An open visit and the
-        event that opened it stay, however old.
+        `count_dropped` keeps the sum of what was never published. An open visit and the event that opened it stay,
+        however old.
         """
-        cutoff = self._clock() - days * DAY_S
+        now = self._clock()
+        doomed = (
+            ("SELECT seq FROM prunable WHERE published_at IS NOT NULL AND recorded_at < ? LIMIT ?",
+             (now - retain_days * DAY_S, MOST_PRUNED)),
+            ("SELECT seq FROM prunable WHERE published_at IS NULL AND recorded_at < ? LIMIT ?",
+             (now - outbox_days * DAY_S, MOST_PRUNED)),
+            ("SELECT seq FROM prunable WHERE published_at IS NULL ORDER BY seq LIMIT max(0, ?)", None),
+        )  # fmt: skip
+        gone: list[list[tuple[int, str | None]]] = []
         with self.transaction() as db:
-            db.execute(
-                "DELETE FROM events WHERE seq IN"
-                " (SELECT seq FROM prunable WHERE published_at IS NOT NULL AND recorded_at < ?)",
-                (cutoff,),
-            )
-            dropped = db.execute(
-                "DELETE FROM events WHERE seq IN"
-                " (SELECT seq FROM prunable WHERE published_at IS NULL AND recorded_at < ?)",
-                (cutoff,),
-            ).rowcount
-            surplus = self.count_pending() - max_events
-            if surplus > 0:
-                dropped += db.execute(
-                    "DELETE FROM events WHERE seq IN"
-                    " (SELECT seq FROM prunable WHERE published_at IS NULL ORDER BY seq LIMIT ?)",
-                    (surplus,),
-                ).rowcount
-            db.execute("DELETE FROM visits WHERE closed_at < ?", (cutoff,))
-            db.execute("UPDATE meta SET value = value + ? WHERE key = 'dropped'", (dropped,))
-        return dropped
+            for condition, values in doomed:
+                surplus = min(MOST_PRUNED, self.count_pending() - max_events)
+                which = "SELECT seq, json_extract(payload, '$.snapshot') FROM events WHERE seq IN ({})"
+                rows = db.execute(which.format(condition), values or (surplus,)).fetchall()
+                db.executemany("DELETE FROM events WHERE seq = ?", [(seq,) for seq, _ in rows])
+                gone.append(rows)
+            dropped = sum(map(len, gone[1:]))
+            db.execute("DELETE FROM visits WHERE closed_at < ?", (now - retain_days * DAY_S,))
+            if dropped:
+                db.execute("UPDATE meta SET value = value + ? WHERE key = 'dropped'", (dropped,))
+        pictures = tuple(picture for rows in gone for _, picture in rows if picture)
+        return Pruned(dropped, pictures, any(len(rows) == MOST_PRUNED for rows in gone))
 
     def overrides(self) -> dict[tuple[str, str], Any]:
         """Return the settings that were changed over MQTT: (camera, setting) -> value."""
@@ -288,8 +314,9 @@ def _close_visits(db: sqlite3.Connection, event: Event, now: float, reason: str,
     )
 
 
-def _left(opening: Event, reason: str, at: float) -> Event:
-    """Return the `left` that ends the visit which `opening` began, without `dwell`: nobody saw how long it was."""
+def left_of(opening: Event, reason: str, at: float) -> Event:
+    """Return the `left` that ends at `at` (epoch seconds) the visit which `opening` began, without `dwell`: nobody saw
+    how long it was."""
     return Event(
         id=new_id(at),
         event_type="left",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from soteirad.hub.answers import Answers
 from soteirad.hub.broadcast import Broadcast
 from soteirad.hub.desk import Desk
-from soteirad.hub.guard import Guard
+from soteirad.hub.storage import Storage
 from soteirad.hub.supervisor import CameraProcess
 from soteirad.messages import (
     Ask,
@@ -24,16 +23,14 @@ from soteirad.messages import (
     Preview,
     SourceFinished,
 )
-from soteirad.snapshot import write_atomically
 
 
 class Reception:
     """Hands on what cameras send. `file_failed` says whether a video file could not be played to its end."""
 
-    def __init__(self, pictures: Path, guard: Guard, broadcast: Broadcast, answers: Answers, desk: Desk) -> None:
+    def __init__(self, storage: Storage, broadcast: Broadcast, answers: Answers, desk: Desk) -> None:
         self.file_failed = False
-        self._pictures = pictures
-        self._guard = guard
+        self._storage = storage
         self._broadcast = broadcast
         self._bulletin = broadcast.bulletin
         self._answers = answers
@@ -58,7 +55,7 @@ class Reception:
             taker(camera, message)
 
     def _picture(self, camera: CameraProcess, message: Picture) -> None:
-        self._guard(lambda: write_atomically(self._pictures / message.path, message.jpeg))
+        self._storage.keep(message.path, message.jpeg)
         self._bulletin.snapshot(camera.name, message)
 
     def _ask(self, camera: CameraProcess, message: Ask) -> None:

@@ -58,8 +58,12 @@ _UPGRADES: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX pending_answers ON answers (state) WHERE state = 'pending'",
         "CREATE TABLE calls (id TEXT PRIMARY KEY, at REAL NOT NULL, tokens INTEGER NOT NULL)",
     ),
-    # 4 -> 5: what was asked about an event is looked up for each event that is shown.
-    ("CREATE INDEX askings ON answers (json_extract(record, '$.event_id'))",),
+    # 4 -> 5: what was asked about an event is looked up for each event that is shown, and what is old every minute.
+    (
+        "CREATE INDEX askings ON answers (json_extract(record, '$.event_id'))",
+        "CREATE INDEX ages ON events (recorded_at)",
+        "CREATE INDEX closed_visits ON visits (closed_at)",
+    ),
 )
 """What turns the schema of one version into that of the next; a new journal goes through all of them."""
 SCHEMA_VERSION = 1 + len(_UPGRADES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from soteirad.tools.bench import Row
     from soteirad.tools.convert import Converted
     from soteirad.tools.doctor import Finding
+    from soteirad.tools.events import Listed
     from soteirad.tools.models import Added
 
 
@@ -31,6 +33,19 @@ def event_line(event: Event) -> str:
         return f"{when}  {what} {sure}  {event.question}: {spoken(event.answer)}"
     why = event.why.get("reason" if event.event_type == "left" else "trigger") or ""
     return f"{when}  {what} {sure} {dwell} {f'({why})' if why else ''}".rstrip()
+
+
+def archive_lines(listed: Listed) -> list[str]:
+    """Return one line for each event of the journal, with its camera if there are several."""
+    lines = []
+    for row in listed.rows:
+        # The time of day tells more than how far a file was played.
+        line = event_line(replace(row.event, media_time=None))
+        when, _, what = line.partition("  ")
+        camera = f"  {row.event.camera:<12}" if listed.cameras > 1 else ""
+        waits = "" if row.published_at is not None else "  (not published yet)"
+        lines.append("".join(c if c.isprintable() else " " for c in f"{when}{camera}  {what}{waits}"))
+    return lines
 
 
 def summary_table(summary: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ import cv2
 from soteirad.asking import Asker
 from soteirad.assembly import choose_engine, model_card, source_settings
 from soteirad.capture.source import open_source
+from soteirad.columns import cells
 from soteirad.config import CameraConfig
 from soteirad.diagnostics import summary
 from soteirad.errors import ModelError, SourceEnded
@@ -100,8 +101,7 @@ def write_csv(events: Iterable[Event], file: IO[str]) -> None:
     writer = csv.writer(file)
     writer.writerow(CSV_FIELDS)
     for e in events:
-        writer.writerow([e.media_time, e.event_type, e.label, e.track_id, e.confidence, *(e.box or ("",) * 4), e.dwell,
-                         e.why.get("trigger"), e.why.get("reason"), " ".join(e.zones), e.id])  # fmt: skip
+        writer.writerow(cells(e, CSV_FIELDS))
 
 
 def _content_hash(path: Path) -> str:

@@ -9,7 +9,14 @@ from pathlib import Path
 
 import cv2
 
-from soteirad.assembly import ObjectDetector, choose_engine, make_detector, model_card, pipeline_settings, source_settings
+from soteirad.assembly import (
+    ObjectDetector,
+    choose_engine,
+    make_detector,
+    model_card,
+    pipeline_settings,
+    source_settings,
+)
 from soteirad.capture.frame import Frame
 from soteirad.capture.source import open_source
 from soteirad.config import CameraConfig

@@ -21,7 +21,7 @@ from soteirad.errors import StorageError
 from soteirad.event import Event, iso_time, new_id
 from soteirad.hub.answer_book import AnswerBook
 from soteirad.hub.ask_record import AskRecord
-from soteirad.hub.journal import Journal
+from soteirad.hub.journal import Journal, Pruned
 from soteirad.hub.tables import SCHEMA_VERSION
 
 T0 = 1_800_000_000.0
@@ -110,14 +110,14 @@ def test_pending_pages_past_what_is_in_flight_and_forgets_what_was_published(jou
     journal.append([make("entered", track=n) for n in range(1, 8)])
     first = journal.pending(3)
     assert [e.seq for e in journal.pending(3, after_seq=first[-1].seq)] == [e.seq + 3 for e in first]
-    journal.mark_published({first[0].seq: "soteira/porch/event", first[2].seq: "soteira/porch/event"})
+    journal.mark_published({first[0].event.id: "soteira/porch/event", first[2].event.id: "soteira/porch/event"})
     assert journal.count_pending() == 5
     assert journal.pending(1)[0].seq == first[1].seq
 
 
 def test_publishing_is_remembered_with_its_topic(journal: Journal, tmp_path: Path) -> None:
     journal.append([make("entered")])
-    journal.mark_published({journal.pending(1)[0].seq: "soteira/porch/event/late"})
+    journal.mark_published({journal.pending(1)[0].event.id: "soteira/porch/event/late"})
     again = reopened(journal, tmp_path)
     assert again.count_pending() == 0
     again.close()
@@ -129,7 +129,7 @@ def test_a_seq_is_never_used_twice_even_after_pruning_everything(journal: Journa
     journal.append([make("left")])
     seq = journal.pending(1)[0].seq
     clock.now += 30 * DAY
-    journal.prune(7, 100)
+    journal.prune(7, 7, 100)
     journal.append([make("left")])
     assert journal.pending(1)[0].seq > seq
 
@@ -180,15 +180,15 @@ def test_a_visit_whose_left_was_lost_gives_way_to_a_new_one_with_the_same_track(
 
 def test_prune_removes_published_events_by_age_and_does_not_count_them(journal: Journal, clock: Clock) -> None:
     journal.append([make("left", n) for n in range(3)])
-    journal.mark_published({e.seq: "t" for e in journal.pending(2)})
+    journal.mark_published({e.event.id: "t" for e in journal.pending(2)})
     clock.now += 5 * DAY
-    assert journal.prune(7, 100) == 0
+    assert journal.prune(7, 7, 100).dropped == 0
     assert len(journal.last_events(10)) == 3
     clock.now += 2 * DAY
     fresh = make("left", 9)
     journal.append([fresh])
     clock.now += 1
-    assert journal.prune(7, 100) == 1  # the one that was never published
+    assert journal.prune(7, 7, 100).dropped == 1  # the one that was never published
     assert journal.last_events(10) == [fresh]
     assert journal.count_dropped() == 1
 
@@ -198,11 +198,11 @@ def test_beyond_its_limit_the_outbox_loses_the_oldest_and_counts_them_across_res
 ) -> None:
     events = [make("left", n) for n in range(10)]
     journal.append(events)
-    assert journal.prune(7, 6) == 4
+    assert journal.prune(7, 7, 6).dropped == 4
     assert [e.event for e in journal.pending(10)] == events[4:]
-    assert journal.prune(7, 6) == 0
+    assert journal.prune(7, 7, 6).dropped == 0
     again = reopened(journal, tmp_path)
-    assert again.prune(7, 5) == 1
+    assert again.prune(7, 7, 5).dropped == 1
     assert again.count_dropped() == 5
     again.close()
 
@@ -211,11 +211,11 @@ def test_prune_never_takes_an_open_visit_or_the_event_that_opened_it(journal: Jo
     parked = make("entered", 1, label="car")
     journal.append([parked, make("entered", 2), make("left", 2)])
     clock.now += 40 * DAY
-    assert journal.prune(7, 0) == 2
+    assert journal.prune(7, 7, 0).dropped == 2
     assert journal.last_events(10) == [parked]
     (left,) = journal.close_open_visits("restart", clock.now)
     assert left.label == "car"
-    assert journal.prune(7, 1) == 1
+    assert journal.prune(7, 7, 1).dropped == 1
 
 
 def test_every_id_that_a_killed_process_reported_as_written_is_in_the_journal(tmp_path: Path) -> None:
@@ -537,7 +537,8 @@ def test_a_journal_without_answers_is_upgraded_loses_nothing_and_takes_answers(t
     journal.open()
     assert (schema(path)[0], SCHEMA_VERSION) == (5, 5)
     new = [name for name, sql in schema(path)[1] if (name, sql) not in before]
-    assert new == ["answers", "askings", "calls", "last_answered", "latest_answers", "pending_answers"]
+    assert new == ["ages", "answers", "askings", "calls", "closed_visits", "last_answered", "latest_answers",
+                   "pending_answers"]  # fmt: skip
     assert [entry.event for entry in journal.pending(9)] == events == journal.open_visits()
     assert (journal.overrides(), journal.retained()) == ({("porch", "detect"): False}, {"soteira/porch/state": {}})
     book = AnswerBook(journal)
@@ -627,3 +628,31 @@ def test_the_ledger_remembers_topics_with_their_newest_note_until_they_are_forgo
     again.forget_retained([])
     assert again.retained() == {"b": {"x": "sensor", "y": "switch"}}
     again.close()
+
+
+def test_what_was_published_and_what_was_not_have_limits_of_their_own(journal: Journal, clock: Clock) -> None:
+    published, waiting = make("left", 1, snapshot="porch/2027-01-15/a.jpg"), make("left", 2)
+    journal.append([published, waiting])
+    journal.mark_published({published.id: "t"})
+    clock.now += 8 * DAY
+    assert journal.prune(10, 9, 100) == Pruned(0, (), False)
+    assert journal.prune(10, 7, 100) == Pruned(1, (), False)
+    assert journal.last_events(9) == [published]
+    assert journal.prune(7, 7, 100) == Pruned(0, ("porch/2027-01-15/a.jpg",), False)
+    assert journal.last_events(9) == []
+
+
+def test_much_is_deleted_in_several_turns(journal: Journal, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("soteirad.hub.journal.MOST_PRUNED", 4)
+    journal.append([make("left", n) for n in range(10)])
+    clock.now += 8 * DAY
+    assert [journal.prune(7, 7, 100).more for _ in range(3)] == [True, True, False]
+    assert journal.last_events(9) == [] and journal.count_dropped() == 10
+
+
+def test_what_follows_a_place_is_read_whether_or_not_it_was_published(journal: Journal) -> None:
+    events = [make("left", n) for n in range(4)]
+    journal.append(events)
+    journal.mark_published({events[1].id: "t", "unknown": "t"})
+    assert [entry.event for entry in journal.after(1, 2)] == events[1:3]
+    assert journal.knows(events[0].id) and not journal.knows("unknown")
