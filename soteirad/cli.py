@@ -14,7 +14,7 @@ import typer
 from soteirad import __version__, clip_commands
 from soteirad.errors import ConfigError, SoteiraError
 
-DEFAULT_CONFIG = Path("/etc/soteira.yaml")
+DEFAULT_CONFIG = clip_commands.DEFAULT_CONFIG
 
 app = typer.Typer(
     help="Three gates between your cameras and Home Assistant.", no_args_is_help=True, add_completion=False,
@@ -65,6 +65,7 @@ def check(config: ConfigOption = DEFAULT_CONFIG) -> None:
 
 
 app.command()(clip_commands.replay)
+app.command()(clip_commands.record)
 
 models = typer.Typer(help="Detectors: those that ship, and your own.", no_args_is_help=True)
 app.add_typer(models, name="models")

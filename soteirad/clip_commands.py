@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +12,7 @@ import typer
 
 from soteirad.errors import SoteiraError
 
+DEFAULT_CONFIG = Path("/etc/soteira.yaml")
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
@@ -45,3 +48,26 @@ def replay(
         print(json.dumps(result.document(), indent=1))
     else:
         summary_table(result.summary)
+
+
+def record(
+    camera: Annotated[str, typer.Argument(help="The camera's name in the configuration.")],
+    minutes: Annotated[float, typer.Option("--minutes", min=0.01, max=1440, help="How long.")] = 10.0,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The file: .mp4, or .mkv.")] = None,
+    max_size: Annotated[float | None, typer.Option("--max-size", min=0.1, help="Largest file, in megabytes.")] = None,
+    detail: Annotated[bool, typer.Option("--detail", help="Record the detail stream.")] = False,
+    unmasked: Annotated[bool, typer.Option("--unmasked", help="Even if there is a privacy_mask.")] = False,
+    config: Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")] = DEFAULT_CONFIG,
+) -> None:
+    """Keep what a camera sends in a file, as it is, to replay it. Ctrl-C ends it and finishes the file."""
+    from soteirad.tools.present import progress_of, recorded_lines
+    from soteirad.tools.record import order
+    from soteirad.tools.record import record as run_record
+
+    what = order(config, camera, out, minutes, max_size, detail=detail, unmasked=unmasked)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with progress_of(camera, what.seconds) as told:
+        done = run_record(what, stop, told.step, told.note)
+    print("\n".join(recorded_lines(done)))

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import av
 import av.error
@@ -22,6 +22,7 @@ from soteirad.capture.reasons import SILENT, UNKNOWN_CODEC, explain
 from soteirad.errors import SourceEnded, SourceError, SourceRefused
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 COUNTING_FORMATS = ("mpjpeg", "mjpeg", "jpeg_pipe", "png_pipe", "image2")
 
@@ -79,7 +80,9 @@ class Decoder:
         self._url = ""
         self._skipping = False
         self._container: InputContainer | None = None
+        self._stream: VideoStream | None = None
         self._frames: Iterator[Decoded] = iter(())
+        self._raw: Iterator[tuple[av.Packet[Any], float, float]] = iter(())
         self.rate = 25.0
         """Frames a second, as the container says."""
         self.counts_frames = False
@@ -99,13 +102,30 @@ class Decoder:
         except BaseException:
             container.close()
             raise
-        self._container, self._skipping = container, False
+        self._container, self._stream, self._skipping = container, stream, False
+        self._raw = self._packets(container, stream)
         self._frames = self._decode(container, stream, decode)
 
     def next(self) -> Decoded:
         """Return the next frame. Raises SourceEnded and SourceError."""
+        return self._taken(self._frames)
+
+    def next_packet(self) -> tuple[av.Packet[Any], float]:
+        """Return the next packet as it came, and when (monotonic seconds), in place of frames; raises as `next`."""
+        packet, arrival, _ = self._taken(self._raw)
+        return packet, arrival
+
+    @property
+    def stream(self) -> VideoStream:
+        """The open stream; only for its reader's thread. Raises SourceError if there is none."""
+        if self._stream is None:
+            raise SourceError(f"{self._name}: it is not open")
+        return self._stream
+
+    def _taken(self, items: Iterator[T]) -> T:
+        """Return the next of them, with FFmpeg's errors in an owner's words."""
         try:
-            return next(self._frames)
+            return next(items)
         except (StopIteration, av.error.EOFError):
             raise SourceEnded(f"{self._name}: the stream ended") from None
         except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -118,7 +138,7 @@ class Decoder:
     def close(self) -> None:
         """Close the source; closing twice does nothing."""
         container, self._container = self._container, None
-        self._frames = iter(())
+        self._stream, self._frames, self._raw = None, iter(()), iter(())
         if container is not None:
             container.close()
 

@@ -4,16 +4,40 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
 
 from soteirad.backoff import Backoff
 from soteirad.capture.age import LATE_S
 from soteirad.capture.clock import Clock, SystemClock
-from soteirad.capture.frame import Frame
-from soteirad.capture.source import Source
 from soteirad.errors import SourceError, SourceRefused
 
 
-class Reader:
+class Timed(Protocol):
+    """What a source gives: a frame, or a packet."""
+
+    @property
+    def time(self) -> float:
+        """When it was captured, in monotonic seconds."""
+
+
+Taken = TypeVar("Taken", bound=Timed)
+Given_co = TypeVar("Given_co", bound=Timed, covariant=True)
+
+
+class LiveStream(Protocol[Given_co]):
+    """A source as the reader knows it."""
+
+    def open(self) -> None:
+        """Connect. Raises SourceError."""
+
+    def read(self) -> Given_co:
+        """Return what comes next. Raises SourceError."""
+
+    def close(self) -> None:
+        """Disconnect."""
+
+
+class Reader(Generic[Taken]):
     """`run` keeps the source open until `stop` is set; `run_once` reads it until it fails.
 
     `on_frame` gets every frame, `on_online` is called with the first one of each connection, `on_offline` with the
@@ -27,7 +51,7 @@ class Reader:
     LAG_S = 10.0
     """A connection whose frames are all late for so long is made anew, which empties its buffers."""
 
-    def __init__(self, make_source: Callable[[], Source], on_frame: Callable[[Frame], None],
+    def __init__(self, make_source: Callable[[], LiveStream[Taken]], on_frame: Callable[[Taken], None],
                  on_online: Callable[[], None], on_offline: Callable[[str], None], stop: threading.Event,
                  clock: Clock | None = None, backoff: Backoff | None = None) -> None:  # fmt: skip
         self._make_source = make_source
@@ -85,7 +109,7 @@ class Reader:
         since = self._busy_since
         return 0.0 if since is None else self._clock.monotonic() - since
 
-    def _watch_lag(self, frame: Frame) -> None:
+    def _watch_lag(self, frame: Timed) -> None:
         """Give up a connection that only brings old frames. Raises SourceError."""
         now = self._clock.monotonic()
         age = now - frame.time

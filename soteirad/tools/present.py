@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from soteirad.event import Event, spoken
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from soteirad.tools.doctor import Finding
     from soteirad.tools.events import Listed
     from soteirad.tools.models import Added
+    from soteirad.tools.record import Progress, Recorded
 
 
 def event_line(event: Event) -> str:
@@ -98,6 +100,51 @@ def finding_line(finding: Finding) -> str:
     """Return one line of what the doctor found."""
     took = f"  {finding.ms / 1000:.1f} s" if finding.ms is not None else ""
     return f"{finding.verdict.upper():<4}  {finding.server}  {finding.what}: {finding.text}{took}"
+
+
+class ProgressLine:
+    """One line at a terminal that tells how far a recording is; elsewhere only notes are told."""
+
+    def __init__(self, camera: str, seconds: float, console: Console) -> None:
+        self._camera = camera
+        self._length = clock_text(seconds)
+        self._console = console
+        self._status = console.status(f"{camera}: connecting")
+
+    def __enter__(self) -> ProgressLine:
+        self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._status.stop()
+
+    def step(self, progress: Progress) -> None:
+        """Show how far it is."""
+        what = progress.note or f"{clock_text(progress.seconds)} of {self._length}, {progress.bytes / 1e6:.1f} MB"
+        self._status.update(escape(f"{self._camera}: {what}"))
+
+    def note(self, text: str) -> None:
+        """Tell something that stays on the screen."""
+        self._console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+
+def progress_of(camera: str, seconds: float) -> ProgressLine:
+    """Return the line that tells how far a recording of that length is, on the standard error."""
+    return ProgressLine(camera, seconds, Console(stderr=True))
+
+
+def recorded_lines(done: Recorded) -> list[str]:
+    """Return what became of a recording, and what to do with it."""
+    outages = f", {done.outages} times without the camera" if done.outages else ""
+    return [f"{done.path}: {clock_text(done.seconds)}, {done.bytes / 1e6:.1f} MB{outages} ({done.ended})",
+            f"Try settings on it: soteirad replay {done.path}"]  # fmt: skip
+
+
+def clock_text(seconds: float) -> str:
+    """Return a length as hours, minutes and seconds."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def proposed(proposal: Proposal, path: Path) -> str:
