@@ -53,8 +53,8 @@ def find_page(path: Path, own: Iterable[str] | None = None) -> Page:
         token = read_token(storage)
     except OSError as error:
         hint = (
-            f"{token_file(storage)}: the token cannot be read: {error.strerror}; do this as root or as the user soteirad "
-            "runs as, and the address lets you in"
+            f"{token_file(storage)}: the token cannot be read: {error.strerror}; do this as root or as the user "
+            "soteirad runs as, and the address lets you in"
         )
         return Page(tuple(addresses), hint)
     if token is None:

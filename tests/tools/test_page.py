@@ -15,7 +15,7 @@ from soteirad.tools.page import find_page, own_addresses
 from soteirad.web.token import ensure_token
 from tests.daemon import soteirad
 
-PASSWORD = "correct horse"
+WORDS = "correct horse"
 OWN = ("192.168.1.7", "fd00::7")
 
 
@@ -46,7 +46,7 @@ def test_the_address_lets_whoever_opens_it_in(tmp_path: Path) -> None:
 def test_who_listens_on_all_addresses_is_told_each_that_can_be_used(
     tmp_path: Path, listen: str, hosts: list[str]
 ) -> None:
-    page = find_page(write(tmp_path, listen=listen, password=PASSWORD), OWN)
+    page = find_page(write(tmp_path, listen=listen, password=WORDS), OWN)
     assert page.addresses == tuple(f"http://{host}:80/" for host in hosts)
 
 
@@ -56,9 +56,9 @@ def test_a_name_of_ones_own_comes_first(tmp_path: Path) -> None:
 
 
 def test_a_password_is_not_printed(tmp_path: Path) -> None:
-    page = find_page(write(tmp_path, password=PASSWORD), OWN)
+    page = find_page(write(tmp_path, password=WORDS), OWN)
     assert page.addresses == ("http://127.0.0.1:8765/",)
-    assert "web.password" in page.hint and PASSWORD not in page.hint
+    assert "web.password" in page.hint and WORDS not in page.hint
 
 
 def test_before_the_first_start_there_is_no_token(tmp_path: Path) -> None:
