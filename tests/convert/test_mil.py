@@ -38,22 +38,17 @@ def test_the_default_models_package_computes_what_its_onnx_file_does(
     assert agrees(found, 0.005), found
 
 
-@pytest.mark.parametrize(
-    ("name", "normalised", "share"),
-    [("yolox_nano", False, 0.12), ("nanodet_m_416", True, 0.02), ("picodet_s_416_coco", True, 0.02)],
-)
-def test_the_packages_of_other_detectors_compute_what_their_onnx_files_do(
-    name: str, normalised: bool, share: float, unchecked: None, pictures: Pictures, tmp_path: Path
+def test_the_package_of_another_detector_computes_what_its_onnx_file_does(
+    unchecked: None, pictures: Pictures, tmp_path: Path
 ) -> None:
-    source, target = shared(f"models/{name}.onnx"), tmp_path / f"{name}.mlpackage"
+    source, target = shared("models/picodet_s_416_coco.onnx"), tmp_path / "picodet.mlpackage"
     onnx_to_coreml(source, target)
-    options = {"mean": BGR_MEAN, "std": BGR_STD} if normalised else {}
     for half in (False, True):
-        found = compare(source, target, pictures, half=half, **options)
-        assert agrees(found, share), (half, found)
+        found = compare(source, target, pictures, half=half, mean=BGR_MEAN, std=BGR_STD)
+        assert agrees(found, 0.02), (half, found)
 
 
-@pytest.mark.parametrize("name", ["default", "yolox_nano", "nanodet_m_416"])
+@pytest.mark.parametrize("name", ["default", "yolox_nano"])
 def test_without_rounding_the_translation_is_exact(
     name: str,
     unchecked: None,
