@@ -12,14 +12,17 @@ def iou_matrix(a: FloatArray, b: FloatArray) -> FloatArray:
     """Return the intersection over union of boxes (n, 4) with boxes (m, 4), shape (n, m); empty boxes give 0."""
     top_left = np.maximum(a[:, None, :2], b[None, :, :2])
     bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    overlap = np.prod(np.clip(bottom_right - top_left, 0.0, None), axis=2)
+    sides = np.maximum(bottom_right - top_left, np.float32(0))
+    overlap = sides[..., 0] * sides[..., 1]
     union = areas(a)[:, None] + areas(b)[None, :] - overlap
     return np.where(union > 0, overlap / np.maximum(union, 1e-12), 0.0).astype(np.float32)
 
 
 def areas(boxes: FloatArray) -> FloatArray:
     """Return the areas of boxes (n, 4); an inverted box has none."""
-    return np.prod(np.clip(boxes[:, 2:] - boxes[:, :2], 0.0, None), axis=1)  # type: ignore[no-any-return]
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], np.float32(0))
+    result: FloatArray = sides[:, 0] * sides[:, 1]
+    return result
 
 
 MOST_CANDIDATES = 3000

@@ -219,7 +219,7 @@ class Cadence:
     def _spike(self, time: float, motion_open: bool, ratio: float) -> bool:
         while self._ratios and time - self._ratios[0][0] > self.SPIKE_WINDOW_S:
             self._ratios.popleft()
-        mean = sum(r for _, r in self._ratios) / len(self._ratios) if self._ratios else 0.0
+        mean = sum([r for _, r in self._ratios]) / len(self._ratios) if self._ratios else 0.0
         self._ratios.append((time, ratio))
         settings = self.settings
         high = ratio >= settings.spike_threshold * self.motion_threshold

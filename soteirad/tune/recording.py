@@ -1,4 +1,4 @@
-"""All that a clip's gates and detector can learn of it, in one file: measured once, read as often as settings are tried.
+"""All that a clip's gates and detector can learn of it, in one file: measured once and read many times.
 
 The file is a row of blobs (luma pictures as deflated differences, thumbnails as JPEG), an index of arrays, and a
 footer with a checksum of both. A file that is not whole is no recording.

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
+import cv2
+
 from soteirad.capture.frame import Frame
 from soteirad.pipeline import Analysis, Pipeline, PipelineSettings
 from soteirad.track.tracker import Visit
@@ -70,6 +72,7 @@ def sweep(recording: Recording, settings: Sequence[PipelineSettings], traced: Se
     motion, fps = settings[0].motion, settings[0].fps
     if any(s.motion != motion or s.fps != fps for s in settings):
         raise ValueError("settings of one sweep differ in thresholds only")
+    cv2.setNumThreads(1)
     senses = SharedSenses(recording, motion)
     runners = [_Runner(s, senses, i in traced) for i, s in enumerate(settings)]
     analysed = iter(recording.analysed.tolist())
