@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -29,6 +30,7 @@ class Hub:
 
     def __init__(self, folder: Path, broker: Mosquitto, speed: float = SPEED, mirror: Mirror | None = None) -> None:
         self.now = T0
+        self.ahead: list[Event] = []
         self.speed = speed
         self.waited = 0.0
         self.woken = threading.Event()
@@ -37,7 +39,8 @@ class Hub:
         at = Broker(broker.host, broker.port, client_id="soteirad-soteira")
         self.client = MqttClient(at, topics=TOPICS, on_wake=self.woken.set)
         self.outbox = Outbox(
-            self.journal, self.client, TOPICS, lambda: self.now, lambda: time.monotonic() + self.waited, mirror
+            self.journal, self.client, TOPICS, lambda: self.now, lambda: time.monotonic() + self.waited, mirror,
+            lambda: self.ahead,
         )
 
     def start(self) -> None:
@@ -357,3 +360,99 @@ def test_a_mirror_that_cannot_read_the_journal_keeps_no_event_back(
     hub.until_all_published()
     assert ids(subscriber.wait_for(lambda m: len(m) == 3)) == written
     hub.stop()
+
+
+# What is ahead of the journal.
+
+
+def events_of(count: int, at: float = T0) -> list[Event]:
+    return [Event(new_id(at), "left", "porch", iso_time(at), label="person", track_id=n) for n in range(count)]
+
+
+def broken(*_: object, **__: object) -> object:
+    raise StorageError("the disk is full")
+
+
+def test_what_the_journal_refuses_is_published_behind_what_it_has_and_noted_when_it_has_it(
+    hub: Hub, subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = hub.record(2)
+    hub.ahead = events_of(2 * MAX_IN_FLIGHT)
+    ours = [event.id for event in hub.ahead]
+    with monkeypatch.context() as full:
+        full.setattr(hub.journal, "mark_published", broken)
+        while len(hub.outbox.acknowledged) < len(first + ours):
+            with contextlib.suppress(StorageError):
+                hub.turn()
+        assert ids(subscriber.wait_for(lambda m: len(m) >= len(first + ours))) == first + ours
+        assert (hub.outbox.waiting(), hub.journal.count_pending()) == (2, 2), "the journal does not know"
+    hub.journal.append(hub.ahead)
+    hub.ahead = []
+    hub.turn()
+    assert hub.journal.count_pending() == 0 and hub.outbox.acknowledged == {}
+    later = hub.record(1)
+    hub.until_all_published()
+    assert ids(subscriber.wait_for(lambda m: len(m) > len(first + ours))) == first + ours + later, "none twice"
+
+
+def test_what_is_under_way_when_the_journal_gets_it_is_not_sent_again(
+    hub: Hub, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    hub.until(lambda: hub.client.connected)
+    hub.ahead = events_of(5)
+    broker.freeze()
+    hub.outbox.pump()
+    hub.journal.append(hub.ahead)
+    sent, hub.ahead = [event.id for event in hub.ahead], []
+    more = hub.record(3)
+    hub.outbox.pump()
+    broker.thaw()
+    hub.until_all_published()
+    assert ids(subscriber.wait_for(lambda m: len(m) >= 8)) == sent + more
+
+
+def test_what_was_acknowledged_ahead_is_not_sent_again_by_the_next_connection_and_the_rest_is_late_by_then(
+    hub: Hub, broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[tuple[str, str]] = []  # a broker that was restarted may repeat by itself what it had
+    publish = hub.client.publish
+
+    def noted(topic: str, payload: str, **how: object) -> int | None:
+        token = publish(topic, payload, **how)  # type: ignore[arg-type]
+        if token is not None:
+            sent.append((topic, json.loads(payload)["id"]))
+        return token
+
+    monkeypatch.setattr(hub.client, "publish", noted)
+    hub.ahead = events_of(3)
+    hub.until(lambda: len(hub.outbox.acknowledged) == 3)
+    broker.stop()
+    hub.until(lambda: not hub.client.connected)
+    hub.ahead += events_of(2)
+    hub.now += 3600
+    broker.start()
+    hub.until(lambda: len(hub.outbox.acknowledged) == 5)
+    assert [event_id for _, event_id in sent] == [event.id for event in hub.ahead]
+    assert [topic for topic, _ in sent] == ["soteira/porch/event"] * 3 + ["soteira/porch/event/late"] * 2
+
+
+def test_a_journal_that_cannot_even_be_read_holds_up_nothing_that_is_ahead_of_it(
+    hub: Hub, subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.until(lambda: hub.client.connected)
+    written = hub.record(2)
+    hub.ahead = events_of(2)
+    with monkeypatch.context() as dead:
+        dead.setattr(hub.journal, "pending", broken)
+        with pytest.raises(StorageError):
+            hub.outbox.pump()
+        subscriber.wait_for(lambda m: len(m) == 2)
+    hub.until_all_published()
+    assert ids(subscriber.wait_for(lambda m: len(m) >= 4)) == [event.id for event in hub.ahead] + written
+
+
+def test_what_another_outbox_could_not_note_is_noted_and_not_sent_again(hub: Hub, subscriber: Subscriber) -> None:
+    first, second = hub.record(2)
+    hub.outbox = Outbox(hub.journal, hub.client, TOPICS, lambda: hub.now, acknowledged={first: "soteira/yard/event"})
+    hub.until_all_published()
+    assert ids(subscriber.wait_for(lambda m: len(m) >= 1)) == [second]
