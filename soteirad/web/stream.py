@@ -22,12 +22,10 @@ RETRY_MS = 2000
 class Stream:
     """An answer that goes on: the messages of one viewer. `stopping` says that the server ends."""
 
-    def __init__(self, look: Callable[[], Viewer], workers: Workers, stopping: Callable[[], bool],
-                 heartbeat_s: float = HEARTBEAT_S) -> None:  # fmt: skip
+    def __init__(self, look: Callable[[], Viewer], workers: Workers, stopping: Callable[[], bool]) -> None:
         self._look = look
         self._workers = workers
         self._stopping = stopping
-        self._heartbeat_s = heartbeat_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -71,7 +69,7 @@ class Stream:
                 kind, data = message
                 await send(_part(f"event: {kind}\ndata: {as_json(data)}\n\n"))
                 told = now
-            elif now - told >= self._heartbeat_s:
+            elif now - told >= HEARTBEAT_S:
                 await send(_part(": still there\n\n"))
                 told = now
         await send({"type": "http.response.body", "body": b""})

@@ -52,7 +52,8 @@ class Running:
 
     def login(self, secret: str | None = None) -> str:
         """Begin a session and return its cookie header."""
-        answer = httpx2.post(f"{self.url}/api/login", json={"token": secret or self.token}, trust_env=False)
+        answer = self.http.post("/api/login", json={"token": secret or self.token})
+        self.http.cookies.clear()
         assert answer.status_code == 204, answer.text
         return answer.headers["set-cookie"].split(";")[0]
 
@@ -91,6 +92,11 @@ def running(folder: Path, **config: Any) -> Iterator[Running]:
         yield found.start()
     finally:
         found.stop()
+
+
+def stream_head(site: Running) -> bytes:
+    """Return a request for the stream, byte for byte."""
+    return f"GET /api/stream HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {site.token}\r\n\r\n".encode()
 
 
 def read_answer(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:

@@ -21,14 +21,10 @@ from soteirad.web.server import WebServer
 from tests.brokers import free_port
 from tests.waiting import wait_until
 from tests.web.box import FakeBox
-from tests.web.running import Running, read_answer, running
+from tests.web.running import Running, read_answer, running, stream_head
 
 WORDS = "correct horse"
 WITHOUT = ("starlette", "uvicorn", "prometheus_client", "h11")
-
-
-def stream_head(site: Running) -> bytes:
-    return f"GET /api/stream HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {site.token}\r\n\r\n".encode()
 
 
 def ended(connection: socket.socket) -> bool:
