@@ -10,13 +10,13 @@ import { seenWords, span, triggerWords, viewWords } from "./words.js";
 const GATES = [[1, "Motion"], [2, "Scene"], [3, "Objects"]];
 
 export class Card {
-  constructor(camera, complain) {
+  constructor(camera, complain, changed) {
     this.name = camera.name;
     this.why = ""; // Why the detector looked last.
     this.picture = new Picture(camera);
     this.meters = Object.fromEntries(["motion_threshold", "scene_distance", "scene_ssim", "min_score"].map((setting) => [
       setting, new Meter(setting, camera.title, {
-        set: (value) => api.set(this.name, setting, value), reset: () => api.reset(this.name, setting), complain,
+        set: (value) => api.set(this.name, setting, value).then(changed), reset: () => api.reset(this.name, setting).then(changed), complain,
       })]));
     this.#build();
     this.setCamera(camera);

@@ -3,7 +3,6 @@
 import { api } from "./api.js";
 import { h, show } from "./dom.js";
 import { icon } from "./icons.js";
-import { live } from "./live.js";
 import { figure, problem } from "./parts.js";
 import { bytes, hundredths, isNumber, ms, plural, span, stages, stopped, stageWords, triggerWords, whole } from "./words.js";
 
@@ -58,7 +57,6 @@ export class Health {
 
   open(signal) {
     this.signal = signal;
-    live.want(null);
     this.#load();
     const timer = setInterval(() => { if (!document.hidden) this.#load(); }, EVERY_MS);
     signal.addEventListener("abort", () => clearInterval(timer));

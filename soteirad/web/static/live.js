@@ -25,7 +25,8 @@ class Live extends EventTarget {
   /** Say which cameras are in view: names, "all", or null for no stream. Only their news come, not just their frames. */
   want(cameras) {
     this.#wanted = cameras === "all" || !cameras ? cameras : [...cameras].sort();
-    this.#soon(SETTLE_MS);
+    if (cameras) this.#soon(SETTLE_MS);
+    else this.#close();
     this.dispatchEvent(new Event("connection"));
   }
 

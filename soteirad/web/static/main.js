@@ -26,6 +26,7 @@ function closeView() {
   viewEnd?.abort();
   view?.close();
   view = viewEnd = null;
+  live.want(null);
 }
 
 function openView() {
@@ -95,7 +96,6 @@ async function out(sentence) {
   if (entering) return;
   entering = true;
   closeView();
-  live.want(null);
   main = null;
   await login(root, sentence);
   entering = false;

@@ -73,7 +73,7 @@ export class Now {
       return;
     }
     if (!this.cards.size) show(this.list);
-    const made = new Card(camera, (text) => this.#complain(text));
+    const made = new Card(camera, (text) => this.#complain(text), () => this.panel.load());
     this.cards.set(camera.name, made);
     this.list.append(made.node);
     this.watcher.observe(made.node);
@@ -146,7 +146,7 @@ class Changes {
 
   load() {
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.#load(), 250);
+    this.timer = setTimeout(() => this.#load(), 400);
   }
 
   async #load() {

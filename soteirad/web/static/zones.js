@@ -4,7 +4,6 @@ import { api, picture, pictureAddress } from "./api.js";
 import { choice, copyButton, h, say, show } from "./dom.js";
 import { Editor } from "./editor.js";
 import { icon } from "./icons.js";
-import { live } from "./live.js";
 import { empty, problem } from "./parts.js";
 import { areasOf, freeName, KINDS, shapesOf, wrongWith } from "./polygon.js";
 
@@ -38,7 +37,6 @@ export class Zones {
 
   async open(signal) {
     this.signal = signal;
-    live.want(null);
     try {
       this.cameras = await api.cameras();
     } catch (error) {
