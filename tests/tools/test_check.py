@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from soteirad.tools.check import replay_camera
+from tests.command import typed
 from tests.daemon import ROOT, soteirad
 
 CARD, MODEL = "nanodet-g-416.yaml", "nanodet-g-416-fp16.onnx"
@@ -16,10 +17,11 @@ def told(folder: Path, command: str, card: str | Path) -> str:
     """What a command says, in its one line, of a configuration with this model."""
     config = folder / "soteira.yaml"
     config.write_text(
-        f'storage: {{path: "{folder}/state"}}\ndetector: {{model: "{card}"}}\ncameras: {{porch: {{source: a.mp4}}}}\n',
+        f'storage: {{path: "{folder}/state"}}\ndetector: {{model: "{card}", backend: onnx}}\n'
+        "cameras: {porch: {source: a.mp4}}\n",
         encoding="utf-8",
     )
-    result = soteirad(command, "-c", config)
+    result = (soteirad if command == "run" else typed)(command, "-c", config)
     assert (result.returncode, result.stdout) == (1, "")
     assert len(result.stderr.splitlines()) == 1, result.stderr
     return result.stderr
@@ -74,7 +76,7 @@ def test_check_reports_the_models_and_labels_of_all_cameras_together(tmp_path: P
         "  none: {source: a.mp4, detector: {model: yolo-900}}\n",
         encoding="utf-8",
     )
-    result = soteirad("check", "-c", config)
+    result = typed("check", "-c", config)
     assert (result.returncode, result.stdout) == (1, "")
     named = [line.removeprefix(f"{config}: cameras.").split(":")[0] for line in result.stderr.splitlines()]
     assert named == ["label", "misfit", "none"]
@@ -89,7 +91,7 @@ def test_check_tells_files_for_encryption_that_cannot_be_used_in_one_line_with_t
         "cameras:\n  porch: {source: a.mp4, detector: {model: yolo-900}}\n",
         encoding="utf-8",
     )  # fmt: skip
-    result = soteirad("check", "-c", config)
+    result = typed("check", "-c", config)
     assert (result.returncode, result.stdout) == (1, "")
     tls, camera = result.stderr.splitlines()
     assert tls.startswith(f"{config}: {gone}: mqtt.tls.ca: this file cannot be read (no such file")
@@ -100,7 +102,7 @@ def test_check_makes_no_state_folder_and_opens_no_source(tmp_path: Path) -> None
     config = tmp_path / "soteira.yaml"
     state = tmp_path / "state"
     config.write_text(f'storage: {{path: "{state}"}}\ncameras: {{porch: {{source: none.mp4}}}}\n', encoding="utf-8")
-    result = soteirad("check", "-c", config)
+    result = typed("check", "-c", config)
     assert (result.returncode, result.stderr) == (0, "")
     assert "porch" in result.stdout and not state.exists()
 
