@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.command import typed
 from tests.daemon import soteirad
 from tests.evaluate.made import CARD, write_data
 
@@ -31,6 +32,6 @@ def test_json_goes_to_the_output_alone_and_the_report_to_its_file(tmp_path: Path
     (("--data", ".", "--model", CARD, "--html", "none/report.html"), "the report cannot be written there"),
 ])  # fmt: skip
 def test_what_is_wrong_is_told_in_one_line(arguments: tuple[str, ...], told: str) -> None:
-    result = soteirad("eval", *arguments)
+    result = typed("eval", *arguments)
     assert (result.returncode, result.stdout) == (1, "")
     assert len(result.stderr.splitlines()) == 1 and told in result.stderr

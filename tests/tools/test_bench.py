@@ -21,6 +21,7 @@ from soteirad.errors import ModelError
 from soteirad.resources import resource
 from soteirad.tools.bench import Row, _row, bench, engines
 from soteirad.tools.present import bench_table
+from tests.command import typed
 from tests.daemon import soteirad
 from tests.detect.small import constant_nodes, make_card, onnx_model
 
@@ -240,6 +241,6 @@ def test_the_command_prints_one_json_document(tmp_path: Path) -> None:
 
 
 def test_the_command_tells_a_model_that_there_is_not_in_one_line() -> None:
-    result = soteirad("bench", "--model", "yolo-900")
+    result = typed("bench", "--model", "yolo-900")
     assert (result.returncode, result.stdout) == (1, "")
     assert len(result.stderr.splitlines()) == 1 and "there is no such model card" in result.stderr

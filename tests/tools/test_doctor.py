@@ -11,6 +11,7 @@ import pytest
 from soteirad.config import LlmConfig
 from soteirad.tools.doctor import Finding, examine
 from soteirad.tools.present import finding_line
+from tests.command import typed
 from tests.daemon import soteirad
 from tests.llm_request import Asked
 from tests.llm_server import LlmServer, prose, reject_schema, status
@@ -80,6 +81,6 @@ def test_the_command_prints_what_it_finds_and_ends_with_1_if_something_fails() -
     with LlmServer(reply_with=seeing) as server:
         good = soteirad("doctor", "--llm", "--base-url", server.url, "--model", "eyes", "--json")
     assert good.returncode == 0 and len(json.loads(good.stdout)) == 4
-    gone = soteirad("doctor", "--llm", "--base-url", server.url, "--model", "eyes")
+    gone = typed("doctor", "--llm", "--base-url", server.url, "--model", "eyes")
     assert gone.returncode == 1 and gone.stdout.startswith("FAIL") and "nothing listens there" in gone.stdout
-    assert soteirad("doctor").returncode == 2
+    assert typed("doctor").returncode == 2

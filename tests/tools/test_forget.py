@@ -21,6 +21,7 @@ from soteirad.mqtt.topics import Topics
 from soteirad.tools import forget as forget_module
 from soteirad.tools.forget import forget_all
 from tests.brokers import Mosquitto, Subscriber, free_port, retained_at
+from tests.command import typed
 from tests.daemon import soteirad
 
 
@@ -211,7 +212,7 @@ def test_the_command_prints_what_it_took_back(tmp_path: Path, broker: Mosquitto,
     result = soteirad("forget", "-c", write(tmp_path, broker.port))
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout == "house/porch/state\n1 topics were taken back\n"
-    result = soteirad("forget", "-c", write(tmp_path, broker.port), "--json")
+    result = typed("forget", "-c", write(tmp_path, broker.port), "--json")
     assert json.loads(result.stdout) == {"topics": []}
 
 

@@ -14,6 +14,7 @@ from soteirad.config.overrides import Value, effective
 from soteirad.errors import ConfigError, StorageError
 from soteirad.hub.journal import Journal
 from soteirad.tools.overrides import overrides_as_yaml
+from tests.command import typed
 from tests.daemon import soteirad
 
 
@@ -100,7 +101,7 @@ def test_a_file_that_is_no_journal_and_a_wrong_configuration_are_told(tmp_path: 
 
 def test_the_command_prints_the_lines_or_says_that_there_are_none(tmp_path: Path) -> None:
     path = write(tmp_path)
-    nothing = soteirad("config", "diff", "-c", path)
+    nothing = typed("config", "diff", "-c", path)
     assert (nothing.returncode, nothing.stdout) == (0, "")
     assert "nothing was set over MQTT or on the page" in nothing.stderr
     override(tmp_path, SET)
