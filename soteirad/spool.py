@@ -85,7 +85,10 @@ class Spool:
     def write(self, event: Event) -> None:
         """Put an event on disk. Raises StorageError."""
         name = f"{time.monotonic_ns():020d}-{event.id}.json"
-        write_atomically(self._folder / name, json.dumps(event.payload()).encode())
+        try:
+            write_atomically(self._folder / name, json.dumps(event.payload()).encode())
+        except StorageError as error:  # without the file's name, or each try would be news
+            raise StorageError(f"{self._folder}: it cannot be written:{str(error).rpartition(':')[2]}") from error
 
     def forget(self, event_id: str) -> None:
         """Remove an event that the journal holds."""

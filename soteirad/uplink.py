@@ -95,8 +95,11 @@ class Uplink:
         self._closing = True
         self._receiver.join(max(0.0, deadline - time.monotonic()))
         self._write_overdue(0.0)
-        if self._kept:
-            logger.warning("the hub did not commit %d events: they wait in the spool", len(self._kept))
+        spooled = len(self._spooled & self._kept.keys())
+        if spooled:
+            logger.warning("the hub did not commit %d events: they wait in the spool", spooled)
+        if len(self._kept) > spooled:
+            logger.error("the disk took %d events neither from the hub nor from here", len(self._kept) - spooled)
 
     def _send_all(self) -> None:
         try:

@@ -12,7 +12,7 @@ from pathlib import Path
 from soteirad.config import StorageConfig
 from soteirad.errors import StorageError
 from soteirad.hub.csv_log import CsvLog
-from soteirad.hub.disk import MB, Disk
+from soteirad.hub.disk import MB, Disk, Room, room_of
 from soteirad.hub.guard import Guard
 from soteirad.hub.journal import Journal
 from soteirad.hub.retention import Limits, Retention
@@ -32,15 +32,15 @@ class Storage:
     """
 
     def __init__(self, config: StorageConfig, journal: Journal, refused: Callable[[], str],
-                 guards: list[Guard]) -> None:  # fmt: skip
+                 guards: list[Guard], look: Callable[[Path], Room] = room_of) -> None:  # fmt: skip
         self._config = config
         self._journal = journal
         self._refused = refused
-        self._disk = Disk(config.path)
+        self._disk = Disk(config.path, look)
         self._guard = Guard(guards)
         self._pictures_guard = Guard(guards)
         self._log = CsvLog(config.log, journal, Guard(guards))
-        self._retention = Retention(config.path, config.journal, guards)
+        self._retention = Retention(config.path, config.journal, guards, look=look)
         self._look_at = self._prune_at = float("-inf")
         self.problem = ""
         """What is wrong with the disk, and what follows from it, in one sentence; empty if all is well."""

@@ -349,7 +349,6 @@ def test_a_camera_that_dies_while_the_journal_cannot_be_written_is_watched_on_an
         other.execute("BEGIN IMMEDIATE")  # as good as a full disk: nothing can be written
         os.kill(daemon.camera_pid(clip), signal.SIGKILL)
         daemon.wait_log("porch: online", times=2)
-        assert kinds(events(listener.messages())) == ["entered person"]
         other.execute("ROLLBACK")
     other.close()
     found = events(listener.wait_for(lambda seen: kinds(events(seen)).count("entered person") == 2, timeout=60.0))

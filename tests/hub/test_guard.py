@@ -40,3 +40,16 @@ def test_another_guards_success_does_not_make_a_failure_news(caplog: pytest.LogC
 def test_a_fault_of_our_own_is_not_taken_for_the_disks() -> None:
     with pytest.raises(ZeroDivisionError):
         Guard()(lambda: 1 // 0)
+
+
+def test_the_same_failure_of_one_disk_is_told_by_one_guard(caplog: pytest.LogCaptureFixture) -> None:
+    def full() -> None:
+        raise StorageError("the disk is full")
+
+    family: list[Guard] = []
+    first, second = Guard(family), Guard(family)
+    for guard in (first, second, first, second):
+        assert not guard(full) and guard.problem == "the disk is full"
+    assert len(caplog.records) == 1
+    assert first(lambda: None) and second(lambda: None)
+    assert not second(full) and len(caplog.records) == 2
