@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import av
-import av.error
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
+from soteirad.capture.disk import Disk
 from soteirad.capture.packets import Received
 from soteirad.capture.stamps import TICKS, Stamps, completed, is_enough
 from soteirad.errors import SoteiraError
@@ -55,7 +53,7 @@ class Recording:
         self._shape: tuple[str, int, int, bytes] | None = None
         self._connection = 0
         self._held: list[Received] = []
-        self._file: IO[bytes] | None = None
+        self._disk: Disk | None = None
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None
         self.path: Path | None = None
@@ -108,42 +106,39 @@ class Recording:
             packet.stream = self._stream
             if self._container is not None:
                 self._container.mux(packet)
+            self._check()
         except (OSError, ValueError) as error:  # FFmpeg's errors are such
             raise self._failure(error) from None
 
     def close(self) -> None:
         """Finish the file. Raises SoteiraError when that cannot be written; what was written before can be played."""
-        container, self._container, file, self._file = self._container, None, self._file, None
+        container, self._container, disk, self._disk = self._container, None, self._disk, None
+        if container is None or disk is None:
+            return
         try:
-            if container is not None:
-                container.close()
+            container.close()
         except (OSError, ValueError) as error:
             raise self._failure(error) from None
         finally:
-            if file is not None:
-                _close(file)
+            disk.close()
+        if disk.error is not None:
+            raise self._failure(disk.error)
+
+    def _check(self) -> None:
+        if self._disk is not None and self._disk.error is not None:
+            raise self._failure(self._disk.error)
 
     def _begin(self, received: Received) -> None:
         self.path, kind = container_for(received.shape[0], self._wanted)
-        self._file = create(self.path)
+        self._disk = Disk(self.path)
+        self._disk.open()
         # Pieces that can be played by themselves; they become one table when the file is finished.
         options = {"movflags": "+hybrid_fragmented"} if kind == "mp4" else {}
-        self._container = av.open(self._file, "w", format=kind, options=options)
+        self._container = av.open(self._disk, "w", format=kind, options=options)
         stream: Any = self._container.add_stream_from_template(received.stream)
         stream.time_base = _BASE
         self._stream, self._shape = stream, received.shape
 
     def _failure(self, error: Exception) -> SoteiraError:
         reason = getattr(error, "strerror", None) or type(error).__name__
-        kept = "; what was written before can be played" if self.packets else ""
-        return SoteiraError(f"{self.path or self._wanted}: the recording cannot be written: {reason}{kept}")
-
-
-def create(path: Path) -> IO[bytes]:
-    """Open a new file that only its owner may read. Raises OSError."""
-    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b", buffering=0)
-
-
-def _close(file: IO[bytes]) -> None:
-    with suppress(OSError):  # what could not be written was told before
-        file.close()
+        return SoteiraError(f"{self.path or self._wanted}: the recording cannot be written: {reason}")

@@ -217,6 +217,9 @@ class _Scribe:
     def result(self) -> Recorded:
         """Return what was recorded. Raises what went wrong."""
         recording = self._recording
+        there = recording.path is not None and recording.path.exists()
+        if isinstance(self._error, SoteiraError) and there and not isinstance(self._error, SourceError):
+            raise SoteiraError(f"{self._error}; what was written before can be played")
         if self._error is not None:
             raise self._error
         if recording.path is None:
