@@ -125,9 +125,15 @@ class FakeBox:
                 "llm": {
                     "state": "ok",
                     "left": {"per_minute": 5, "per_hour": 40, "per_day": 480, "tokens_per_day": None},
-                    "calls": 20,
                     "answered": 18,
+                    "skipped_duplicate": 3,
+                    "skipped_budget": 0,
+                    "skipped_stale": 0,
                     "failed": 2,
+                    "waiting": 1,
+                    "asking": 1,
+                    "dropped": 0,
+                    "providers": [{"server": "10.0.0.9:11434", "model": "qwen2.5vl:3b", "state": "closed"}],
                 },
                 "cameras": cameras,
             },
@@ -438,7 +444,7 @@ class FakeBox:
         camera = ("porch", "clip")[index // 6 % 2]
         event_id, about = new_id(at), kind in ("entered", "left", "present")
         path = f"{camera}/{iso_time(at)[:10]}/{event_id}.jpg" if kind in ("entered", "scene_changed") else None
-        label = ("person", "cat")[index // 3 % 2] if about else None
+        label = ("cat" if kind == "present" else "person") if about else None
         if path is not None:
             file = self.pictures / path
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -96,7 +96,8 @@ def test_two_hosts_or_none_are_refused(shared: Running) -> None:
 
 def test_every_answer_carries_the_headers_that_keep_a_browser_from_mischief(shared: Running) -> None:
     answers = [shared.http.get("/healthz"), shared.get("/api/cameras"), shared.get("/api/nothing"),
-               shared.http.get("/api/session"), shared.http.get("/healthz", headers={"Host": "evil.example"})]  # fmt: skip
+               shared.http.get("/api/session"),
+               shared.http.get("/healthz", headers={"Host": "evil.example"})]  # fmt: skip
     for answer in answers:
         policy = dict(part.split(" ", 1) for part in answer.headers["content-security-policy"].split("; "))
         assert policy == {
