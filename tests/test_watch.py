@@ -63,11 +63,30 @@ def knocked(i: int, picture: Picture) -> Picture:
 
 def covered(i: int, picture: Picture) -> Picture:
     """A dark cloth, much too near to be sharp, is drawn over the lens."""
-    cloth = np.zeros(SIZE[::-1], np.float32)
-    cloth[:, : int(1.3 * SIZE[0] * share(i, 6))] = 1
-    cloth = cv2.GaussianBlur(cloth, (0, 0), 30)[..., None]
-    dim = np.random.default_rng(i).normal(0, 2, (*SIZE[::-1], 3)) + np.array([30, 35, 60])
+    if share(i, 6) == 0:
+        return seen_from(picture)
+    cloth = drawn(int(1.3 * SIZE[0] * share(i, 6)))
+    dim = noise(i, 2, 3) + np.array([30, 35, 60], np.float32)
     return np.clip(seen_from(picture) * (1 - cloth) + dim * cloth, 0, 255).astype(np.uint8)
+
+
+@cache
+def drawn(width: int) -> NDArray[np.float32]:
+    """Return how much of each pixel a cloth covers, 0-1, that is drawn over `width` pixels."""
+    cloth = np.zeros(SIZE[::-1], np.float32)
+    cloth[:, :width] = 1
+    return np.asarray(cv2.GaussianBlur(cloth, (0, 0), 30), np.float32)[..., None]
+
+
+@cache
+def noises() -> NDArray[np.float32]:
+    return np.random.default_rng(1).normal(0, 1, (SIZE[1] + 100, SIZE[0] + 100, 3)).astype(np.float32)
+
+
+def noise(i: int, strength: float, channels: int) -> NDArray[np.float32]:
+    """Return noise that no other of the pictures has: parts of one field."""
+    x, y = i * 37 % 100, i * 61 % 100
+    return strength * noises()[y : y + SIZE[1], x : x + SIZE[0], :channels]
 
 
 def defocused(i: int, picture: Picture) -> Picture:
@@ -80,7 +99,7 @@ def lit_by_infrared(i: int, picture: Picture) -> Picture:
         return seen_from(picture)
     grey = cv2.cvtColor(seen_from(picture), cv2.COLOR_BGR2GRAY).astype(np.float32)
     exposure = max(1.0, 1.8 - (i - START) * 0.1)
-    noisy = (grey * 0.7 + 10) * exposure + np.random.default_rng(i).normal(0, 4, grey.shape)
+    noisy = (grey * 0.7 + 10) * exposure + noise(i, 4, 1)[..., 0]
     return cv2.merge([np.clip(noisy, 0, 255).astype(np.uint8)] * 3)
 
 
