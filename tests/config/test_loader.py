@@ -430,7 +430,7 @@ PIECES = st.sampled_from([
     "yes", "{SOTEIRA_X}", "{SOTEIRA_Y}", "\\", "\ufeff", "\x85", "\0", "---", "rtsp://", "[key]",
 ])
 RELAXED = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=75, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
