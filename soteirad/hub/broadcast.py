@@ -27,8 +27,8 @@ BIRTH_DELAY_S = (0.5, 3.0)
 
 
 class Broadcast:
-    """For the hub's thread. `overridden` names the changed settings of a camera; `on_state` hears of each state; `guards`
-    is the family of those who tell of the same disk."""
+    """For the hub's thread. `overridden` names the changed settings of a camera, `on_state` hears of each state, and
+    `guards` is the family of those who tell of the same disk."""
 
     def __init__(self, config: Config, journal: Journal, intake: Intake, on_wake: Callable[[], None],
                  overridden: Callable[[str], Collection[str]], on_state: Callable[[str, Mapping[str, Any]], None],

@@ -61,7 +61,7 @@ def test_who_looks_sees_frames_and_their_pictures_and_an_event_as_it_happens(sha
         assert event["event"]["label"] in ("person", "cat")
         last = stream.of("frame")[-1]["seq"]
     threading.Event().wait(2.5)
-    assert page.ask("GET", f"/api/cameras/porch/live/{last + 4}.jpg")[0] == 404, "nobody looks, and still frames are made"
+    assert page.ask("GET", f"/api/cameras/porch/live/{last + 4}.jpg")[0] == 404, "nobody looks, but frames are made"
     kept = page.get("/api/events")["events"]
     assert event["event"]["id"] in [item["event"]["id"] for item in kept]
     wait_until(lambda: page.ask("GET", event["picture"])[0] == 200)
