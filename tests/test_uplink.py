@@ -228,6 +228,20 @@ def spool(tmp_path: Path) -> Spool:
     return spool
 
 
+def test_a_spool_that_cannot_be_written_is_told_once_and_what_it_could_not_take_at_the_end(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig.folder.rmdir()
+    rig.folder.write_text("not a folder", encoding="utf-8")
+    for number in (1, 2, 3):
+        rig.uplink.confirm(event(number))
+    for _ in range(3):
+        rig.uplink._write_overdue(0.0)
+    rig.uplink.close(0.2)
+    told, end = [record.getMessage() for record in caplog.records]
+    assert "cannot be spooled" in told and end == "the disk took 3 events neither from the hub nor from here"
+
+
 def test_spooled_events_come_back_as_they_were_in_the_order_in_which_they_were_written(spool: Spool) -> None:
     for number in (3, 1, 2):
         spool.write(event(number))

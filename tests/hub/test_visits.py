@@ -14,8 +14,10 @@ from soteirad.hub.journal import Journal
 from soteirad.hub.visits import OpenVisits
 
 T0 = 1_800_000_000.0
-EVENTS = st.lists(st.tuples(st.sampled_from(["entered", "present", "left", "scene_changed", "source_lost"]),
-                            st.sampled_from([1, 2, None]), st.sampled_from(["porch", "yard"])), max_size=25)  # fmt: skip
+KINDS = st.sampled_from(["entered", "present", "left", "scene_changed", "source_lost"])
+EVENTS = st.lists(
+    st.tuples(KINDS, st.sampled_from([1, 2, None]), st.sampled_from(["porch", "yard"])), max_size=25
+)
 
 
 def make(kind: str, track: int | None, camera: str) -> Event:
