@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from soteirad.config import QuestionConfig
 from soteirad.event import Event, iso_time
-from soteirad.llm.pool import AskState
+
+if TYPE_CHECKING:  # who only reads records needs nothing that asks
+    from soteirad.llm.pool import AskState
 
 
 @dataclass(frozen=True)
