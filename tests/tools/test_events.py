@@ -62,11 +62,11 @@ def test_with_one_camera_its_name_is_not_repeated_and_a_line_is_a_line(tmp_path:
 
 
 @pytest.mark.usefixtures("journal")
-def test_the_command_filters_and_gives_json_and_csv_with_the_logs_columns(config: Path) -> None:
+def test_the_command_filters_and_gives_a_table_with_the_logs_columns_and_a_document_as_published(config: Path) -> None:
     shown = soteirad("events", "-c", config, "--camera", "porch, yard", "--type", "entered", "--since",
                      iso_time(T0 + 1))  # fmt: skip
     assert (shown.returncode, shown.stderr) == (0, "") and shown.stdout.count("\n") == 1 and "yard" in shown.stdout
-    found = json.loads(soteirad("events", "-c", config, "--json", "--limit", "2").stdout)["events"]
+    found = json.loads(json.dumps(list_events(config, Wanted(limit=2)).document()))["events"]
     assert [item["event"]["id"] for item in found] == [event.id for event in EVENTS[1:]]
     assert [(item["seq"], item["published"]) for item in found] == [(2, True), (3, False)]
     table = soteirad("events", "-c", config, "--csv")
