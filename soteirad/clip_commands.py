@@ -6,48 +6,54 @@ import json
 import signal
 import threading
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from soteirad.errors import SoteiraError
+if TYPE_CHECKING:
+    from soteirad.event import Event
 
 DEFAULT_CONFIG = Path("/etc/soteira.yaml")
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 def replay(
-    clip: Annotated[Path, typer.Argument(help="A video file.")],
+    clips: Annotated[list[Path], typer.Argument(metavar="CLIP...", help="Video files.")],
     config: Annotated[Path | None, typer.Option("--config", "-c", help="Take settings from this file.")] = None,
     camera: Annotated[str | None, typer.Option("--camera", help="Take this camera's settings.")] = None,
-    speed: Annotated[str, typer.Option("--speed", help="1, 10, any number, or max.")] = "max",
+    speed: Annotated[str, typer.Option("--speed", help="1 is real time; 10, any number, or max.")] = "max",
     every_frame: Annotated[bool, typer.Option("--every-frame", help="Look at every frame: the reference.")] = False,
     track: Annotated[str | None, typer.Option("--track", help="Labels to look for, with commas.")] = None,
     min_area: Annotated[float | None, typer.Option("--min-area", help="Smallest box, as a share.")] = None,
     fps: Annotated[float | None, typer.Option("--fps", help="Frames to analyse in a second; 0 is all.")] = None,
     as_json: JsonOption = False,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write the events to this CSV file.")] = None,
+    folder: Annotated[Path | None, typer.Option("--record", metavar="DIR", help="Keep each frame's signals.")] = None,
 ) -> None:
-    """Play a clip through the same pipeline as a camera and print its events."""
+    """Play clips through the same pipeline as a camera and print their events."""
     from soteirad.tools.check import replay_camera
     from soteirad.tools.present import event_line, summary_table
-    from soteirad.tools.replay import replay as run_replay
-    from soteirad.tools.replay import write_csv
+    from soteirad.tools.replay import Play, replay_all, report, summed, write_csv
 
     labels = None if track is None else [label.strip() for label in track.split(",")]
     overrides: dict[str, Any] = {"fps": fps, "track": labels, "min_area": min_area}
-    name, settings = replay_camera(clip, config, camera, speed, overrides)
-    result = run_replay(name, settings, every_frame, (lambda _: None) if as_json else lambda e: print(event_line(e)))
+    plays = [Play(clip, *replay_camera(clip, config, camera, speed, overrides)) for clip in clips]
+
+    def heading(play: Play) -> None:
+        if len(plays) > 1 and not as_json:
+            print(f"{play.clip}:", flush=True)
+
+    def show(event: Event) -> None:
+        if not as_json:
+            print(event_line(event), flush=True)
+
+    done = replay_all(plays, every_frame, folder, heading, show)
     if csv_file is not None:
-        try:
-            with csv_file.open("w", newline="") as file:
-                write_csv(result.events, file)
-        except OSError as error:
-            raise SoteiraError(f"{csv_file}: the CSV file cannot be written: {error.strerror}") from None
+        write_csv(csv_file, plays, done)
     if as_json:
-        print(json.dumps(result.document(), indent=1))
+        print(json.dumps(report(plays, done), indent=1))
     else:
-        summary_table(result.summary)
+        summary_table(done[0].summary if len(done) == 1 else summed([one.summary for one in done]))
 
 
 def record(

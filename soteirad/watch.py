@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,9 @@ class LookResult:
     found: Detections | None
     wait_ms: float
     detect_ms: float
+
+
+OnStep = Callable[[Analysis, LookResult | None], None]
 
 
 @dataclass(frozen=True)
@@ -87,14 +90,21 @@ class CameraWatch:
         """Free the model."""
         self._detector.close()
 
-    def step(self, frame: Frame) -> list[Outcome]:
-        """Take a frame through all gates; returns what was confirmed."""
+    def step(self, frame: Frame, on_step: OnStep | None = None) -> list[Outcome]:
+        """Take a frame through all gates; returns what was confirmed.
+
+        `on_step` is given what the gates said of an analysed frame, and what the detector found if it was asked.
+        """
         if not self.pipeline.wants(frame):
             return []
         analysis, outcomes = self.analyse(frame)
+        result: LookResult | None = None
         if analysis.look is not None:
             self.pipeline.begin_look(analysis)
-            outcomes += self.conclude(self.detect(analysis))
+            result = self.detect(analysis)
+            outcomes += self.conclude(result)
+        if on_step is not None:
+            on_step(analysis, result)
         return outcomes
 
     def analyse(self, frame: Frame) -> tuple[Analysis, list[Outcome]]:
@@ -183,6 +193,11 @@ class CameraWatch:
     def last_frame(self) -> Frame | None:
         """The last frame that was analysed, unless its source was lost since."""
         return self._last.frame if self._last is not None else None
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """The model's words, by class index."""
+        return self._card.class_names
 
     @property
     def zones(self) -> Sequence[Zone]:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from soteirad.capture.clock import SystemClock
+from soteirad.errors import SoteiraError
+from soteirad.tools.check import replay_camera
+from soteirad.tools.replay import TIMINGS, Play, Replay, replay, replay_all, report, summed
+from soteirad.tools.signals import FIELDS
 from tests.clips import FPS
 from tests.daemon import kinds, soteirad
 
@@ -99,3 +105,128 @@ def test_a_csv_file_that_cannot_be_written_is_named(tmp_path: Path, entry_clip: 
     result = soteirad("replay", entry_clip, "--fps", "1", "--csv", tmp_path / "none" / "events.csv")
     assert result.returncode == 1
     assert "events.csv: the CSV file cannot be written" in result.stderr and "Traceback" not in result.stderr
+
+
+class StillClock(SystemClock):
+    """Time passes only while somebody waits."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wait(self, stop: threading.Event, seconds: float) -> bool:
+        self.now += max(0.0, seconds)
+        return stop.is_set()
+
+
+def without_timings(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: without_timings(below) for key, below in value.items() if key not in TIMINGS}
+    return [without_timings(item) for item in value] if isinstance(value, list) else value
+
+
+def play(clip: Path, speed: str = "max", **keys: Any) -> Play:
+    return Play(clip, *replay_camera(clip, None, None, speed, keys))
+
+
+@pytest.mark.parametrize(("speed", "waited"), [("1", 8.4), ("4", 2.1), ("0.5", 16.8), ("max", 0.0)])
+def test_a_clip_is_played_in_real_time_times_the_speed(leaving_clip: Path, speed: str, waited: float) -> None:
+    clock = StillClock()
+    clip = play(leaving_clip, speed, fps=1.0)
+    replay(clip.name, clip.camera, clock=clock)
+    assert clock.now - 1000.0 == pytest.approx(waited, abs=0.11)
+
+
+def test_at_any_speed_the_report_and_the_signals_are_the_same_but_for_the_timings(
+    tmp_path: Path, leaving_clip: Path
+) -> None:
+    reports, files = [], []
+    for speed in ("max", "20", "max"):
+        folder = tmp_path / f"{len(reports)}"
+        done = soteirad("replay", leaving_clip, "--speed", speed, "--json", "--record", folder)
+        assert (done.returncode, done.stderr) == (0, "")
+        reports.append(json.dumps(without_timings(json.loads(done.stdout))))
+        files.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert reports[0] == reports[1] == reports[2] and '"left"' in reports[0]
+    assert files[0] == files[1] == files[2] and set(files[0]) == {"leaving.signals.csv", "leaving.events.csv"}
+
+
+def test_recorded_signals_have_a_row_for_each_analysed_frame_and_agree_with_the_summary(
+    tmp_path: Path, entry_clip: Path
+) -> None:
+    done = replay_all([play(entry_clip, track=["person", "cat"], fps=5.0)], folder=tmp_path / "new" / "signals")[0]
+    with (tmp_path / "new" / "signals" / "entry.signals.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == FIELDS
+    counts, looks = done.summary, [row for row in rows if row["look"]]
+    assert len(rows) == counts["analysed"] and [row["frame"] for row in rows[:3]] == ["0", "2", "4"]
+    for column, count in (("motion_open", "motion"), ("scene_ran", "scene_runs"), ("scene_open", "scene"),
+                          ("detector_ran", "detector_runs")):  # fmt: skip
+        assert sum(int(row[column]) for row in rows) == counts[count] > 0 or column == "scene_open"
+    assert len(looks) == counts["detector_runs"] and {row["look"] for row in looks} == set(counts["looks"])
+    assert all(row["detections"] == row["best"] == row["boxes"] == "" for row in rows if not row["look"])
+    entered = done.events[0]
+    row = next(row for row in rows if row["media_time"] == str(round(entered.media_time or 0, 3)))
+    boxes = json.loads(row["boxes"])
+    assert int(row["detections"]) == len(boxes) and json.loads(row["best"])["person"] == boxes[0][1]
+    assert boxes[0][1] == pytest.approx(entered.confidence, abs=0.01)
+    with (tmp_path / "new" / "signals" / "entry.events.csv").open(newline="", encoding="utf-8") as file:
+        assert [row["id"] for row in csv.DictReader(file)] == [event.id for event in done.events]
+
+
+def test_several_clips_each_have_a_start_of_their_own_and_a_report_with_sums(
+    tmp_path: Path, entry_clip: Path, leaving_clip: Path
+) -> None:
+    options = ("--fps", "5", "--json", "--csv", tmp_path / "events.csv", "--record", tmp_path)
+    done = soteirad("replay", leaving_clip, entry_clip, *options)
+    assert (done.returncode, done.stderr) == (0, "")
+    document = json.loads(done.stdout)
+    alone = [json.loads(soteirad("replay", clip, "--fps", "5", "--json").stdout) for clip in (leaving_clip, entry_clip)]
+    assert set(document) == {"clips", "summary"}
+    assert [clip["clip"] for clip in document["clips"]] == [str(leaving_clip), str(entry_clip)]
+    assert without_timings([{k: clip[k] for k in ("events", "summary")} for clip in document["clips"]]) == (
+        without_timings(alone)
+    )
+    for key in ("frames", "analysed", "detector_runs", "events"):
+        assert document["summary"][key] == sum(one["summary"][key] for one in alone)
+    with (tmp_path / "events.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["clip"] for row in rows] == [str(leaving_clip)] * len(alone[0]["events"]) + (
+        [str(entry_clip)] * len(alone[1]["events"])
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "entry.events.csv", "entry.signals.csv", "events.csv", "leaving.events.csv", "leaving.signals.csv",
+    ]  # fmt: skip
+
+
+def test_sums_are_of_counts_and_of_seconds_and_of_nothing_else() -> None:
+    one = {"frames": 3, "looks": {"motion": 1}, "latency_ms": {"p50": 1.5}, "seconds": 0.25, "detector": {"name": "x"}}
+    two = {"frames": 4, "looks": {"start": 2}, "latency_ms": {}, "seconds": 1.0, "detector": {"name": "x"}}
+    assert summed([one, two]) == {"clips": 2, "frames": 7, "looks": {"motion": 1, "start": 2}, "seconds": 1.25}
+    assert report([play(Path("a"))], [Replay([], one)]) == {"events": [], "summary": one}
+
+
+def test_clips_that_are_not_there_or_have_one_name_are_told_before_anything_is_played(
+    tmp_path: Path, entry_clip: Path
+) -> None:
+    with pytest.raises(SoteiraError, match=r"none.mp4: there is no such file: nothing was played"):
+        replay_all([play(entry_clip), play(tmp_path / "none.mp4")])
+    (tmp_path / "entry.mkv").write_bytes(b"x")
+    with pytest.raises(SoteiraError, match=r"both would be recorded as entry.signals.csv"):
+        replay_all([play(entry_clip), play(tmp_path / "entry.mkv")], folder=tmp_path / "signals")
+    assert not (tmp_path / "signals").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named_and_a_broken_clip_leaves_no_half_files(
+    tmp_path: Path, entry_clip: Path
+) -> None:
+    (tmp_path / "file").touch()
+    done = soteirad("replay", entry_clip, "--record", tmp_path / "file")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "file/entry.signals.csv: the signals cannot be written" in done.stderr
+    (tmp_path / "broken.mp4").write_bytes(entry_clip.read_bytes()[:20_000])
+    with pytest.raises(SoteiraError):
+        replay_all([play(tmp_path / "broken.mp4")], folder=tmp_path / "signals")
+    assert list((tmp_path / "signals").iterdir()) == []
