@@ -14,7 +14,7 @@ from soteirad.capture.clock import SystemClock
 from soteirad.errors import SoteiraError
 from soteirad.tools.check import replay_camera
 from soteirad.tools.replay import TIMINGS, Play, Replay, replay, replay_all, report, summed
-from soteirad.tools.signals import FIELDS
+from soteirad.tools.signals import FIELDS, SignalsFiles
 from tests.clips import FPS
 from tests.daemon import kinds, soteirad
 
@@ -139,17 +139,20 @@ def test_a_clip_is_played_in_real_time_times_the_speed(leaving_clip: Path, speed
     assert clock.now - 1000.0 == pytest.approx(waited, abs=0.11)
 
 
-def test_at_any_speed_the_report_and_the_signals_are_the_same_but_for_the_timings(
+def test_at_any_speed_and_in_any_process_the_report_and_the_signals_are_the_same_but_for_the_timings(
     tmp_path: Path, leaving_clip: Path
 ) -> None:
-    reports, files = [], []
-    for speed in ("max", "20", "max"):
-        folder = tmp_path / f"{len(reports)}"
-        done = soteirad("replay", leaving_clip, "--speed", speed, "--json", "--record", folder)
-        assert (done.returncode, done.stderr) == (0, "")
-        reports.append(json.dumps(without_timings(json.loads(done.stdout))))
-        files.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    done = soteirad("replay", leaving_clip, "--speed", "20", "--json", "--record", tmp_path / "0")
+    assert (done.returncode, done.stderr) == (0, "")
+    reports = [json.dumps(without_timings(json.loads(done.stdout)))]
+    for number, speed in enumerate(("1", "max"), 1):
+        clip, signals = play(leaving_clip, speed), SignalsFiles(tmp_path / f"{number}", leaving_clip.stem)
+        signals.open()
+        one = replay(clip.name, clip.camera, signals=signals, clock=StillClock())
+        signals.finish(one.events)
+        reports.append(json.dumps(without_timings(json.loads(json.dumps(report([clip], [one]))))))
     assert reports[0] == reports[1] == reports[2] and '"left"' in reports[0]
+    files = [{path.name: path.read_bytes() for path in (tmp_path / f"{n}").iterdir()} for n in range(3)]
     assert files[0] == files[1] == files[2] and set(files[0]) == {"leaving.signals.csv", "leaving.events.csv"}
 
 
@@ -179,26 +182,20 @@ def test_recorded_signals_have_a_row_for_each_analysed_frame_and_agree_with_the_
 def test_several_clips_each_have_a_start_of_their_own_and_a_report_with_sums(
     tmp_path: Path, entry_clip: Path, leaving_clip: Path
 ) -> None:
-    options = ("--fps", "5", "--json", "--csv", tmp_path / "events.csv", "--record", tmp_path)
-    done = soteirad("replay", leaving_clip, entry_clip, *options)
-    assert (done.returncode, done.stderr) == (0, "")
-    document = json.loads(done.stdout)
-    alone = [json.loads(soteirad("replay", clip, "--fps", "5", "--json").stdout) for clip in (leaving_clip, entry_clip)]
+    clips = [leaving_clip, entry_clip]
+    printed = soteirad("replay", *clips, "--fps", "3", "--json", "--csv", tmp_path / "events.csv")
+    assert (printed.returncode, printed.stderr) == (0, "")
+    document = json.loads(printed.stdout)
+    alone = [json.loads(json.dumps(replay_all([play(clip, fps=3.0)])[0].document())) for clip in clips]
     assert set(document) == {"clips", "summary"}
-    assert [clip["clip"] for clip in document["clips"]] == [str(leaving_clip), str(entry_clip)]
-    assert without_timings([{k: clip[k] for k in ("events", "summary")} for clip in document["clips"]]) == (
-        without_timings(alone)
-    )
+    assert [clip["clip"] for clip in document["clips"]] == [str(clip) for clip in clips]
+    each = [{key: clip[key] for key in ("events", "summary")} for clip in document["clips"]]
+    assert without_timings(each) == without_timings(alone) and all(clip["events"] for clip in each)
     for key in ("frames", "analysed", "detector_runs", "events"):
         assert document["summary"][key] == sum(one["summary"][key] for one in alone)
     with (tmp_path / "events.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["clip"] for row in rows] == [str(leaving_clip)] * len(alone[0]["events"]) + (
-        [str(entry_clip)] * len(alone[1]["events"])
-    )
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "entry.events.csv", "entry.signals.csv", "events.csv", "leaving.events.csv", "leaving.signals.csv",
-    ]  # fmt: skip
+        rows = [(row["clip"], row["id"]) for row in csv.DictReader(file)]
+    assert rows == [(str(clip), event["id"]) for clip, one in zip(clips, alone, strict=True) for event in one["events"]]
 
 
 def test_sums_are_of_counts_and_of_seconds_and_of_nothing_else() -> None:
@@ -223,9 +220,8 @@ def test_a_folder_that_cannot_be_written_is_named_and_a_broken_clip_leaves_no_ha
     tmp_path: Path, entry_clip: Path
 ) -> None:
     (tmp_path / "file").touch()
-    done = soteirad("replay", entry_clip, "--record", tmp_path / "file")
-    assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "file/entry.signals.csv: the signals cannot be written" in done.stderr
+    with pytest.raises(SoteiraError, match=r"file/entry.signals.csv: the signals cannot be written"):
+        replay_all([play(entry_clip)], folder=tmp_path / "file")
     (tmp_path / "broken.mp4").write_bytes(entry_clip.read_bytes()[:20_000])
     with pytest.raises(SoteiraError):
         replay_all([play(tmp_path / "broken.mp4")], folder=tmp_path / "signals")
