@@ -240,3 +240,15 @@ def test_a_full_disk_is_told_and_what_was_written_can_be_played(tmp_path: Path, 
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "r.mp4: the recording cannot be written: File too large; what was written before can" in done.stderr
     assert len(frames(tmp_path / "r.mp4")[1]) > 10
+
+
+def test_a_camera_that_hangs_does_not_keep_an_owner_who_wants_to_stop(tmp_path: Path, pictures: list[Unit]) -> None:
+    stop = threading.Event()
+    patient = replace(SETTINGS, read_timeout=600.0)
+    with ScriptedRtsp(pictures[:10], speed=4.0) as rtsp:
+        def step(progress: Any) -> None:
+            if progress.seconds > 0.5:
+                stop.set()
+
+        done = record(Order(rtsp.url, patient, tmp_path / "r.mp4", 600.0), stop, step)
+    assert done.ended == "stopped" and len(frames(done.path)[1]) == done.packets > 5
