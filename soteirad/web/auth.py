@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import math
 import secrets
 import time
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 
 from soteirad.web.attempts import Attempts
 from soteirad.web.sessions import LIFE_S, Sessions
+
+logger = logging.getLogger(__name__)
 
 COOKIE = "soteira_session"
 
@@ -55,6 +58,8 @@ class Doorkeeper:
         if hmac.compare_digest(self._digest(given), self._secret):
             return None
         self._attempts.wrong(address)
+        if not wait and self._attempts.wait_of(address):
+            logger.warning("%s gave a wrong token or password too often and has to wait", address)
         return Refused(math.ceil(wait) if wait else None)
 
     def session(self, cookie: str) -> bool:

@@ -22,7 +22,8 @@ class Connection(H11Protocol):
     """uvicorn's connection with limits of its own.
 
     Whoever sends nothing, or does not read, is cut off. When all places are taken, a new one takes the place of the one
-    that has waited longest without a request under way: connections that are only held open keep nobody out.
+    that has been there longest without a request under way of somebody who has shown the secret: strangers keep nobody
+    out, whether they hold connections open, send slowly or read slowly.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -34,7 +35,7 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a place, or refuse."""
         if len(self.connections) >= MOST_CONNECTIONS:
-            idle = [c for c in self.connections if isinstance(c, Connection) and not c.busy]
+            idle = [c for c in self.connections if isinstance(c, Connection) and not c.trusted]
             if not idle:
                 transport.write(_refusal())
                 transport.close()
@@ -42,6 +43,11 @@ class Connection(H11Protocol):
             min(idle, key=lambda c: c.idle_since).cut()
         super().connection_made(transport)
         self._be_idle()
+
+    @property
+    def trusted(self) -> bool:
+        """Whether somebody who has shown the secret is being answered."""
+        return self.busy and bool(self.scope["state"].get("trusted"))
 
     @property
     def busy(self) -> bool:

@@ -52,7 +52,8 @@ class Guard:
 
     `names` mean this machine; `open_routes` (method, path) need no secret.
 
-    What it found out is left in the scope's state: `address` of the client, `cookie` of its session or None.
+    What it found out is left in the scope's state: `address` of the client, `cookie` of its session or None, and
+    whether it is `trusted`.
     """
 
     def __init__(self, app: ASGIApp, door: Doorkeeper, names: frozenset[str],
@@ -100,6 +101,7 @@ class Guard:
         state: dict[str, Any] = scope.setdefault("state", {})
         state["address"] = client[0] if client else ""
         state["cookie"] = self._session(headers)
+        state["trusted"] = state["cookie"] is not None
         if self._is_open(scope["method"], scope["path"]):
             return
         bearer = headers.bearer()
@@ -107,6 +109,7 @@ class Guard:
             refused = self._door.bearer(bearer, state["address"])
             if refused is not None:
                 raise refusal(refused)
+            state["trusted"] = True
         elif state["cookie"] is None:
             raise Failure(401, _NO_ENTRY, {"WWW-Authenticate": "Bearer"})
         elif writes and headers.one("x-soteira") != "1":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import logging
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 BACKLOG = 64
 STOP_S = 2.0
+TICK_S = 0.25
 _PRIVILEGED = 1024
 
 
@@ -138,6 +140,11 @@ def _make_server(config: WebConfig, box: Box, secret: str, guessable: bool) -> u
         def capture_signals(self) -> Iterator[None]:
             """Leave all signals alone."""
             yield
+
+        async def main_loop(self) -> None:
+            """Look now and then whether to end; uvicorn's own does ten times a second, day and night."""
+            while not await self.on_tick(0):
+                await asyncio.sleep(TICK_S)
 
         def run(self, sockets: list[socket.socket] | None = None) -> None:
             """Serve until told to end."""

@@ -1,11 +1,11 @@
-"""Threads of the web application's own: few, and waiting ones never keep short work from being done."""
+"""Who works for the web application: few threads, and those that wait never keep short work from being done."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+
+from soteirad.web.pool import Pool
 
 MOST_LOOKERS = 12
 """Streams and single pictures that wait for frames: as many threads."""
@@ -19,18 +19,18 @@ class Workers:
     """Two pools: for what is done at once (reading files and the journal), and for what waits for frames."""
 
     def __init__(self) -> None:
-        self._short = ThreadPoolExecutor(SHORT_WORKERS, "web")
-        self._waiting = ThreadPoolExecutor(MOST_LOOKERS, "web-look")
+        self._short = Pool("web", SHORT_WORKERS)
+        self._waiting = Pool("web-look", MOST_LOOKERS)
         self._lookers = 0
         self._streams = 0
 
     async def short(self, work: Callable[[], T]) -> T:
         """Do something short in a worker thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._short, work)
+        return await self._short.run(work)
 
     async def wait(self, work: Callable[[], T]) -> T:
         """Wait for something in a worker thread; only for those who have a place."""
-        return await asyncio.get_running_loop().run_in_executor(self._waiting, work)
+        return await self._waiting.run(work)
 
     def take_place(self, stream: bool) -> bool:
         """Take one of the places of those who wait for frames; False when there is none. For the loop's thread."""
@@ -52,5 +52,5 @@ class Workers:
 
     def stop(self) -> None:
         """Take no more work; what waits for frames notices within its own timeout."""
-        self._short.shutdown(wait=False, cancel_futures=True)
-        self._waiting.shutdown(wait=False, cancel_futures=True)
+        self._short.stop()
+        self._waiting.stop()

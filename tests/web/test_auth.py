@@ -55,6 +55,14 @@ def test_an_address_that_guesses_too_often_is_told_to_wait(worded: Doorkeeper, c
     assert isinstance(worded.login(WORDS, HERE), str)
 
 
+def test_an_address_that_has_to_wait_is_told_once_in_the_log(
+    tokened: Doorkeeper, caplog: pytest.LogCaptureFixture
+) -> None:
+    flood(tokened, HERE, 100)
+    assert [record.getMessage() for record in caplog.records] == [
+        "10.0.0.7 gave a wrong token or password too often and has to wait"]  # fmt: skip
+
+
 def test_a_token_is_let_in_from_an_address_that_guesses(tokened: Doorkeeper) -> None:
     flood(tokened, HERE, 1000)
     assert tokened.login("wrong", HERE) == Refused(round(WINDOW_S))

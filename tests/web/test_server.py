@@ -143,6 +143,18 @@ def test_connections_that_are_only_held_open_keep_nobody_out(site: Running) -> N
         connection.close()
 
 
+def test_bodies_that_come_slowly_keep_nobody_out(site: Running) -> None:
+    held = [site.connect() for _ in range(limits.MOST_CONNECTIONS)]
+    for connection in held:
+        connection.sendall(b"POST /api/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+    for _ in range(3):
+        with site.connect() as another:
+            another.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            assert read_answer(another)[0] == 200
+    for connection in held:
+        connection.close()
+
+
 def test_a_head_that_does_not_come_to_its_end_is_cut_off(site: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "HEAD_S", 0.3)
     with site.connect() as slow:
