@@ -12,9 +12,6 @@ let ended = () => {};
 /** Name what is done when the session is over. */
 export const onSessionEnd = (callback) => { ended = callback; };
 
-/** Tell the page that the session is over. */
-export const sessionEnded = () => ended();
-
 const AWAY = "Soteira does not answer. Is it running, and is this device in the same network? The page tries again by itself.";
 
 /** Ask; returns the JSON answer or null for an empty one. Throws ApiError with one sentence for the owner. */
@@ -32,7 +29,7 @@ export async function ask(method, path, body, { quiet = false, signal } = {}) {
     if (error.name === "AbortError") throw error;
     throw new ApiError(0, AWAY);
   }
-  if (answer.ok) return answer.status === 204 ? null : answer.json().catch(() => null);
+  if (answer.ok) return answer.status === 204 ? null : answer.json().catch(() => { throw new ApiError(0, AWAY); });
   if (answer.status === 401 && !quiet) ended();
   throw new ApiError(answer.status, await sentence(answer));
 }
@@ -48,7 +45,7 @@ async function sentence(answer) {
 const part = encodeURIComponent;
 
 export const api = {
-  session: () => ask("GET", "api/session", undefined, { quiet: true }),
+  session: (quiet = true) => ask("GET", "api/session", undefined, { quiet }),
   login: (token) => ask("POST", "api/login", { token }, { quiet: true }),
   logout: () => ask("POST", "api/logout", undefined, { quiet: true }),
   cameras: async () => (await ask("GET", "api/cameras")).cameras,
@@ -72,6 +69,5 @@ export const ownAddress = (path) =>
 export async function picture(path, signal) {
   const answer = await fetch(path, { signal, cache: "no-store" });
   if (answer.status === 401) ended();
-  if (!answer.ok) return null;
-  return answer.blob();
+  return answer.ok ? answer.blob() : null;
 }

@@ -8,6 +8,7 @@ import { Picture } from "./picture.js";
 import { seenWords, span, triggerWords, viewWords } from "./words.js";
 
 const GATES = [[1, "Motion"], [2, "Scene"], [3, "Objects"]];
+const VIEWS = { doubtful: "view in doubt", changed: "view changed", other: "other view" };
 
 export class Card {
   constructor(camera, complain, changed) {
@@ -24,22 +25,22 @@ export class Card {
 
   #build() {
     this.title = h("h3");
-    this.online = h("span", { class: "lamp" });
-    this.onlineText = h("span", { class: "soft" });
-    this.who = h("span", { class: "who" });
+    this.online = h("span.lamp");
+    this.onlineText = h("span.soft");
+    this.who = h("span.who");
     this.gates = Object.fromEntries(GATES.map(([number, name]) => {
-      const text = h("span", { class: "gate-state" }, "–");
-      return [number, { text, node: h("li", { class: `g${number}` }, gate(), h("span", { class: "gate-name" }, `${number} ${name}`), text, h("p", { class: "hint" }, HINTS[number])) }];
+      const text = h("span.gate-state", "–");
+      return [number, { text, node: h("li", { class: `g${number}` }, gate(), h("span.gate-name", `${number} ${name}`), text, h("p.hint", HINTS[number])) }];
     }));
     this.view = h("span");
     this.look = h("span");
-    this.node = h("article", { class: "card camera", "data-camera": this.name },
-      h("header", {}, this.online, this.title, this.onlineText, this.who),
-      h("div", { class: "camera-body" },
-        h("div", { class: "camera-left" }, this.picture.node,
-          h("ul", { class: "gates", "aria-label": "Gates" }, Object.values(this.gates).map(({ node }) => node)),
-          h("p", { class: "look" }, this.look, " ", this.view)),
-        h("div", { class: "meters" }, Object.values(this.meters).map((meter) => meter.node))));
+    this.node = h("article.card.camera", { "data-camera": this.name },
+      h("header", this.online, this.title, this.onlineText, this.who),
+      h("div.camera-body",
+        h("div.camera-left", this.picture.node,
+          h("ul.gates", { "aria-label": "Gates" }, Object.values(this.gates).map(({ node }) => node)),
+          h("p.look", this.look, " ", this.view)),
+        h("div.meters", Object.values(this.meters).map((meter) => meter.node))));
   }
 
   setCamera(camera) {
@@ -48,7 +49,7 @@ export class Card {
     this.picture.setCamera(camera);
     for (const [setting, meter] of Object.entries(this.meters)) meter.setThreshold(camera.thresholds[setting]);
     const objects = Object.entries(camera.state?.objects ?? {}).filter(([, { count }]) => count > 0);
-    show(this.who, objects.map(([label, { count }]) => h("span", { class: "chip g3" }, `${label} ${count}`)));
+    show(this.who, objects.map(([label, { count }]) => h("span.chip.g3", `${label} ${count}`)));
     this.online.classList.toggle("on", camera.online);
     say(this.onlineText, !camera.enabled ? "switched off" : camera.online ? (camera.file ? "playing a file" : "online") : "offline");
     this.node.classList.toggle("away", !camera.online || !camera.enabled);
@@ -65,8 +66,8 @@ export class Card {
   setHealth(health) {
     this.health = health;
     if (this.camera.online || !this.camera.enabled) return;
-    const since = health?.age_s ? `Last heard of ${span(health.age_s)} ago.` : "Nothing was heard of it yet.";
-    this.picture.setCover(`Offline: ${this.camera.reason || health?.reason || "waiting for the camera"}`, health ? since : "");
+    this.picture.setCover(`Offline: ${this.camera.reason || health?.reason || "waiting for the camera"}`,
+      health && (health.age_s ? `Last heard of ${span(health.age_s)} ago.` : "Nothing was heard of it yet."));
   }
 
   setFrame(frame) {
@@ -79,10 +80,9 @@ export class Card {
     this.meters.min_score.add(frame.score);
     const small = motion.open && motion.ratio < this.camera.thresholds.motion_threshold.value;
     this.#gate(1, motion.open, motion.flood ? "the light changed" : small ? "open: one spot" : motion.open ? "open" : "closed", motion.flood);
-    const doubt = scene.view === "doubtful" || scene.view === "changed" || scene.view === "other";
-    this.#gate(2, scene.open, doubt ? viewShort(scene.view) : scene.open ? "open" : "closed", doubt);
-    const open = frame.tracks.length > 0;
-    this.#gate(3, open, open ? `${frame.tracks.length} followed` : "nobody", false);
+    const doubt = VIEWS[scene.view];
+    this.#gate(2, scene.open, doubt ?? (scene.open ? "open" : "closed"), doubt);
+    this.#gate(3, frame.tracks.length, frame.tracks.length ? `${frame.tracks.length} followed` : "nobody");
     if (frame.look) this.why = triggerWords(frame.look);
     const ago = frame.looked === null ? "Has not looked yet" : frame.looked < 0.3 ? "Looks now" : `Looked ${span(frame.looked)} ago`;
     say(this.look, `${ago}${this.why ? `: ${this.why}.` : "."}`);
@@ -102,11 +102,9 @@ export class Card {
   }
 
   #rest() {
-    for (const [number] of GATES) this.#gate(number, false, "–", false);
+    for (const [number] of GATES) this.#gate(number, false, "–");
     for (const meter of Object.values(this.meters)) meter.clear();
     say(this.look, "Nothing is analysed.");
     say(this.view, "");
   }
 }
-
-const viewShort = (view) => ({ doubtful: "view in doubt", changed: "view changed", other: "other view" })[view];

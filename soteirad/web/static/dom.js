@@ -1,29 +1,39 @@
 // Small helpers to build the page. Data only ever becomes text nodes and attributes, never markup.
 
-const SVG = "http://www.w3.org/2000/svg";
+const present = (child) => child !== null && child !== undefined && child !== false;
 
-function fill(node, props, children) {
-  for (const [key, value] of Object.entries(props ?? {})) {
-    if (value === undefined || value === null || value === false) continue;
+function fill(node, classes, rest) {
+  const props = rest[0]?.constructor === Object ? rest.shift() : {};
+  const all = [...classes, props.class].filter(Boolean).join(" ");
+  if (all) node.setAttribute("class", all);
+  for (const [key, value] of Object.entries(props)) {
+    if (!present(value) || key === "class") continue;
     if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
-    else if (key === "class") node.setAttribute("class", value);
-    else if (key === "text") node.textContent = value;
-    else if (key === "hidden" || key === "checked" || key === "disabled" || key === "value") node[key] = value;
+    else if (["hidden", "checked", "disabled", "value"].includes(key)) node[key] = value;
     else node.setAttribute(key, value === true ? "" : value);
   }
-  node.append(...children.flat(3).filter((child) => child !== null && child !== undefined && child !== false));
+  node.append(...rest.flat(3).filter(present));
   return node;
 }
 
-/** Make an HTML element: h("p", {class: "note", onclick: f}, "text", child, [more]). */
-export const h = (tag, props, ...children) => fill(document.createElement(tag), props, children);
+const maker = (make) => (name, ...rest) => {
+  const [tag, ...classes] = name.split(".");
+  return fill(make(tag), classes, rest);
+};
+
+/** Make an HTML element: h("p.note.large", {onclick: f}, "text", child, [more]); classes and attributes may be left out. */
+export const h = maker((tag) => {
+  const node = document.createElement(tag);
+  if (tag === "button") node.type = "button";
+  return node;
+});
 
 /** Make an SVG element. */
-export const s = (tag, props, ...children) => fill(document.createElementNS(SVG, tag), props, children);
+export const s = maker((tag) => document.createElementNS("http://www.w3.org/2000/svg", tag));
 
 /** Put other children in a node's place of the old ones. */
 export const show = (node, ...children) => {
-  node.replaceChildren(...children.flat(3).filter((child) => child !== null && child !== undefined && child !== false));
+  node.replaceChildren(...children.flat(3).filter(present));
 };
 
 /** The same for a long list: what is there already stays untouched, with its focus and its loaded pictures. */
@@ -41,21 +51,16 @@ export const say = (node, text) => {
 
 /** Place an element by shares of its parent, 0 to 1. */
 export const place = (node, [x1, y1, x2, y2]) => {
-  const at = node.style;
-  at.left = `${x1 * 100}%`;
-  at.top = `${y1 * 100}%`;
-  at.width = `${Math.max(0, x2 - x1) * 100}%`;
-  at.height = `${Math.max(0, y2 - y1) * 100}%`;
+  const shares = { left: x1, top: y1, width: Math.max(0, x2 - x1), height: Math.max(0, y2 - y1) };
+  for (const [side, share] of Object.entries(shares)) node.style[side] = `${share * 100}%`;
 };
 
 /** A button that copies a text and says so. */
-export const copyButton = (text, label = "Copy") => {
-  const button = h("button", { type: "button", class: "small", onclick: copy }, label);
-  async function copy() {
-    const done = await copied(text());
-    button.textContent = done ? "Copied" : "Select the text and copy it";
-    setTimeout(() => { button.textContent = label; }, 2000);
-  }
+export const copyButton = (text) => {
+  const button = h("button.small", { onclick: async () => {
+    button.textContent = await copied(text) ? "Copied" : "Select the text and copy it";
+    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  } }, "Copy");
   return button;
 };
 
@@ -64,22 +69,19 @@ async function copied(text) {
     await navigator.clipboard.writeText(text); // Only there on https and localhost ...
     return true;
   } catch {
-    const area = h("textarea", { class: "unseen", value: text, "aria-hidden": "true" });
-    const before = document.activeElement;
+    const area = h("textarea.unseen", { value: text, "aria-hidden": "true" });
     (document.querySelector("dialog[open]") ?? document.body).append(area); // ... and most owners open http://box.local.
     area.select();
     let done = false;
     try { done = document.execCommand("copy"); } catch { /* The sentence on the button helps. */ }
     area.remove();
-    before?.focus?.();
     return done;
   }
 }
 
 /** A row of tabs or choices of which one is pressed; arrow keys walk, as in a radio group. */
 export const choice = (label, items, chosen, onchange) => {
-  const buttons = items.map(([value, text]) => h("button", {
-    type: "button", role: "radio", "aria-checked": String(value === chosen), tabindex: value === chosen ? 0 : -1,
+  const buttons = items.map(([value, text]) => h("button", { role: "radio", "aria-checked": String(value === chosen), tabindex: value === chosen ? 0 : -1,
     "data-value": value, onclick: () => pick(value),
   }, text));
   const group = h("div", { role: "radiogroup", "aria-label": label, class: "choice", onkeydown: walk }, buttons);

@@ -17,7 +17,6 @@ export class Editor extends EventTarget {
   point = -1; // ... and which of its points.
   drawing = false;
   #undo = [];
-  #redo = [];
   #drag = null;
   #tall = WIDE * 9 / 16;
 
@@ -27,12 +26,12 @@ export class Editor extends EventTarget {
     this.art = s("g");
     this.svg = s("svg", {
       class: "drawing", tabindex: 0, role: "application", "aria-label": "Drawing of zones and masks", "aria-describedby": "drawing-help",
-      onpointerdown: (event) => this.#down(event), onpointermove: (event) => this.#move(event), onpointerup: (event) => this.#up(event),
-      onpointercancel: (event) => this.#up(event), onkeydown: (event) => this.#key(event), ondblclick: () => this.finish(),
+      onpointerdown: (event) => this.#down(event), onpointermove: (event) => this.#move(event), onpointerup: () => this.#up(),
+      onpointercancel: () => this.#up(), onkeydown: (event) => this.#key(event), ondblclick: () => this.finish(),
     }, this.art);
-    this.spoken = h("p", { class: "unseen", role: "status" });
-    this.note = h("p", { class: "picture-note" });
-    this.node = h("div", { class: "canvas-box" }, this.image, this.note, this.svg, this.spoken, h("p", { class: "unseen", id: "drawing-help" }, HELP));
+    this.spoken = h("p.unseen", { role: "status" });
+    this.note = h("p.picture-note");
+    this.node = h("div.canvas-box", this.image, this.note, this.svg, this.spoken, h("p.unseen", { id: "drawing-help" }, HELP));
     this.image.addEventListener("load", () => this.#shape());
     this.watcher = new ResizeObserver(() => this.draw());
     this.watcher.observe(this.svg);
@@ -40,8 +39,7 @@ export class Editor extends EventTarget {
   }
 
   get shape() { return this.shapes[this.selected] ?? null; }
-  get canUndo() { return this.#undo.length > 0; }
-  get canRedo() { return this.#redo.length > 0; }
+  get changed() { return this.#undo.length > 0; }
 
   close() { this.watcher.disconnect(); }
 
@@ -49,7 +47,6 @@ export class Editor extends EventTarget {
   load(shapes) {
     this.shapes = structuredClone(shapes);
     this.#undo = [];
-    this.#redo = [];
     this.select(-1);
   }
 
@@ -121,8 +118,11 @@ export class Editor extends EventTarget {
     this.#changed("The shape is gone.");
   }
 
-  undo() { this.#travel(this.#undo, this.#redo); }
-  redo() { this.#travel(this.#redo, this.#undo); }
+  undo() {
+    if (!this.changed) return;
+    Object.assign(this, this.#undo.pop());
+    this.#changed("Taken back.");
+  }
 
   /** Show another picture: the address of a Blob, or null for none. */
   setPicture(address, note = "") {
@@ -154,9 +154,9 @@ export class Editor extends EventTarget {
     const middles = this.drawing || points.length < 2 ? [] : points.map((a, i) => {
       const b = points[(i + 1) % points.length];
       const [x, y] = at([(a[0] + b[0]) / 2, (a[1] + b[1]) / 2]);
-      return s("circle", { class: "middle", cx: x, cy: y, r: 3.5 * dot, "stroke-width": 1.5 * dot });
+      return s("circle.middle", { cx: x, cy: y, r: 3.5 * dot, "stroke-width": 1.5 * dot });
     });
-    return s("g", { class: "handles" }, middles, points.map((point, i) => {
+    return s("g.handles", middles, points.map((point, i) => {
       const [x, y] = at(point);
       return s("circle", { class: `point${i === this.point ? " chosen" : ""}`, cx: x, cy: y, r: (i === this.point ? 8 : 6) * dot, "stroke-width": 2 * dot });
     }));
@@ -181,7 +181,7 @@ export class Editor extends EventTarget {
   }
 
   #down(event) {
-    if (event.button !== 0) return;
+    if (event.button !== 0) return undefined;
     event.preventDefault();
     this.svg.focus({ preventScroll: true });
     const here = this.#at(event);
@@ -190,11 +190,9 @@ export class Editor extends EventTarget {
     const near = shape ? nearest(shape.points, (point) => this.#pixels(point, here)) : [-1, Infinity];
     if (shape && this.drawing) return this.#drawPoint(here, near, reach, event);
     if (near[1] <= reach) return this.#take(near[0], event);
-    if (shape && this.#onEdge(shape, here, reach * 0.7)) {
-      const [edge] = nearestEdge(shape.points, here, this.#tall / WIDE);
-      this.#remember();
-      shape.points.splice(edge + 1, 0, here);
-      return this.#take(edge + 1, event, true);
+    if (shape?.points.length > 2 && shape.points.length < MOST_POINTS) {
+      const [edge, away] = nearestEdge(shape.points, here, this.#tall / WIDE);
+      if (away * this.svg.clientWidth <= reach * 0.7) return this.#add(edge + 1, here, event);
     }
     const index = Number(event.target.dataset?.shape ?? -1);
     if (index !== this.selected || index < 0) this.select(index);
@@ -203,19 +201,16 @@ export class Editor extends EventTarget {
   }
 
   #drawPoint(here, [index, distance], reach, event) {
-    const { shape } = this;
-    if (index === 0 && shape.points.length >= 3 && distance <= reach) return this.finish();
-    if (distance <= reach / 2) return this.#take(index, event); // The second half of a double click, too.
-    if (shape.points.length >= MOST_POINTS) return undefined;
-    this.#remember();
-    shape.points.push(here);
-    return this.#take(shape.points.length - 1, event, true);
+    const { length } = this.shape.points;
+    if (index === 0 && length >= 3 && distance <= reach) this.finish();
+    else if (distance <= reach / 2) this.#take(index, event); // The second half of a double click, too.
+    else if (length < MOST_POINTS) this.#add(length, here, event);
   }
 
-  #onEdge(shape, here, reach) {
-    if (shape.points.length < 3) return false;
-    const { width } = this.svg.getBoundingClientRect();
-    return shape.points.length < MOST_POINTS && nearestEdge(shape.points, here, this.#tall / WIDE)[1] * width <= reach;
+  #add(at, here, event) {
+    this.#remember();
+    this.shape.points.splice(at, 0, here);
+    return this.#take(at, event, true);
   }
 
   #take(point, event, remembered = false) {
@@ -240,20 +235,18 @@ export class Editor extends EventTarget {
     if (this.#drag.whole) this.shape.points = moved(this.#drag.whole, here[0] - this.#drag.from[0], here[1] - this.#drag.from[1]);
     else this.shape.points[this.#drag.point] = here;
     this.draw();
-    this.dispatchEvent(new Event("move"));
   }
 
-  #up(event) {
+  #up() {
     if (!this.#drag) return;
     this.#drag = null;
-    if (this.svg.hasPointerCapture(event.pointerId)) this.svg.releasePointerCapture(event.pointerId);
     this.#changed();
   }
 
   #key(event) {
     const control = event.ctrlKey || event.metaKey;
     const direction = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-    const action = control ? { z: () => (event.shiftKey ? this.redo() : this.undo()), y: () => this.redo() }[event.key.toLowerCase()] : {
+    const action = control ? event.key === "z" && (() => this.undo()) : {
       Delete: () => (this.point >= 0 ? this.removePoint() : this.removeShape()), Backspace: () => this.removePoint(),
       Insert: () => this.insert(), "+": () => this.insert(), Enter: () => this.finish(),
       Escape: () => (this.drawing ? this.finish() : this.select(-1)),
@@ -294,20 +287,9 @@ export class Editor extends EventTarget {
     this.drawing = false;
   }
 
-  #state() { return structuredClone({ shapes: this.shapes, selected: this.selected, point: this.point, drawing: this.drawing }); }
-
   #remember() {
-    this.#undo.push(this.#state());
+    this.#undo.push(structuredClone({ shapes: this.shapes, selected: this.selected, point: this.point, drawing: this.drawing }));
     if (this.#undo.length > MOST_UNDO) this.#undo.shift();
-    this.#redo = [];
-  }
-
-  #travel(from, to) {
-    const state = from.pop();
-    if (!state) return;
-    to.push(this.#state());
-    Object.assign(this, state);
-    this.#changed("Done.");
   }
 
   #changed(text = "") {

@@ -5,153 +5,143 @@ import { choice, h, say, show, sync } from "./dom.js";
 import { eventDetail, eventRow, nearRow } from "./eventrow.js";
 import { icon } from "./icons.js";
 import { live } from "./live.js";
-import { empty, problem } from "./parts.js";
-import { dayName, eventWords, TYPES } from "./words.js";
+import { complain, empty } from "./parts.js";
+import { capital, dayName, eventWords, TYPES } from "./words.js";
 
 const PAGE = 50;
 const MOST_ROWS = 400;
 const MOST_NEAR = 200;
 const FOLLOW_MS = [1500, 6000];
-const FILTERS = ["camera", "label", "type", "zone"];
+const LISTS = ["camera", "label", "type", "zone"];
 
 export class Events {
+  items = new Map(); // By the event's id: what just happened has no place in the journal yet.
+  near = [];
+  cameras = new Map();
+  next = null;
+  tab = "events";
+  rows = new Map(); // What is drawn: id -> {item, row} ...
+  sections = new Map(); // ... and the days.
+
   constructor() {
-    this.items = new Map(); // By the event's id: what just happened has no place in the journal yet.
-    this.near = [];
-    this.rows = new Map(); // What is drawn: id -> {item, row} ...
-    this.sections = new Map(); // ... and the days.
-    this.cameras = new Map();
-    this.next = null;
-    this.tab = "events";
-    this.list = h("div", { class: "event-list" });
-    this.note = h("p", { class: "unseen", role: "status" });
-    this.more = h("button", { type: "button", class: "more", onclick: () => this.#more(), hidden: true }, "Older events");
-    this.filters = this.#filters();
-    this.dialog = this.#dialog();
-    this.node = h("section", { class: "view events" },
-      h("div", { class: "view-head" }, h("h2", {}, "Events"),
+    this.list = h("div.event-list", h("p.soft", "Asking ..."));
+    this.note = h("p.unseen", { role: "status" });
+    this.more = h("button.more", { onclick: () => this.#older(), hidden: true }, "Older events");
+    this.node = h("section.view",
+      h("div.view-head", h("h2", "Events"),
         choice("What is shown", [["events", "Events"], ["near", "Near misses"]], "events", (tab) => this.#show(tab))),
-      this.filters, this.note, this.list, this.more, this.dialog);
+      this.#filters(), this.note, this.list, this.more, this.#dialog());
   }
 
   async open(signal) {
     this.signal = signal;
-    const on = (kind, callback) => live.addEventListener(kind, (message) => callback(message.detail), { signal });
+    const on = (kind, callback) => live.addEventListener(kind, ({ detail }) => callback(detail), { signal });
     on("event", (item) => this.#came(item));
-    on("near_miss", (miss) => this.#nearCame(miss));
+    on("near_miss", (miss) => {
+      this.near = [miss, ...this.near].slice(0, MOST_NEAR);
+      if (this.tab === "near") this.#drawNear();
+    });
     on("camera", (camera) => this.cameras.set(camera.name, camera));
-    live.addEventListener("connection", () => { if (live.connected) this.#catchUp(); }, { signal });
+    on("connection", () => {
+      if (live.connected && this.was) this.#load(); // While it was lost there may have been events.
+      this.was ||= live.connected;
+    });
     live.want("all");
-    show(this.list, h("p", { class: "soft" }, "Asking ..."));
     try {
       for (const camera of await api.cameras()) this.cameras.set(camera.name, camera);
+      this.#options();
+      await this.#load();
     } catch (error) {
-      if (!signal.aborted && error.status !== 401) show(this.list, problem(error.message));
-      return;
+      this.was = true;
+      complain(this.list, error, signal);
     }
-    this.#options();
-    await this.#load();
   }
 
   close() {
     this.asking?.abort();
-    if (this.dialog.open) this.dialog.close();
+    this.dialog.close();
   }
 
   #filters() {
-    const change = () => { this.#load(); };
-    this.selects = Object.fromEntries(FILTERS.map((name) => [name, h("select", { onchange: change }, h("option", { value: "" }, `Any ${name}`))]));
-    this.since = h("input", { type: "date", onchange: change });
-    this.until = h("input", { type: "date", onchange: change });
-    for (const [type, words] of Object.entries(TYPES)) this.selects.type.append(h("option", { value: type }, words));
-    const field = (name, input) => h("label", {}, h("span", {}, name), input);
-    this.summary = h("summary", {}, "Filters");
-    const fields = h("div", { class: "fields" }, FILTERS.map((name) => field({ camera: "Camera", label: "Label", type: "Type", zone: "Zone" }[name], this.selects[name])),
-      field("From", this.since), field("To", this.until),
-      h("button", { type: "button", class: "small", onclick: () => this.#clear() }, "Clear"));
-    return h("details", { class: "filters", open: matchMedia("(min-width: 760px)").matches }, this.summary, fields);
+    const field = (name, input) => h("label", h("span", name), input);
+    const onchange = () => this.#load();
+    this.fields = Object.fromEntries(LISTS.map((name) => [name, h("select", { onchange }, h("option", { value: "" }, `Any ${name}`))]));
+    for (const name of ["from", "to"]) this.fields[name] = h("input", { type: "date", onchange });
+    this.summary = h("summary", "Filters");
+    return h("details.filters", { open: innerWidth >= 760 }, this.summary, h("div.fields",
+      Object.entries(this.fields).map(([name, input]) => field(capital(name), input)),
+      h("button.small", { onclick: () => { for (const input of this.#inputs()) input.value = ""; this.#load(); } }, "Clear")));
   }
+
+  #inputs() { return Object.values(this.fields); }
 
   #options() {
-    const add = (name, values) => {
-      for (const [value, text] of values) this.selects[name].append(h("option", { value }, text));
-    };
     const cameras = [...this.cameras.values()];
     const all = (pick) => [...new Set(cameras.flatMap(pick))].sort().map((value) => [value, value]);
-    add("camera", cameras.map(({ name, title }) => [name, title]));
-    add("label", all(({ labels }) => labels));
-    add("zone", all(({ zones }) => zones.map(({ name }) => name)));
-  }
-
-  #clear() {
-    for (const input of [...Object.values(this.selects), this.since, this.until]) input.value = "";
-    this.#load();
+    const values = { camera: cameras.map(({ name, title }) => [name, title]), label: all(({ labels }) => labels), type: Object.entries(TYPES),
+      zone: all(({ zones }) => zones.map(({ name }) => name)) };
+    for (const name of LISTS) this.fields[name].append(...values[name].map(([value, text]) => h("option", { value }, text)));
   }
 
   #query(before) {
-    const query = new URLSearchParams({ limit: String(PAGE) });
-    for (const [name, select] of Object.entries(this.selects)) if (select.value) query.append(name, select.value);
+    const query = new URLSearchParams({ limit: PAGE });
+    for (const name of LISTS) if (this.fields[name].value) query.append(name, this.fields[name].value);
     const [since, until] = this.#range();
     if (since) query.set("since", since.toISOString());
     if (until) query.set("until", until.toISOString());
-    if (before) query.set("before", String(before));
+    if (before) query.set("before", before);
     return query;
   }
 
   /** The chosen days, as moments of this device's time zone; the last day counts in full. */
   #range() {
-    const start = (text) => (text ? new Date(`${text}T00:00:00`) : null);
-    const until = start(this.until.value);
+    const [since, until] = ["from", "to"].map((name) => (this.fields[name].value ? new Date(`${this.fields[name].value}T00:00:00`) : null));
     until?.setDate(until.getDate() + 1);
-    return [start(this.since.value), until];
+    return [since, until];
   }
 
   #matches({ event }) {
-    const { camera, label, type, zone } = this.selects;
+    const { camera, label, type, zone } = this.fields;
     const [since, until] = this.#range();
     const time = new Date(event.time);
-    return (!camera.value || event.camera === camera.value) && (!label.value || event.label === label.value)
-      && (!type.value || event.event_type === type.value) && (!zone.value || (event.zones ?? []).includes(zone.value))
-      && (!since || time >= since) && (!until || time < until);
+    return [[camera, event.camera], [label, event.label], [type, event.event_type]].every(([{ value }, is]) => !value || value === is)
+      && (!zone.value || event.zones?.includes(zone.value)) && (!since || time >= since) && (!until || time < until);
   }
 
   async #load() {
-    this.#countFilters();
-    if (this.tab === "near") return this.#loadNear();
+    const count = this.#inputs().filter(({ value }) => value).length;
+    say(this.summary, count ? `Filters (${count})` : "Filters");
     this.asking?.abort();
-    const asking = this.asking = new AbortController();
+    const { signal } = this.asking = new AbortController();
     try {
-      const { events, next } = await api.events(this.#query(), asking.signal);
-      if (this.signal.aborted || asking.signal.aborted) return undefined;
+      if (this.tab === "near") {
+        this.near = (await api.nearMisses()).slice(0, MOST_NEAR);
+        if (!signal.aborted) this.#drawNear();
+        return;
+      }
+      const { events, next } = await api.events(this.#query(), signal);
       const known = this.items;
       this.items = new Map();
       this.#take(events, known);
       this.next = next;
       this.#draw();
     } catch (error) {
-      if (error.name !== "AbortError" && !this.signal.aborted && error.status !== 401) show(this.list, problem(error.message));
+      complain(this.list, error, signal);
     }
-    return undefined;
   }
 
-  async #more() {
+  async #older() {
     this.more.disabled = true;
     try {
-      const { events, next } = await api.events(this.#query(this.next), this.asking?.signal);
+      const { events, next } = await api.events(this.#query(this.next), this.asking.signal);
       this.#take(events);
-      this.next = this.items.size >= MOST_ROWS ? null : next;
-      this.full = this.items.size >= MOST_ROWS && next;
+      this.full = this.items.size >= MOST_ROWS && next !== null;
+      this.next = this.full ? null : next;
       this.#draw();
     } catch (error) {
-      if (error.name !== "AbortError" && error.status !== 401) this.more.after(problem(error.message));
+      complain(this.list, error, this.signal);
     }
     this.more.disabled = false;
-  }
-
-  /** After a lost connection there may be events that nobody told. */
-  #catchUp() {
-    if (this.late) this.#load();
-    this.late = true;
   }
 
   #came(item) {
@@ -175,10 +165,10 @@ export class Events {
     clearTimeout(this.soon);
     this.soon = setTimeout(async () => {
       if (this.signal.aborted || document.hidden) return;
-      const query = this.#query();
+      const query = String(this.#query());
       try {
         const { events } = await api.events(query, this.signal);
-        if (this.signal.aborted || String(query) !== String(this.#query())) return;
+        if (query !== String(this.#query())) return;
         const before = this.items.get(this.shown);
         this.#take(events);
         if (this.tab === "events") this.#draw();
@@ -205,7 +195,7 @@ export class Events {
     const items = this.#sorted();
     this.more.hidden = this.next === null;
     if (!items.length) {
-      show(this.list, this.#filtered() ? empty("events", "Nothing fits these filters", "Take one away, or choose other days.")
+      show(this.list, this.#inputs().some(({ value }) => value) ? empty("events", "Nothing fits these filters", "Take one away, or choose other days.")
         : empty("events", "No events yet", "When somebody comes, or goes, it appears here by itself. The view Now shows what the gates see meanwhile."));
       return;
     }
@@ -214,7 +204,14 @@ export class Events {
       if (item.event.id === fresh) row.classList.add("fresh");
       return row;
     });
-    if (this.full) this.list.append(h("p", { class: "soft" }, `These are the newest ${MOST_ROWS}. Choose days to see older ones.`));
+    if (this.full) this.list.append(h("p.soft", `These are the newest ${MOST_ROWS}. Choose days to see older ones.`));
+  }
+
+  #drawNear() {
+    const { camera, label } = this.fields;
+    const fits = this.near.filter((miss) => (!camera.value || miss.camera === camera.value) && (!label.value || miss.label === label.value));
+    if (fits.length) this.#days(fits, (miss) => [miss, miss.time], (miss) => nearRow(miss, this.#title(miss.camera)));
+    else show(this.list, empty("health", "No near misses", "What a gate stops just under its mark appears here: so you see which mark to move."));
   }
 
   /** Put items under the headings of their days. Rows of items that did not change are kept. */
@@ -229,76 +226,36 @@ export class Events {
       groups.set(name, [...groups.get(name) ?? [], rows.get(id).row]);
     }
     this.rows = rows;
-    const sections = [...groups].map(([name, nodes]) => {
-      const section = this.sections.get(name) ?? h("section", {}, h("h3", { class: "day" }, name), h("ol"));
+    sync(this.list, [...groups].map(([name, nodes]) => {
+      const section = this.sections.get(name) ?? h("section", h("h3.day", name), h("ol"));
       this.sections.set(name, section);
       sync(section.lastElementChild, nodes);
       return section;
-    });
-    sync(this.list, sections);
+    }));
   }
 
-  #title(name) {
-    return this.cameras.get(name)?.title ?? name;
-  }
-
-  #filtered() {
-    return [...Object.values(this.selects), this.since, this.until].some((input) => input.value);
-  }
-
-  #countFilters() {
-    const count = [...Object.values(this.selects), this.since, this.until].filter((input) => input.value).length;
-    say(this.summary, count ? `Filters (${count})` : "Filters");
-  }
-
-  // Near misses
+  #title(name) { return this.cameras.get(name)?.title ?? name; }
 
   #show(tab) {
     this.tab = tab;
     this.more.hidden = true;
-    for (const input of [this.selects.type, this.selects.zone, this.since, this.until]) input.closest("label").hidden = tab === "near";
-    show(this.list, h("p", { class: "soft" }, "Asking ..."));
+    for (const name of ["type", "zone", "from", "to"]) this.fields[name].closest("label").hidden = tab === "near";
+    show(this.list);
     this.#load();
-  }
-
-  async #loadNear() {
-    try {
-      this.near = (await api.nearMisses()).slice(0, MOST_NEAR);
-      if (this.signal.aborted || this.tab !== "near") return;
-      this.#drawNear();
-    } catch (error) {
-      if (!this.signal.aborted && error.status !== 401) show(this.list, problem(error.message));
-    }
-  }
-
-  #nearCame(miss) {
-    this.near = [miss, ...this.near].slice(0, MOST_NEAR);
-    if (this.tab === "near") this.#drawNear();
-  }
-
-  #drawNear() {
-    const { camera, label } = this.selects;
-    const fits = this.near.filter((miss) => (!camera.value || miss.camera === camera.value) && (!label.value || miss.label === label.value));
-    if (!fits.length) {
-      show(this.list, empty("health", "No near misses", "What a gate stops just under its mark appears here: so you see which mark to move."));
-      return;
-    }
-    this.#days(fits, (miss) => [miss, miss.time], (miss) => nearRow(miss, this.#title(miss.camera)));
   }
 
   // One event in full
 
   #dialog() {
     this.detailTitle = h("h2", { id: "detail-title" });
-    this.detail = h("div", { class: "detail" });
-    const dialog = h("dialog", { "aria-labelledby": "detail-title", onclick: (event) => { if (event.target === dialog) dialog.close(); }, onkeydown: (event) => this.#walk(event) },
-      h("div", { class: "dialog-head" }, this.detailTitle,
-        h("button", { type: "button", class: "quiet", "aria-label": "Close", onclick: () => dialog.close() }, icon("close"))),
-      this.detail);
-    dialog.addEventListener("close", () => {
-      show(this.detail);
-      [...this.list.querySelectorAll("li[data-id]")].find((node) => node.dataset.id === this.shown)?.querySelector("button").focus();
-    });
+    this.detail = h("div.detail");
+    const dialog = this.dialog = h("dialog", {
+      "aria-labelledby": "detail-title", onclick: ({ target }) => { if (target === dialog) dialog.close(); }, onkeydown: (event) => this.#walk(event),
+      onclose: () => {
+        show(this.detail);
+        this.rows.get(this.shown)?.row.querySelector("button").focus();
+      },
+    }, h("div.dialog-head", this.detailTitle, h("button.quiet", { "aria-label": "Close", onclick: () => dialog.close() }, icon("close"))), this.detail);
     return dialog;
   }
 
@@ -311,15 +268,14 @@ export class Events {
   #fill(item) {
     this.shown = item.event.id;
     say(this.detailTitle, eventWords(item.event));
-    show(this.detail, ...eventDetail(item, this.cameras.get(item.event.camera), this.#title(item.event.camera)));
+    show(this.detail, eventDetail(item, this.cameras.get(item.event.camera), this.#title(item.event.camera)));
   }
 
   /** Left and right walk to the newer and the older event. */
   #walk(event) {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!step) return;
     const items = this.#sorted();
-    const item = items[items.findIndex(({ event: { id } }) => id === this.shown) + step];
+    const item = step && items[items.findIndex(({ event: { id } }) => id === this.shown) + step];
     if (!item) return;
     event.preventDefault();
     this.#fill(item);

@@ -14,8 +14,8 @@ export function gauge(setting, name, value, limit) {
   const mark = isNumber(limit) ? h("b") : null;
   if (mark) mark.style.left = `${Math.min(1, scale.to(shown(limit))) * 100}%`;
   return h("div", { class: `gauge g${gate}` },
-    h("span", {}, name), h("span", { class: "bar", "aria-hidden": "true" }, bar, mark),
-    h("span", { class: "numbers" }, text(shown(value)), isNumber(limit) && h("span", { class: "soft" }, ` mark ${text(shown(limit))}`)));
+    h("span", name), h("span.bar", { "aria-hidden": "true" }, bar, mark),
+    h("span.numbers", text(shown(value)), isNumber(limit) && h("span.soft", ` mark ${text(shown(limit))}`)));
 }
 
 /** Latency by stage as one stacked bar; `wide` adds the names. */
@@ -24,12 +24,12 @@ export function latencyBar(latency, wide = false) {
   const total = latency?.total ?? parts.reduce((sum, [, value]) => sum + value, 0);
   if (!parts.length || !total) return null;
   const words = parts.map(([stage, value]) => `${stageWords(stage)} ${ms(value)}`);
-  const bar = h("span", { class: "stack", role: "img", "aria-label": `${ms(total)}: ${words.join(", ")}`, title: words.join("\n") },
+  const bar = h("span.stack", { role: "img", "aria-label": `${ms(total)}: ${words.join(", ")}`, title: words.join("\n") },
     parts.map(([stage, value]) => {
       const part = h("i", { class: `stage-${stage}` });
       part.style.flexGrow = String(value);
       return part;
     }));
-  return h("div", { class: `latency${wide ? " wide" : ""}` }, bar, h("span", { class: "total" }, ms(total)),
-    wide && h("ul", { class: "legend" }, parts.map(([stage], index) => h("li", {}, h("i", { class: `stage-${stage}` }), words[index]))));
+  return h("div", { class: `latency${wide ? " wide" : ""}` }, bar, h("span.total", ms(total)),
+    wide && h("ul.legend", parts.map(([stage], index) => h("li", h("i", { class: `stage-${stage}` }), words[index]))));
 }

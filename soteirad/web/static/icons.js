@@ -11,8 +11,6 @@ const PATHS = {
   moon: "M20 14.5A8.5 8.5 0 1 1 9.5 4a7 7 0 0 0 10.5 10.5z",
   leave: "M14 4H5v16h9M10 12h11M17 8l4 4l-4 4",
   undo: "M9 7L4 12l5 5M4 12h10a6 6 0 0 1 6 6",
-  redo: "M15 7l5 5l-5 5M20 12H10a6 6 0 0 0-6 6",
-  bin: "M4 7h16M9 7V4h6v3M6 7l1 13h10l1-13",
   plus: "M12 5v14M5 12h14",
   close: "M6 6l12 12M18 6L6 18",
   empty: "M3 7h4l2-3h6l2 3h4v12H3zM4 3l16 18",
@@ -23,18 +21,18 @@ const PATHS = {
 
 /** An icon; hidden from screen readers, the text beside it says what it is. */
 export const icon = (name, size = 20) =>
-  s("svg", { class: "icon", viewBox: "0 0 24 24", width: size, height: size, "aria-hidden": "true", focusable: "false" },
+  s("svg.icon", { viewBox: "0 0 24 24", width: size, height: size, "aria-hidden": "true", focusable: "false" },
     s("path", { d: PATHS[name] }));
 
 /** The mark of the house: three gates, one behind the other. */
 export const logo = (size = 28) =>
-  s("svg", { class: "logo", viewBox: "0 0 32 32", width: size, height: size, "aria-hidden": "true", focusable: "false" },
-    s("path", { class: "g1", d: "M4 28V5h24v23" }),
-    s("path", { class: "g2", d: "M10 28V12h12v16" }),
-    s("path", { class: "g3", d: "M16 28V19" }));
+  s("svg.logo", { viewBox: "0 0 32 32", width: size, height: size, "aria-hidden": "true", focusable: "false" },
+    s("path.g1", { d: "M4 28V5h24v23" }),
+    s("path.g2", { d: "M10 28V12h12v16" }),
+    s("path.g3", { d: "M16 28V19" }));
 
 /** A gate's own sign: two posts and a bar, which stands up while it is open (by the class `open`). */
 export const gate = () =>
-  s("svg", { class: "gate", viewBox: "0 -6 28 26", width: 28, height: 26, "aria-hidden": "true", focusable: "false" },
-    s("path", { class: "post", d: "M4 19V5M24 19V9" }),
-    s("path", { class: "bar", d: "M4 9H24" }));
+  s("svg.gate", { viewBox: "0 -6 28 26", width: 28, height: 26, "aria-hidden": "true", focusable: "false" },
+    s("path.post", { d: "M4 19V5M24 19V9" }),
+    s("path.bar", { d: "M4 9H24" }));

@@ -1,6 +1,6 @@
 // The one stream of the page: open only while somebody looks, and only for the cameras in view.
 
-import { api, sessionEnded } from "./api.js";
+import { api } from "./api.js";
 
 const KINDS = ["frame", "event", "camera", "near_miss"];
 const FIRST_WAIT_MS = 1000;
@@ -66,15 +66,10 @@ class Live extends EventTarget {
     source.close();
     if (source !== this.#source) return;
     this.#close();
-    try {
-      await api.session();
-    } catch (error) {
-      if (error.status === 401) return sessionEnded();
-    }
+    try { await api.session(false); } catch { /* Over, and then the page asks to log in; or away. */ }
     // A little chance, so that many open pages do not all come back in the same moment.
     this.#soon(this.#wait * (0.75 + Math.random() / 2));
     this.#wait = Math.min(LONGEST_WAIT_MS, this.#wait * 2);
-    return undefined;
   }
 
   #close() {

@@ -19,18 +19,16 @@ const sentenceOf = (error) => (error.status === 401
 /** The form; resolves when somebody is in. `first` is a sentence to begin with. */
 export function login(root, first = "") {
   return new Promise((resolve) => {
-    const note = h("p", { class: "login-note", role: "alert" }, first);
+    const note = h("p.login-note", { role: "alert" }, first);
     const input = h("input", {
       id: "token", name: "token", type: "password", autocomplete: "current-password", required: true, maxlength: 1024,
       autocapitalize: "off", spellcheck: "false",
     });
     const button = h("button", { type: "submit", class: "main" }, "Open");
-    const form = h("form", { class: "login", method: "post", onsubmit: submit },
-      h("div", { class: "login-head" }, logo(56), h("h1", {}, "Soteira")),
-      // So that password managers know whose password it is.
-      h("input", { class: "unseen", name: "username", value: "soteira", autocomplete: "username", tabindex: -1, "aria-hidden": "true", readonly: true }),
+    const form = h("form.login", { method: "post", onsubmit: submit },
+      h("div.login-head", logo(56), h("h1", "Soteira")),
       h("label", { for: "token" }, "Token or password"), input, button, note,
-      h("p", { class: "soft" }, "Where is it? On the machine that runs Soteira, ", h("code", {}, "soteirad config"),
+      h("p.soft", "Where is it? On the machine that runs Soteira, ", h("code", "soteirad config"),
         " prints the address to open."));
     async function submit(event) {
       event.preventDefault();

@@ -47,26 +47,23 @@ function openView() {
 }
 
 function themeButton() {
-  const dark = () => (document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
-  const button = h("button", { type: "button", class: "quiet", onclick: turn });
-  const tell = () => {
-    button.replaceChildren(icon(dark() ? "sun" : "moon"));
-    button.setAttribute("aria-label", dark() ? "Light colours" : "Dark colours");
-    button.title = button.getAttribute("aria-label");
-  };
-  function turn() {
-    const theme = dark() ? "light" : "dark";
-    document.documentElement.dataset.theme = theme;
-    try { localStorage.setItem("soteira-theme", theme); } catch { /* It holds until the page is left. */ }
+  const root = document.documentElement.dataset;
+  const button = h("button.quiet", { onclick: () => {
+    root.theme = root.theme === "dark" ? "light" : "dark";
+    try { localStorage.setItem("soteira-theme", root.theme); } catch { /* It holds until the page is left. */ }
     tell();
-  }
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", tell);
+  } });
+  const tell = () => {
+    button.replaceChildren(icon(root.theme === "dark" ? "sun" : "moon"));
+    button.title = root.theme === "dark" ? "Light colours" : "Dark colours";
+  };
+  document.addEventListener("theme", tell);
   tell();
   return button;
 }
 
 function frame() {
-  const lamp = h("span", { class: "live", role: "status" });
+  const lamp = h("span.live", { role: "status" });
   const tell = () => {
     lamp.classList.toggle("on", live.connected);
     lamp.hidden = !live.needed;
@@ -76,15 +73,15 @@ function frame() {
   tell();
   main = h("main", { id: "main", tabindex: -1 });
   root.replaceChildren(
-    h("header", { class: "top" },
-      h("a", { class: "brand", href: "#now" }, logo(30), h("span", {}, "Soteira")),
+    h("header.top",
+      h("a.brand", { href: "#now" }, logo(30), h("span", "Soteira")),
       h("nav", { "aria-label": "Views" }, Object.entries(VIEWS).map(([name, [title]]) =>
-        h("a", { href: `#${name}`, "data-view": name }, icon(name, 22), h("span", {}, title)))),
-      h("div", { class: "top-end" }, lamp, themeButton(),
-        h("button", { type: "button", class: "quiet", "aria-label": "Log out", title: "Log out", onclick: leave }, icon("leave")))),
+        h("a", { href: `#${name}`, "data-view": name }, icon(name, 22), h("span", title)))),
+      h("div.top-end", lamp, themeButton(),
+        h("button.quiet", { "aria-label": "Log out", title: "Log out", onclick: leave }, icon("leave")))),
     main,
-    h("footer", { class: "bottom" }, h("span", {}, version && `Soteira ${version}`), " ",
-      h("span", {}, "Nothing on this page comes from, or goes to, another machine than yours.")));
+    h("footer.bottom", h("span", version && `Soteira ${version}`), " ",
+      h("span", "Nothing on this page comes from, or goes to, another machine than yours.")));
 }
 
 async function leave() {
@@ -107,7 +104,7 @@ async function enter() {
     version = (await api.session())?.version ?? "";
   } catch (error) {
     if (error.status === 401) return out("");
-    root.replaceChildren(h("main", { id: "main", class: "login-page" }, h("p", { class: "problem", role: "alert" }, error.message)));
+    root.replaceChildren(h("main", { id: "main", class: "login-page" }, h("p.problem", { role: "alert" }, error.message)));
     setTimeout(enter, RETRY_MS);
     return undefined;
   }

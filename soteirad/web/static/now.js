@@ -5,25 +5,25 @@ import { Card } from "./card.js";
 import { copyButton, h, say, show } from "./dom.js";
 import { icon } from "./icons.js";
 import { live } from "./live.js";
-import { empty, problem } from "./parts.js";
+import { complain, lines, noCamera } from "./parts.js";
 import { plural } from "./words.js";
 
 const HEALTH_EVERY_MS = 15_000;
+let areasShown = true;
 
 export class Now {
-  title = "Now";
   cards = new Map();
   inView = new Set();
 
   constructor() {
-    this.list = h("div", { class: "cameras" });
-    this.notice = h("p", { class: "notice", role: "status" });
-    this.changes = h("button", { type: "button", class: "link", onclick: () => this.#toChanges() });
-    this.areas = h("input", { type: "checkbox", checked: stored("areas") !== "off", onchange: () => this.#areas() });
-    this.panel = new Changes((count) => this.#count(count));
-    this.node = h("section", { class: "view now" },
-      h("div", { class: "view-head" }, h("h2", {}, "Now"),
-        h("label", { class: "switch" }, this.areas, "Zones and masks"), this.changes),
+    this.list = h("div.cameras");
+    this.notice = h("p.notice", { role: "status" });
+    this.changes = h("button.link", { onclick: () => this.panel.node.focus() });
+    this.areas = h("input", { type: "checkbox", checked: areasShown, onchange: () => this.#areas() });
+    this.panel = new Changes((count) => say(this.changes, count ? `${plural(count, "change")} not in your file` : ""));
+    this.node = h("section.view.now",
+      h("div.view-head", h("h2", "Now"),
+        h("label.switch", this.areas, "Zones and masks"), this.changes),
       this.notice, this.list, this.panel.node);
     this.watcher = new IntersectionObserver((entries) => this.#seen(entries), { rootMargin: "80px 0px" });
     this.#areas();
@@ -52,13 +52,12 @@ export class Now {
       const cameras = await api.cameras();
       if (this.signal.aborted) return;
       for (const camera of cameras) this.#camera(camera);
-      if (!cameras.length) show(this.list, empty("now", "No camera yet", "Add one under cameras: in your configuration file, and reload."));
+      if (!cameras.length) show(this.list, noCamera());
       this.#health();
       this.panel.load();
     } catch (error) {
-      if (this.signal.aborted || error.status === 401) return;
-      show(this.list, problem(error.message));
-      this.retry = setTimeout(() => { show(this.list); this.cards.clear(); this.#load(); }, 5000);
+      complain(this.list, error, this.signal);
+      this.retry = setTimeout(() => { if (!this.signal.aborted) { this.cards.clear(); this.#load(); } }, 5000);
     }
   }
 
@@ -77,7 +76,6 @@ export class Now {
     this.cards.set(camera.name, made);
     this.list.append(made.node);
     this.watcher.observe(made.node);
-    if (overridden(camera)) this.panel.load();
   }
 
   #seen(entries) {
@@ -118,28 +116,19 @@ export class Now {
   }
 
   #areas() {
-    store("areas", this.areas.checked ? "on" : "off");
-    this.list.classList.toggle("no-areas", !this.areas.checked);
-  }
-
-  #count(count) {
-    say(this.changes, count ? `${plural(count, "change")} not in your file` : "");
-  }
-
-  #toChanges() {
-    this.panel.node.scrollIntoView({ block: "start" });
-    this.panel.node.focus({ preventScroll: true });
+    areasShown = this.areas.checked;
+    this.list.classList.toggle("no-areas", !areasShown);
   }
 }
 
-const overridden = (camera) => JSON.stringify(Object.entries(camera.thresholds).map(([name, { overridden: on, value }]) => on && [name, value]).filter(Boolean));
+const overridden = (camera) => JSON.stringify(Object.values(camera.thresholds).map((threshold) => threshold.overridden && threshold.value));
 
 /** The panel of what was set here, or over MQTT, and is not in the file. */
 class Changes {
   constructor(count) {
     this.count = count;
     this.body = h("div");
-    this.node = h("section", { class: "card changes", tabindex: -1, "aria-labelledby": "changes" },
+    this.node = h("section.card.changes", { tabindex: -1, "aria-labelledby": "changes" },
       h("h3", { id: "changes" }, "Changes not in your file"), this.body);
     this.timer = 0;
   }
@@ -150,29 +139,26 @@ class Changes {
   }
 
   async #load() {
-    let answer;
     try {
-      answer = await api.overrides();
+      this.#show(await api.overrides());
     } catch (error) {
-      if (error.status !== 401) show(this.body, problem(error.message));
-      return;
+      complain(this.body, error);
     }
-    const { yaml, diff } = answer;
+  }
+
+  #show({ yaml, diff }) {
     this.count(yaml ? yaml.split("\n").filter((line) => /^\s+\S+: \S/.test(line)).length : 0);
     if (!yaml && !diff) {
-      show(this.body, h("p", { class: "soft" }, icon("good"), " None: Soteira runs by your file. Drag a mark, and what to write into the file appears here."));
+      show(this.body, h("p.soft", icon("good"), " None: Soteira runs by your file. Drag a mark, and what to write into the file appears here."));
       return;
     }
     show(this.body,
-      h("p", {}, "These are in force and last over restarts. To keep them for good, put them into the file:"),
-      h("div", { class: "command" }, h("code", {}, "sudo soteirad config apply"), copyButton(() => "sudo soteirad config apply")),
-      h("div", { class: "columns" },
-        h("figure", {}, h("figcaption", {}, "Lines to add", copyButton(() => yaml)), h("pre", { tabindex: 0, "aria-label": "YAML" }, yaml)),
-        diff && h("figure", {}, h("figcaption", {}, "What changes in the file"), h("pre", { class: "diff", tabindex: 0, "aria-label": "Difference" }, diff.split("\n").map(diffLine)))));
+      h("p", "These are in force and last over restarts. To keep them for good, put them into the file:"),
+      h("div.command", h("code", "sudo soteirad config apply"), copyButton("sudo soteirad config apply")),
+      h("div.columns",
+        h("figure", h("figcaption", "Lines to add", copyButton(yaml)), lines("YAML", yaml)),
+        diff && h("figure", h("figcaption", "What changes in the file"), lines("Difference", diff.split("\n").map(diffLine)))));
   }
 }
 
 const diffLine = (line) => h("span", { class: /^(---|\+\+\+|@@)/.test(line) ? "soft" : { "+": "added", "-": "removed" }[line[0]] }, `${line}\n`);
-
-const stored = (key) => { try { return localStorage.getItem(`soteira-${key}`); } catch { return null; } };
-const store = (key, value) => { try { localStorage.setItem(`soteira-${key}`, value); } catch { /* A private window. */ } };

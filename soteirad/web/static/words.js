@@ -1,23 +1,21 @@
 // How things are said to an owner. Pure: values in, sentences out.
 
-const number = (value, digits) => Number(value).toFixed(digits);
 export const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 
 /** A share as per cent, with as many digits as it is worth: 0.0213 is "2.1 %". */
 export const percent = (share) => {
   if (!isNumber(share)) return "–";
-  const value = share * 100;
-  return `${number(value, Math.abs(value) < 10 ? 1 : 0)} %`;
+  return `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
 };
 
 /** 0.534 is "0.53". */
-export const hundredths = (value) => (isNumber(value) ? number(value, 2) : "–");
+export const hundredths = (value) => (isNumber(value) ? value.toFixed(2) : "–");
 
 /** Seconds as people say them: 4 s, 3 min, 2 h, 5 d. */
 export const span = (seconds) => {
   if (!isNumber(seconds)) return "–";
   const value = Math.max(0, seconds);
-  if (value < 9.95) return `${number(value, 1)} s`;
+  if (value < 9.95) return `${value.toFixed(1)} s`;
   if (value < 99.5) return `${Math.round(value)} s`;
   if (value < 5400) return `${Math.round(value / 60)} min`;
   if (value < 36 * 3600) return `${Math.round(value / 3600)} h`;
@@ -26,8 +24,8 @@ export const span = (seconds) => {
 
 export const bytes = (count) => {
   if (!isNumber(count)) return "–";
-  if (count >= 1e12) return `${number(count / 1e12, 1)} TB`;
-  if (count >= 1e9) return `${number(count / 1e9, 1)} GB`;
+  if (count >= 1e12) return `${(count / 1e12).toFixed(1)} TB`;
+  if (count >= 1e9) return `${(count / 1e9).toFixed(1)} GB`;
   return `${Math.round(count / 1e6)} MB`;
 };
 
@@ -38,34 +36,26 @@ export const plural = (count, one, many = `${one}s`) => `${whole(count)} ${count
 
 const two = (value) => String(value).padStart(2, "0");
 
-/** An ISO time as a Date, or null. */
-export const moment = (iso) => {
-  const date = new Date(iso);
-  return Number.isNaN(date.getTime()) ? null : date;
-};
-
+/** 18:04:59 in this device's time zone. */
 export const clock = (iso) => {
-  const date = moment(iso);
-  return date ? `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}` : "";
-};
-
-export const day = (iso) => {
-  const date = moment(iso);
-  return date ? `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}` : "";
+  const date = new Date(iso);
+  return [date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(":");
 };
 
 /** The heading of a day: Today, Yesterday, or the date in the browser's language. */
 export const dayName = (iso, now = new Date()) => {
-  const date = moment(iso);
-  if (!date) return "";
-  if (day(date) === day(now)) return "Today";
+  const date = new Date(iso);
   const before = new Date(now);
   before.setDate(now.getDate() - 1);
-  if (day(date) === day(before)) return "Yesterday";
+  if (date.toDateString() === now.toDateString()) return "Today";
+  if (date.toDateString() === before.toDateString()) return "Yesterday";
   return date.toLocaleDateString(undefined, { weekday: "long", year: "numeric", month: "long", day: "numeric" });
 };
 
-const TRIGGERS = {
+/** A lookup; what is not in it is said as it is. */
+const words = (known) => (key) => known[key] ?? String(key ?? "");
+
+export const triggerWords = words({
   start: "the first frames after a start",
   motion_spike: "motion rose suddenly",
   scene_change: "the scene changed",
@@ -76,31 +66,26 @@ const TRIGGERS = {
   lost: "somebody was not found: look again",
   still: "somebody stands still",
   every_frame: "every frame is looked at",
-};
-export const triggerWords = (trigger) => TRIGGERS[trigger] ?? String(trigger ?? "");
+});
 
-const REASONS = {
+export const reasonWords = words({
   gone: "they are gone", scene_changed: "the view changed", source_lost: "the stream was lost", gap: "the stream jumped",
   source_ended: "the file ended", detection_off: "detection was switched off", switched_off: "the camera was switched off",
   restart: "the daemon was restarted", camera_restart: "the camera's process died", reload: "its configuration changed",
   removed: "it was removed from the configuration", confirmed: "two looks saw it",
-};
-export const reasonWords = (reason) => REASONS[reason] ?? String(reason ?? "");
+});
 
-const VIEWS = {
+export const viewWords = words({
   doubtful: "in doubt, waiting", changed: "it changed", other: "another than usual", settled: "a known one again",
-};
-export const viewWords = (view) => VIEWS[view] ?? String(view ?? "");
+});
 
-const SEEN = { covered: "covered", defocused: "out of focus", moved: "moved" };
-export const seenWords = (seen) => SEEN[seen] ?? String(seen ?? "");
+export const seenWords = words({ covered: "covered", defocused: "out of focus", moved: "moved" });
 
-const WHY_NOT = { score: "too unsure", area: "too small or too large", echo: "a double of another box" };
-export const whyNotWords = (why) => WHY_NOT[why] ?? String(why ?? "does not count");
+export const whyNotWords = words({ score: "too unsure", area: "too small or too large", echo: "a double of another box" });
 
 export const TYPES = {
   entered: "entered", left: "left", present: "was already there", scene_changed: "view changed",
-  source_lost: "stream lost", source_restored: "stream is back", answered: "answer",
+  source_lost: "stream was lost", source_restored: "stream is back", answered: "answer",
 };
 
 export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
@@ -114,41 +99,24 @@ export const spoken = (answer) => {
 
 /** What an event says, without the camera: "Person entered". */
 export const eventWords = (event) => {
-  const label = capital(String(event.label ?? "object"));
-  switch (event.event_type) {
-    case "entered": return `${label} entered`;
-    case "left": return `${label} left`;
-    case "present": return `${label} was already there`;
-    case "scene_changed": return `The view changed${event.why?.seen ? `: ${seenWords(event.why.seen)}` : ""}`;
-    case "source_lost": return "The stream was lost";
-    case "source_restored": return "The stream is back";
-    case "answered": return `${capital(String(event.question ?? "answer"))}: ${spoken(event.answer)}`;
-    default: return String(event.event_type ?? "Event");
-  }
+  const { event_type: type, label, why, question, answer } = event;
+  if (type === "answered") return `${capital(String(question))}: ${spoken(answer)}`;
+  if (type === "scene_changed") return `The view changed${why?.seen ? `: ${seenWords(why.seen)}` : ""}`;
+  return capital(`${label ?? ""} ${TYPES[type] ?? type}`.trim());
 };
 
-const STATES = {
+export const answerStateWords = words({
   pending: "being asked", answered: "answered", skipped_duplicate: "not asked: the picture was the same",
   skipped_budget: "not asked: the budget was spent", skipped_stale: "given up: too late", failed: "failed",
-};
-export const answerStateWords = (state) => STATES[state] ?? String(state ?? "");
+});
 
-const KINDS = {
+export const kindWords = words({
   motion_below: "too little motion", flood: "the light changed", score_below: "too unsure",
   area_below: "too small", area_above: "too large", not_confirmed: "seen only once", masked: "in a mask",
-};
-export const kindWords = (kind) => KINDS[kind] ?? String(kind ?? "");
+});
 
-const VALUES = {
-  motion_ratio: "Changed share of the picture", motion_blob: "Largest connected change", scene_distance: "Colour distance",
-  ssim: "Structure kept (ssim)", ratio: "Changed share of the picture", score: "Score", limit: "Limit", area: "Area",
-  blob: "Largest connected change",
-};
-export const valueWords = (name) => VALUES[name] ?? String(name).replaceAll("_", " ");
-
-export const STAGES = ["decode", "motion", "scene", "wait", "detect"];
-const STAGE_WORDS = { decode: "decoding", motion: "gate 1", scene: "gate 2", wait: "waiting", detect: "detector", other: "other" };
-export const stageWords = (stage) => STAGE_WORDS[stage] ?? String(stage);
+const STAGES = ["decode", "motion", "scene", "wait", "detect"];
+export const stageWords = words({ decode: "decoding", motion: "gate 1", scene: "gate 2", wait: "waiting", detect: "detector" });
 
 /** The stages of a latency as [[name, ms], ...], what is missing up to the total as "other". */
 export const stages = (latency) => {
@@ -158,4 +126,4 @@ export const stages = (latency) => {
   return rest > 0.5 ? [...found, ["other", rest]] : found;
 };
 
-export const ms = (value) => (isNumber(value) ? `${number(value, value < 10 ? 1 : 0)} ms` : "–");
+export const ms = (value) => (isNumber(value) ? `${value.toFixed(value < 10 ? 1 : 0)} ms` : "–");

@@ -4,7 +4,7 @@ import { api, picture, pictureAddress } from "./api.js";
 import { choice, copyButton, h, say, show } from "./dom.js";
 import { Editor } from "./editor.js";
 import { icon } from "./icons.js";
-import { empty, problem } from "./parts.js";
+import { complain, lines, noCamera } from "./parts.js";
 import { areasOf, freeName, KINDS, shapesOf, wrongWith } from "./polygon.js";
 
 const CHECK_AFTER_MS = 350;
@@ -21,16 +21,16 @@ export class Zones {
     this.editor = new Editor();
     this.camera = null;
     this.select = h("select", { id: "zone-camera", onchange: () => this.#pick(this.select.value) });
-    this.shapes = h("ul", { class: "shapes" });
-    this.form = h("div", { class: "shape-form" });
-    this.result = h("div", { class: "result" });
+    this.shapes = h("ul.shapes");
+    this.form = h("div.shape-form");
+    this.result = h("div.result");
     this.tools = this.#tools();
-    this.body = h("div", { class: "zones-body" },
-      h("div", { class: "zones-left" }, this.tools, this.editor.node, h("div", { class: "hint-row" }, this.hint = h("p", { class: "hint" }), this.done)),
-      h("div", { class: "zones-right" }, h("section", { class: "card" }, h("h3", {}, "Zones and masks"), this.shapes, this.form),
-        h("section", { class: "card" }, h("h3", {}, "For your file"), this.result)));
-    this.node = h("section", { class: "view zones" },
-      h("div", { class: "view-head" }, h("h2", {}, "Zones"), h("label", { class: "inline", for: "zone-camera" }, "Camera"), this.select),
+    this.body = h("div.zones-body",
+      h("div.zones-left", this.tools, this.editor.node, h("div.hint-row", this.hint = h("p.hint"), this.done)),
+      h("div.zones-right", h("section.card", h("h3", "Zones and masks"), this.shapes, this.form),
+        h("section.card", h("h3", "For your file"), this.result)));
+    this.node = h("section.view.zones",
+      h("div.view-head", h("h2", "Zones"), h("label.inline", { for: "zone-camera" }, "Camera"), this.select),
       this.body);
     this.editor.addEventListener("change", () => this.#changed());
   }
@@ -40,17 +40,13 @@ export class Zones {
     try {
       this.cameras = await api.cameras();
     } catch (error) {
-      if (!signal.aborted && error.status !== 401) show(this.node, problem(error.message));
-      return;
+      return complain(this.node, error, signal);
     }
-    if (signal.aborted) return;
-    if (!this.cameras.length) {
-      show(this.node, empty("zones", "No camera yet", "Add one under cameras: in your configuration file, and reload."));
-      return;
-    }
+    if (signal.aborted) return undefined;
+    if (!this.cameras.length) return show(this.node, noCamera());
     show(this.select, this.cameras.map(({ name, title }) => h("option", { value: name }, title)));
     const asked = decodeURIComponent(location.hash.split("/")[1] ?? "");
-    this.#pick(this.cameras.some(({ name }) => name === asked) ? asked : this.cameras[0].name);
+    return this.#pick(this.cameras.some(({ name }) => name === asked) ? asked : this.cameras[0].name);
   }
 
   close() {
@@ -63,7 +59,7 @@ export class Zones {
   }
 
   #keep() {
-    if (this.camera && this.editor.canUndo) drafts.set(this.camera.name, structuredClone(this.editor.shapes));
+    if (this.camera && this.editor.changed) drafts.set(this.camera.name, structuredClone(this.editor.shapes));
   }
 
   #pick(name) {
@@ -94,23 +90,21 @@ export class Zones {
   }
 
   #tools() {
-    const button = (name, text, action, kind = "") => h("button", { type: "button", class: `tool ${kind}`, onclick: action, "aria-label": text, title: text }, icon(name), h("span", {}, text));
+    const button = (name, text, action, kind = "") => h("button", { class: `tool ${kind}`, onclick: action, title: text }, icon(name), h("span", text));
     const begin = (kind) => () => {
       this.editor.finish();
       this.editor.begin({ kind, name: kind === "zone" ? freeName(this.editor.shapes) : "", labels: null, points: [] });
     };
-    this.done = h("button", { type: "button", class: "main tool", onclick: () => { this.editor.finish(); this.form.querySelector("input")?.focus(); } }, icon("good"), "Done");
+    this.done = h("button.main.tool", { onclick: () => { this.editor.finish(); this.form.querySelector("input")?.focus(); } }, icon("good"), "Done");
     this.undo = button("undo", "Undo", () => this.editor.undo(), "narrow");
-    this.redo = button("redo", "Redo", () => this.editor.redo(), "narrow");
-    return h("div", { class: "tools", role: "toolbar", "aria-label": "Drawing" },
+    return h("div.tools", { role: "toolbar", "aria-label": "Drawing" },
       button("plus", "Zone", begin("zone")), button("plus", "Motion mask", begin("motion")), button("plus", "Privacy mask", begin("privacy")),
-      h("span", { class: "gap" }), this.undo, this.redo, button("fresh", "Fresh picture", () => this.#picture(), "narrow"));
+      h("span.gap"), this.undo, button("fresh", "Fresh picture", () => this.#picture(), "narrow"));
   }
 
   #changed() {
     const { editor } = this;
-    this.undo.disabled = !editor.canUndo;
-    this.redo.disabled = !editor.canRedo;
+    this.undo.disabled = !editor.changed;
     this.done.classList.toggle("gone", !editor.drawing);
     say(this.hint, editor.drawing ? "Click or tap the corners one after the other; the first corner again, or Done, closes the shape."
       : editor.shape ? "Drag a corner, or an edge for a new corner. Arrow keys move the chosen corner, Delete removes it."
@@ -128,11 +122,10 @@ export class Zones {
   #list() {
     const { shapes, selected } = this.editor;
     const focused = this.shapes.contains(document.activeElement);
-    if (!shapes.length) show(this.shapes, h("li", { class: "soft" }, "None yet. A zone says where somebody stands, a mask where nothing counts."));
-    else show(this.shapes, shapes.map((shape, index) => h("li", {}, h("button", {
-      type: "button", class: `shape-item ${shape.kind}`, "aria-pressed": String(index === selected), onclick: () => this.editor.select(index, 0),
-    }, h("i", { class: "swatch" }), h("span", {}, shape.kind === "zone" ? shape.name || "(no name)" : KINDS[shape.kind]),
-    h("span", { class: "soft" }, this.#wrong(shape) ? "not right yet" : `${shape.points.length} points`)))));
+    if (!shapes.length) show(this.shapes, h("li.soft", "None yet. A zone says where somebody stands, a mask where nothing counts."));
+    else show(this.shapes, shapes.map((shape, index) => h("li", h("button", { class: `shape-item ${shape.kind}`, "aria-pressed": String(index === selected), onclick: () => this.editor.select(index, 0),
+    }, h("i.swatch"), h("span", shape.kind === "zone" ? shape.name || "(no name)" : KINDS[shape.kind]),
+    h("span.soft", this.#wrong(shape) ? "not right yet" : `${shape.points.length} points`)))));
     if (focused) this.shapes.querySelector('[aria-pressed="true"]')?.focus();
   }
 
@@ -142,23 +135,23 @@ export class Zones {
     this.form.shape = shape;
     if (!shape) return show(this.form);
     const change = (part) => this.editor.edit(part);
-    const labels = this.camera.labels.map((label) => h("label", { class: "switch" }, h("input", {
-      type: "checkbox", checked: shape.labels?.includes(label) ?? false, value: label,
-      onchange: () => change({ labels: ticked(this.form) }),
-    }), label));
-    this.wrong = h("p", { class: "wrong", role: "status" });
-    this.kindHint = h("p", { class: "hint" });
-    this.zoneFields = h("div", {}, h("label", { class: "field" }, h("span", {}, "Name"), h("input", {
-      class: "zone-name-input", value: shape.name, maxlength: 64, autocapitalize: "off", spellcheck: "false", autocomplete: "off",
+    const ticked = () => [...this.form.querySelectorAll("fieldset input:checked")].map(({ value }) => value);
+    const onchange = () => change({ labels: ticked().length ? ticked() : null });
+    const labels = this.camera.labels.map((label) =>
+      h("label.switch", h("input", { type: "checkbox", checked: shape.labels?.includes(label) ?? false, value: label, onchange }), label));
+    this.wrong = h("p.wrong", { role: "status" });
+    this.kindHint = h("p.hint");
+    this.zoneFields = h("div", h("label.field", h("span", "Name"), h("input", {
+      value: shape.name, maxlength: 64, autocapitalize: "off", spellcheck: "false", autocomplete: "off",
       oninput: (event) => change({ name: event.target.value.trim() }),
-    })), h("fieldset", {}, h("legend", {}, "Who counts here (none chosen: everybody)"), labels));
+    })), h("fieldset", h("legend", "Who counts here (none chosen: everybody)"), labels));
     show(this.form,
       choice("Kind", Object.entries(KINDS), shape.kind, (kind) => change(kind === "zone" ? { kind, name: shape.name || freeName(this.editor.shapes) } : { kind })),
       this.kindHint, this.zoneFields, this.wrong,
-      h("div", { class: "buttons" },
-        h("button", { type: "button", class: "small", onclick: () => this.editor.insert() }, "Add a point"),
-        h("button", { type: "button", class: "small", onclick: () => this.editor.removePoint() }, "Delete the point"),
-        h("button", { type: "button", class: "small danger", onclick: () => this.editor.removeShape() }, "Delete the shape")));
+      h("div.buttons",
+        h("button.small", { onclick: () => this.editor.insert() }, "Add a point"),
+        h("button.small", { onclick: () => this.editor.removePoint() }, "Delete the point"),
+        h("button.small.danger", { onclick: () => this.editor.removeShape() }, "Delete the shape")));
     return this.#tellWrong();
   }
 
@@ -174,20 +167,15 @@ export class Zones {
     this.asking?.abort();
     const wrong = shapes.map((shape) => [shape, this.#wrong(shape)]).find(([, text]) => text);
     if (wrong || drawing) {
-      this.#note(wrong ? `${wrong[0].name || KINDS[wrong[0].kind]}: ${wrong[1]}` : "Finish the shape first.");
+      show(this.result, h("p.wrong", wrong ? `${wrong[0].name || KINDS[wrong[0].kind]}: ${wrong[1]}` : "Finish the shape first."));
       return;
     }
-    const asking = this.asking = new AbortController();
+    const { signal } = this.asking = new AbortController();
     try {
-      const { yaml } = await api.areas(this.camera.name, areasOf(shapes), asking.signal);
-      if (!asking.signal.aborted) this.#yaml(yaml);
+      this.#yaml((await api.areas(this.camera.name, areasOf(shapes), signal)).yaml);
     } catch (error) {
-      if (error.name !== "AbortError" && error.status !== 401) this.#note(error.message);
+      complain(this.result, error, signal);
     }
-  }
-
-  #note(text) {
-    show(this.result, h("p", { class: "wrong", role: "status" }, text));
   }
 
   #yaml(yaml) {
@@ -195,23 +183,14 @@ export class Zones {
     const file = `${this.camera.name}-zones.yaml`;
     const command = `sudo soteirad config apply ${file}`;
     show(this.result,
-      h("p", { class: "soft" }, same ? "This is what the camera has now." : "Not in force yet. Save these lines, and let Soteira put them into your file: it shows the difference and asks first."),
-      h("pre", { tabindex: 0, "aria-label": "YAML" }, yaml),
-      h("div", { class: "buttons" }, copyButton(() => yaml), h("button", { type: "button", class: "small", onclick: () => save(yaml, file) }, "Save as a file"),
-        !same && h("button", { type: "button", class: "small", onclick: () => this.#startOver() }, "Start over")),
-      !same && h("div", { class: "command" }, h("code", {}, command), copyButton(() => command)));
+      h("p.soft", same ? "This is what the camera has now." : "Not in force yet. Save these lines, and let Soteira put them into your file: it shows the difference and asks first."),
+      lines("YAML", yaml),
+      h("div.buttons", copyButton(yaml), h("button.small", { onclick: () => save(yaml, file) }, "Save as a file"),
+        !same && h("button.small", { onclick: () => { drafts.delete(this.camera.name); this.editor.load(this.present); } }, "Start over")),
+      !same && h("div.command", h("code", command), copyButton(command)));
   }
 
-  #startOver() {
-    drafts.delete(this.camera.name);
-    this.editor.load(this.present);
-  }
 }
-
-const ticked = (form) => {
-  const labels = [...form.querySelectorAll("fieldset input:checked")].map((input) => input.value);
-  return labels.length ? labels : null;
-};
 
 function save(text, name) {
   const address = URL.createObjectURL(new Blob([text], { type: "application/yaml" }));
