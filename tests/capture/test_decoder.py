@@ -72,6 +72,11 @@ def scripted(clip: Path) -> list[Unit]:
     return scripted_rtsp.jump(scripted_rtsp.units(clip), 0.0, START)
 
 
+@pytest.fixture(scope="module")
+def intact(clip: Path) -> Intact:
+    return Intact(clip)
+
+
 class Intact:
     """The pictures of a clip as they were before anything happened to them."""
 
@@ -102,12 +107,12 @@ def judge(run: Run, intact: Intact, first: float) -> tuple[list[float], list[flo
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
 @pytest.mark.parametrize("keys", [True, False])
 def test_no_frame_of_a_damaged_file_that_looks_damaged_passes_as_whole(
-    clip: Path, tmp_path: Path, seed: int, keys: bool
+    clip: Path, intact: Intact, tmp_path: Path, seed: int, keys: bool
 ) -> None:
     hit = clips.damage(clip, tmp_path / "damaged.ts", 0.06, seed, keys=keys)
     run = decode(tmp_path / "damaged.ts")
     first = run.frames[0].stamp or 0.0
-    passed, marked = judge(run, Intact(clip), first)
+    passed, marked = judge(run, intact, first)
     assert hit and max(marked) > VISIBLE, "the damage shows"
     assert max(passed) < VISIBLE
     assert run.counters.corrupt >= len(marked) > 0
@@ -121,12 +126,12 @@ def test_no_frame_of_a_damaged_file_that_looks_damaged_passes_as_whole(
      (scripted_rtsp.lose, 0.03, 2)],
 )  # fmt: skip
 def test_no_frame_of_a_bad_connection_that_looks_damaged_passes_as_whole(
-    clip: Path, harm: Callable[..., list[Unit]], share: float, seed: int
+    clip: Path, intact: Intact, harm: Callable[..., list[Unit]], share: float, seed: int
 ) -> None:
     pictures = harm(scripted(clip), share, seed)
     assert not all(unit.intact for unit in pictures)
     run = play(pictures, lossy=harm is scripted_rtsp.lose)
-    passed, marked = judge(run, Intact(clip), 0.0)
+    passed, marked = judge(run, intact, 0.0)
     assert len(marked) > 0
     assert max(passed, default=0.0) < VISIBLE
     assert run.counters.decoded == len(run.frames)
