@@ -196,11 +196,10 @@ def test_arrays_that_are_not_quantised_stay_as_they_are(array: np.ndarray, scale
 # The library itself
 
 SHARED = {
-    "yolov5n-fp16.tflite": "FP16 weights, NHWC",
     "yolov8n_int8.tflite": "int8 inside",
-    "yolox_nano_float16_quantize.tflite": "FP16 weights, NCHW",
     "ssd_mobilenet_v1_quant.tflite": "uint8 input, NMS inside",
 }
+"""Those with FP16 weights are run by the tests of `models add`, and one more below."""
 
 
 def added(folder: Path, name: str) -> ModelCard:
