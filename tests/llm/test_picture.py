@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -233,6 +233,7 @@ def test_whoever_has_one_percent_of_the_frame_makes_it_another_picture(x: int, y
     assert similarity(signature(before), signature(np.clip(after, 0, 255).astype(np.uint8))) < DEFAULT
 
 
+@settings(max_examples=20)
 @given(seed=st.integers(0, 1000))
 def test_the_noise_of_a_camera_makes_no_other_picture(seed: int) -> None:
     chance = np.random.default_rng(seed)
