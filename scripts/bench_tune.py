@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Print how many settings `soteirad tune` tries in a second, on five minutes made of the demo clip played over and over.
+"""Print how many settings `soteirad tune` tries in a second, on five minutes made of the demo clip.
 
     python scripts/bench_tune.py [CLIP] [--processes N]
 
@@ -49,7 +49,7 @@ def bench(clip: Path, processes: int) -> None:
     began = time.perf_counter()
     recording = store.recording(camera)
     print(f"{clip.name}: {recording.facts.seconds:.0f} s, {len(recording.analysed)} frames analysed, "
-          f"{recording.path.stat().st_size / 1e6:.0f} MB kept; opened in {time.perf_counter() - began:.1f} s")  # fmt: skip
+          f"{recording.path.stat().st_size / 1e6:.0f} MB kept; ready in {time.perf_counter() - began:.1f} s")
     card = model_card(camera)
     knobs = first_round(Knobs.of(camera), camera, scores=True)
     settings = [pipeline_settings(k.apply(camera), card) for k in knobs]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -158,9 +159,10 @@ def evaluate(
     """Measure models on COCO data: average precision, four curves, and how far the others lie from the first."""
     from soteirad.evaluate.dataset import load_dataset
     from soteirad.evaluate.present import print_evaluation, progress
-    from soteirad.evaluate.report import check_report_place, write_report
+    from soteirad.evaluate.report import write_report
     from soteirad.evaluate.run import evaluate as run_evaluation
     from soteirad.evaluate.run import parse_runs
+    from soteirad.page import check_report_place
 
     runs = parse_runs(model, backend or [], precision or [], threads)
     if html is not None:
@@ -211,6 +213,41 @@ def ask(
     found = evaluate_question(name, settings, asked, llm, expected, limit, show)
     print(json.dumps(found.document(), indent=1)) if as_json else print("\n".join(evaluation_lines(found)))
     raise typer.Exit(any(row.state == "failed" for row in found.rows))
+
+
+@app.command()
+def tune(
+    clips: Annotated[list[Path], typer.Argument(help="Video files of the camera, each best a few minutes.")],
+    labels: Annotated[list[Path] | None, typer.Option("--labels", help="Who enters, one file for each clip.")] = None,
+    camera: Annotated[str | None, typer.Option("--camera", help="Tune this camera's settings.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="Take settings from this file.")] = None,
+    track: Annotated[str | None, typer.Option("--track", help="Labels to look for, with commas.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write a report with pictures to this file.")] = None,
+    yaml: Annotated[Path | None, typer.Option("--yaml", help="Write the recommendations to this folder.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Try a hundred settings on recordings of a camera and recommend three of them."""
+    from soteirad.page import check_report_place
+    from soteirad.resources import cache_folder
+    from soteirad.tune.crew import Crew
+    from soteirad.tune.present import document, print_tuning, progress, write_yaml
+    from soteirad.tune.report import write_report
+    from soteirad.tune.run import Wish
+    from soteirad.tune.run import tune as run_tuning
+    from soteirad.tune.store import Store
+
+    if out is not None:
+        check_report_place(out)
+    tracked = None if track is None else [label.strip() for label in track.split(",")]
+    cache = cache_folder()
+    with contextlib.closing(Store(None if cache is None else cache / "tune")) as store:
+        with progress(quiet=as_json) as step:
+            found = run_tuning(Wish(clips, labels or (), config, camera, tracked), store, Crew(), step)
+        if out is not None:
+            write_report(out, found)
+    if yaml is not None:
+        write_yaml(yaml, found)
+    print(json.dumps(document(found), indent=1)) if as_json else print_tuning(found)
 
 
 @app.command()

@@ -7,11 +7,11 @@ from math import floor, log10
 from pathlib import Path
 
 from soteirad import __version__
-from soteirad.errors import SoteiraError
 from soteirad.evaluate.ap import CURVE_IOU, MOST_BOXES
 from soteirad.evaluate.curves import CURVES, POINTS, CurveName, Values
 from soteirad.evaluate.present import AP_NAMES, cause, percent
 from soteirad.evaluate.run import MIN_SCORE, Evaluation, Measured
+from soteirad.page import STYLE, write_page
 
 _WIDTH, _LEFT, _RIGHT, _TOP = 520, 52, 10, 10
 _MAIN, _STRIP = 270, 96
@@ -28,20 +28,9 @@ _TITLES: dict[CurveName, str] = {
 _DIFFERENCE_HEADS = ("largest", "from → to", "most of it (objects)", "slipped", "mean distance", "pooled")
 
 
-def check_report_place(path: Path) -> None:
-    """Raise SoteiraError, before the models run, when no file can come to be at `path`."""
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        raise SoteiraError(
-            f"{path}: the report cannot be written there: give the name of a file in a folder that exists"
-        )
-
-
 def write_report(path: Path, evaluation: Evaluation) -> None:
     """Write the report. Raises SoteiraError when the file cannot be written."""
-    try:
-        path.write_text(html_report(evaluation), encoding="utf-8")
-    except OSError as error:
-        raise SoteiraError(f"{path}: the report cannot be written: {error.strerror}") from error
+    write_page(path, html_report(evaluation))
 
 
 def html_report(evaluation: Evaluation) -> str:
@@ -177,22 +166,7 @@ moves past a point: a difference of that size at a single point says little. Thr
 and behind it. The mean distance is taken over all points. For the pooled curves all objects count as one label; but
 precision against recall falls to 0 where the last object was found, and one object more or less moves that end.</p>"""
 
-_STYLE = """
-:root { color-scheme: light dark; --paper: #fff; --ink: #1c2024; --soft: #5c6670; --rule: #e3e7eb;
-  --c0: #1f6fd0; --c1: #d9480f; --c2: #2b8a3e; --c3: #9c36b5; --c4: #8a6d00; --c5: #0b7285 }
-@media (prefers-color-scheme: dark) { :root { --paper: #15181b; --ink: #e6e9ec; --soft: #9aa5af; --rule: #2c3238;
-  --c0: #6cb0ff; --c1: #ff9257; --c2: #69db7c; --c3: #e599f7; --c4: #ffd43b; --c5: #66d9e8 } }
-body { background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; max-width: 1140px;
-  margin: 2rem auto; padding: 0 1rem }
-h1, h2, h3 { line-height: 1.2; font-weight: 600 } h1 { font-size: 1.6rem } h2 { font-size: 1.1rem; margin-top: 2rem }
-h3 { font-size: 1rem; font-weight: 500; margin: 1.2rem 0 .3rem }
-p { max-width: 75ch } .note { color: var(--soft) } footer { color: var(--soft); margin-top: 2rem; font-size: 13px }
-.wide { overflow-x: auto }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 14px }
-th, td { padding: .35rem .7rem; text-align: right; border-bottom: 1px solid var(--rule); vertical-align: top;
-  white-space: nowrap }
-thead th { color: var(--soft); font-weight: 500 } tbody th { text-align: left; font-weight: 500 }
-td small { display: block; color: var(--soft); font-size: 12px }
+_STYLE = STYLE + """
 .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 460px), 1fr)); gap: 1.5rem }
 figure { margin: 0 } figcaption { font-weight: 500 } .under { color: var(--soft); font-size: 13px; margin: .3rem 0 0 }
 figure svg { width: 100%; height: auto; display: block }

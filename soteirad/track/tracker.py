@@ -121,6 +121,8 @@ class Tracker:
 
     def needs(self, evidence: Evidence) -> TrackNeeds:
         """Tell the cadence what to look for next."""
+        if not self.tracks:
+            return TrackNeeds(promising=self._promising)
         tracks = self.open_tracks
         return TrackNeeds(
             promising=self._promising,

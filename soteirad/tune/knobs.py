@@ -121,7 +121,7 @@ def unique(knobs: Iterable[Knobs]) -> list[Knobs]:
 
 
 def groups(knobs: list[Knobs], count: int) -> Iterator[list[int]]:
-    """Yield `count` groups of indices; settings with the same scene thresholds, which share most work, stay together."""
+    """Yield `count` groups of indices; settings with the same scene thresholds share most work, and stay together."""
     order = sorted(range(len(knobs)), key=lambda i: (knobs[i].scene_distance, knobs[i].scene_ssim, i))
     size = -(-len(order) // max(1, count))
     for start in range(0, len(order), max(1, size)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from soteirad.assembly import model_card, pipeline_settings
@@ -20,9 +21,11 @@ from soteirad.tune.recording import Recording
 from soteirad.tune.store import Store
 from soteirad.tune.sweep import Ran
 
+FEW_ENTRIES = 10
+"""With fewer, a single lucky look makes settings good."""
+
 OnStep = Callable[[str, float], None]
 """Is told what is being done and how much of that is done, 0-1."""
-MANY_VIEWS = 1
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,7 @@ class _Tuner:
                 read_labels(wish.labels[number], camera.objects.track)
             what = f"measuring {path.name}"
             self._on_step(what, 0.0)
-            recording = self._store.recording(camera, lambda s, what=what: self._on_step(what, -s))  # type: ignore[misc]
+            recording = self._store.recording(camera, partial(self._on_step, what))
             settings = pipeline_settings(camera, card, every_frame=True)
             [[reference]] = self._crew.sweep(recording, [[settings]])
             if wish.labels:
@@ -145,8 +148,9 @@ class _Tuner:
         if not any(clip.entries for clip in self._clips):
             tracked = ", ".join(self._clips[0].camera.objects.track)
             clips = ", ".join(str(path) for path in wish.clips)
-            raise SoteiraError(f"{clips}: nothing that is looked for ({tracked}) comes into the picture, so there is nothing "
-                               f"to tune by: give a clip in which somebody does, or other labels with --track")  # fmt: skip
+            raise SoteiraError(f"{clips}: nothing that is looked for ({tracked}) comes into the picture, so there is "
+                               f"nothing to tune by: give a clip in which somebody does, or other labels with "
+                               f"--track")  # fmt: skip
         return name
 
     def _try(self, knobs: Sequence[Knobs], what: str) -> None:
@@ -163,7 +167,8 @@ class _Tuner:
         clips = len(self._clips)
         found = self._crew.sweep(clip.recording, [[settings[i] for i in share] for share in shares], traced,
                                  lambda done: self._on_step(what, (number + done) / clips))  # fmt: skip
-        return {knobs[i]: ran for share, rans in zip(shares, found, strict=True) for i, ran in zip(share, rans, strict=True)}
+        return {knobs[i]: ran for share, rans in zip(shares, found, strict=True)
+                for i, ran in zip(share, rans, strict=True)}  # fmt: skip
 
     def _score(self, knobs: Knobs) -> Score:
         """Add up what settings made of all clips."""
@@ -203,16 +208,17 @@ class _Tuner:
         """Return what the owner should know before believing the result."""
         notes = []
         count = sum(len(clip.entries) for clip in self._clips)
-        if count < 5:
-            notes.append(f"Only {count} entr{'y' if count == 1 else 'ies'} to judge by: a longer clip, or several, gives "
-                         f"advice that is worth more.")  # fmt: skip
+        if count < FEW_ENTRIES:
+            notes.append(f"Only {count} entr{'y' if count == 1 else 'ies'} to judge by: a longer clip, or several, "
+                         f"gives advice that is worth more.")  # fmt: skip
         for clip in self._clips:
             name = clip.recording.facts.clip
-            if clip.reference.views >= MANY_VIEWS:
-                notes.append(f"{name}: the camera's view changed {clip.reference.views} times. Everything starts anew when it "
-                             f"does, so such a clip says less about thresholds.")  # fmt: skip
+            if clip.reference.views:
+                times = "once" if clip.reference.views == 1 else f"{clip.reference.views} times"
+                notes.append(f"{name}: the camera's view changed {times}. Everything starts anew when it does, so "
+                             f"such a clip says less about thresholds.")  # fmt: skip
             early = [e for e in clip.entries if self._wish.labels and e.time < 2.0]
             if early:
-                notes.append(f"{name}: {len(early)} of your labels are in the first two seconds: who is found then counts as "
-                             f"present, and not as an entry.")  # fmt: skip
+                notes.append(f"{name}: {len(early)} of your labels are in the first two seconds: who is found then "
+                             f"counts as present, and not as an entry.")  # fmt: skip
         return notes

@@ -22,7 +22,7 @@ SUFFIX = ".recording"
 _PARTIAL = ".partial"
 
 OnFrame = Callable[[float], None]
-"""Is given the media time of each frame that is measured."""
+"""Is given the share of a clip that is measured, 0-1."""
 
 
 class Store:
@@ -73,8 +73,8 @@ class Store:
 
     def _usable(self) -> Path:
         if self._folder is None:
-            raise SoteiraError("there is no home folder to keep measurements in: set XDG_CACHE_HOME to a folder that you "
-                               "may write")  # fmt: skip
+            raise SoteiraError("there is no home folder to keep measurements in: set XDG_CACHE_HOME to a folder that "
+                               "you may write")  # fmt: skip
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             if not os.access(self._folder, os.R_OK | os.W_OK | os.X_OK):
@@ -129,12 +129,12 @@ def _key(camera: CameraConfig) -> str:
     """Return a hash of all that a recording hangs on: the clip, what is measured, the model and its engine."""
     card = model_card(camera)
     choice = choose_engine(camera, card)
-    source = asdict(source_settings(camera))
-    parts = [VERSION, __version__, _content_hash(Path(camera.source)), source["stream"], source["rotate"],
-             camera.privacy_mask, camera.fps, camera.motion.lines, sorted(camera.objects.track), camera.objects.nms_iou,
-             card.model_dump(mode="json"), card.verify_file() if choice else [], asdict(choice.engine) if choice else None,
-             camera.detector.server.model_dump(mode="json") if camera.detector.server else None,
-             THUMBNAIL_WIDTH, THUMBNAIL_QUALITY]  # fmt: skip
+    source, server = source_settings(camera), camera.detector.server
+    parts = [VERSION, __version__, THUMBNAIL_WIDTH, THUMBNAIL_QUALITY, _content_hash(Path(camera.source)),
+             source.stream, source.rotate, camera.privacy_mask, camera.fps, camera.motion.lines,
+             sorted(camera.objects.track), camera.objects.nms_iou, card.model_dump(mode="json"),
+             card.verify_file() if choice else [], asdict(choice.engine) if choice else None,
+             server.model_dump(mode="json") if server else None]  # fmt: skip
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:40]
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import av
+import av.error
 import cv2
 
 from soteirad.assembly import (
@@ -53,7 +55,7 @@ class _Times:
 def survey(camera: CameraConfig, writer: RecordingWriter, on_frame: Callable[[float], None] = lambda _: None) -> None:
     """Measure the camera's file source from its beginning to its end, and write it down.
 
-    `on_frame` is given the media time of each frame. Raises SourceError, ModelError, OSError, and SoteiraError for a
+    `on_frame` is given the share of the clip that is done, as far as its length is known. Raises SourceError, ModelError, OSError, and SoteiraError for a
     clip that is too short.
     """
     cv2.setNumThreads(1)
@@ -63,13 +65,14 @@ def survey(camera: CameraConfig, writer: RecordingWriter, on_frame: Callable[[fl
     detector = make_detector(unpaced, card, choice.engine if choice else None)
     source = open_source(unpaced.source, source_settings(unpaced))
     source.open()
+    length = _length(Path(unpaced.source))
     surveyor = _Surveyor(Pipeline(pipeline_settings(unpaced, card, every_frame=True)), detector, writer)
     try:
         detector.load()
         while True:
             frame = source.read()
             surveyor.step(frame)
-            on_frame(frame.time)
+            on_frame(min(1.0, frame.time / length) if length else 0.0)
     except SourceEnded:
         writer.finish(surveyor.facts(Path(unpaced.source)))
     except DetectorUnavailable as error:
@@ -77,6 +80,15 @@ def survey(camera: CameraConfig, writer: RecordingWriter, on_frame: Callable[[fl
     finally:
         source.close()
         detector.close()
+
+
+def _length(path: Path) -> float:
+    """Return how many seconds a clip says it has; 0 if it says nothing."""
+    try:
+        with av.open(str(path)) as container:
+            return (container.duration or 0) / av.time_base
+    except (av.error.FFmpegError, OSError):
+        return 0.0
 
 
 class _Surveyor:
@@ -114,8 +126,8 @@ class _Surveyor:
     def facts(self, clip: Path) -> Facts:
         """Return what else is known when the clip has ended. Raises SoteiraError when it is too short."""
         if self._last < SHORTEST_S or self._analysed < FEWEST_FRAMES:
-            raise SoteiraError(f"{clip}: this clip has {self._last:.1f} s and {self._analysed} frames to analyse, too few to "
-                               f"tune by: give one of a minute or more, with people in it")  # fmt: skip
+            raise SoteiraError(f"{clip}: this clip has {self._last:.1f} s and {self._analysed} frames to analyse, too few "
+                               f"to tune by: give one of a minute or more, with people in it")  # fmt: skip
         return Facts(clip.name, self._last, self._size or (0, 0), self._times.means())
 
     def _keep(self, frame: Frame, found: Detections) -> None:
