@@ -30,7 +30,7 @@ CHECK_EVERY_S = 60.0
 COUNT_EVERY_S = 3600.0
 """How often everything is counted anew; in between what is written and deleted is added up."""
 SOON_BYTES = 20_000_000
-"""After so much was written it is checked at once."""
+"""After so much was written (of a small limit: a twentieth of it) it is checked at once."""
 STALE_S = 3600.0
 """How old a half-written file is before nobody is taken to write it any more."""
 DAY_S = 86400.0
@@ -78,6 +78,7 @@ class Retention:
         self._changed = threading.Condition()
         self._limits: Limits | None = None
         self._written = 0
+        self._soon = False
         self._dropped: list[str] = []
         self._ended = False
         self._stop = threading.Event()
@@ -107,14 +108,15 @@ class Retention:
         """Go by these limits from now on."""
         with self._changed:
             if limits != self._limits:
-                self._limits = limits
+                self._limits, self._soon = limits, True
                 self._changed.notify_all()
 
     def wrote(self, count: int) -> None:
         """Learn that so many bytes were written."""
         with self._changed:
             self._written += count
-            if self._written >= SOON_BYTES:
+            if self._limits is not None and self._written >= min(SOON_BYTES, self._limits.size // 20):
+                self._soon = True
                 self._changed.notify_all()
 
     def drop(self, pictures: tuple[str, ...]) -> None:
@@ -125,7 +127,7 @@ class Retention:
     def check(self) -> None:
         """Delete what is to be deleted now. The thread does this; raises StorageError if the disk refuses."""
         with self._changed:
-            limits, written, self._written = self._limits, self._written, 0
+            limits, written, self._written, self._soon = self._limits, self._written, 0, False
             dropped, self._dropped = self._dropped, []
         if limits is None:
             return
@@ -149,7 +151,7 @@ class Retention:
         while not self._ended:
             self._guard(self.check)
             with self._changed:
-                self._changed.wait_for(lambda: self._ended or self._written >= SOON_BYTES, CHECK_EVERY_S)
+                self._changed.wait_for(lambda: self._ended or self._soon, CHECK_EVERY_S)
 
     def _count(self, now: float) -> None:
         """Count all that there is, by day."""

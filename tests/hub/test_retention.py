@@ -240,8 +240,12 @@ def test_the_thread_checks_at_its_start_and_again_when_much_was_written(rig: Rig
     assert until(lambda: not first.exists(), 30.0)
     second = rig.picture(30)
     rig.retention.wrote(100)
-    rig.retention.wrote(GB)
     assert until(lambda: not second.exists(), 30.0)
+    rig.retention.order(Limits(365, GB))
+    third = rig.picture(30)
+    rig.retention.wrote(100)
+    rig.retention.order(Limits(365, 2))
+    assert until(lambda: not third.exists(), 30.0)
     assert rig.retention.problem == ""
 
 
