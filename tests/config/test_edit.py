@@ -228,7 +228,7 @@ def reached(changes: Mapping[str, Any], data: Any, path: tuple[str, ...] = ()) -
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(pages(), sections)
 def test_any_change_of_any_file_is_there_afterwards_and_other_lines_are_the_same(
     page: tuple[str, list[tuple[tuple[str, ...], str]], dict[str, Any]], changes: dict[str, Any]
@@ -244,7 +244,7 @@ def test_any_change_of_any_file_is_there_afterwards_and_other_lines_are_the_same
             assert line in kept, "in the same order, to the byte"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(values)
 def test_whatever_is_written_is_read_back(value: Any) -> None:
     for text in ("a: 1\n", "{a: 1}", "a:\n- 1\n", "a:\n  b: 1\n", "a: 'x'\n", "b:\n"):
