@@ -135,8 +135,8 @@ def test_a_replay_with_the_settings_of_an_unknown_camera_names_the_known_ones(tm
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--colour"], ["fly"], ["run", "--colour"], ["run", "--log-level", "loud"], ["replay"], ["replay", "a", "b"],
-     ["replay", "a.mp4", "--fps", "few"]],
+    [["--colour"], ["fly"], ["run", "--colour"], ["run", "--log-level", "loud"], ["replay"],
+     ["record"], ["record", "a", "b"], ["replay", "a.mp4", "--fps", "few"]],
     ids=" ".join,
 )  # fmt: skip
 def test_wrong_usage_exits_2_and_says_where_help_is(arguments: list[str]) -> None:
