@@ -10,21 +10,18 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from soteirad.config.web import WebConfig
 from soteirad.errors import WebError
 from soteirad.web.box import Box
 from soteirad.web.token import ensure_token
 
-if TYPE_CHECKING:
-    import uvicorn
-
 logger = logging.getLogger(__name__)
 
 BACKLOG = 64
 STOP_S = 2.0
-TICK_S = 0.25
+TICK_S = 1.0
 _PRIVILEGED = 1024
 
 
@@ -39,7 +36,7 @@ class WebServer:
         self._config = config
         self._storage = storage
         self._socket: socket.socket | None = None
-        self._server: uvicorn.Server | None = None
+        self._server: Any = None  # a class that exists only once uvicorn is loaded
         self._thread: threading.Thread | None = None
 
     @property
@@ -72,7 +69,7 @@ class WebServer:
     def stop(self, timeout: float = STOP_S) -> None:
         """End all streams and connections, within `timeout` seconds. Twice, or without `start`, does nothing."""
         if self._server is not None:
-            self._server.should_exit = True
+            self._server.end()
         if self._thread is not None:
             self._thread.join(timeout)
             if self._thread.is_alive() and self._server is not None:
@@ -120,7 +117,7 @@ def _reason(error: OSError, port: int) -> str:
     return error.strerror or str(error)
 
 
-def _make_server(config: WebConfig, box: Box, secret: str, guessable: bool) -> uvicorn.Server:
+def _make_server(config: WebConfig, box: Box, secret: str, guessable: bool) -> Any:
     """Only here the libraries are loaded."""
     import uvicorn
 
@@ -136,15 +133,26 @@ def _make_server(config: WebConfig, box: Box, secret: str, guessable: bool) -> u
     class Server(uvicorn.Server):
         """uvicorn's, without a hand on the signals: they are the hub's."""
 
+        loop: asyncio.AbstractEventLoop | None = None
+
         @contextlib.contextmanager
         def capture_signals(self) -> Iterator[None]:
             """Leave all signals alone."""
             yield
 
         async def main_loop(self) -> None:
-            """Look now and then whether to end; uvicorn's own does ten times a second, day and night."""
-            while not await self.on_tick(0):
-                await asyncio.sleep(TICK_S)
+            """Wait until told to end; uvicorn's own looks ten times a second, day and night."""
+            self.ending, self.loop = asyncio.Event(), asyncio.get_running_loop()
+            while not await self.on_tick(0):  # which also sets the date that answers carry
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self.ending.wait(), TICK_S)
+
+        def end(self) -> None:
+            """End soon. May be called from any thread."""
+            self.should_exit = True
+            if self.loop is not None:
+                with contextlib.suppress(RuntimeError):  # it has ended by itself
+                    self.loop.call_soon_threadsafe(self.ending.set)
 
         def run(self, sockets: list[socket.socket] | None = None) -> None:
             """Serve until told to end."""

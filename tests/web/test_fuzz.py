@@ -15,7 +15,7 @@ from schemathesis.config import SchemathesisConfig
 from tests.web.box import TITLES
 from tests.web.running import Running
 
-EXAMPLES = 8
+EXAMPLES = 12
 APART = ("/api/stream", "/api/cameras/{camera}/picture.jpg")
 """Asked for elsewhere: the one never ends, the other waits for a frame."""
 MAY_REFUSE = ("/api/cameras/{camera}/thresholds/{setting}", "/api/cameras/{camera}/areas")
@@ -52,7 +52,7 @@ def test_no_request_makes_the_server_fail_or_answer_what_its_document_does_not_s
     shared: Running, session: requests.Session, operations: list[schemathesis.APIOperation], good: bool
 ) -> None:
     asked = sum(ask(operation, good, shared, session) for operation in operations)
-    assert asked > 100
+    assert asked > 60
 
 
 def ask(operation: schemathesis.APIOperation, good: bool, site: Running, session: requests.Session) -> int:

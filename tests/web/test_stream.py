@@ -12,7 +12,7 @@ import pytest
 from soteirad.web import stream
 from soteirad.web.workers import MOST_STREAMS
 from tests.waiting import wait_until
-from tests.web.running import Running, error_of, parts_of, stream_head
+from tests.web.running import NO_TLS, Running, error_of, parts_of, stream_head
 
 
 def test_messages_come_in_order_under_their_names(site: Running) -> None:
@@ -63,7 +63,7 @@ def test_more_streams_than_there_may_be_are_refused_and_others_are_answered_mean
     with ExitStack() as stack:
         answers = []
         for _ in range(MOST_STREAMS):
-            client = stack.enter_context(httpx2.Client(base_url=site.url, trust_env=False))
+            client = stack.enter_context(httpx2.Client(base_url=site.url, verify=NO_TLS, trust_env=False))
             answers.append(stack.enter_context(client.stream("GET", "/api/stream", headers=site.bearer)))
         assert {answer.status_code for answer in answers} == {200}
         refused = site.get("/api/stream")
