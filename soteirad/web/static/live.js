@@ -8,82 +8,80 @@ const LONGEST_WAIT_MS = 30_000;
 const SETTLE_MS = 300; // Scrolling past cameras is no reason for a new stream each.
 
 class Live extends EventTarget {
-  #source = null;
-  #wanted = null;
-  #open = "";
-  #wait = FIRST_WAIT_MS;
-  #timer = 0;
-  connected = false;
+	#source = null;
+	#wanted = null;
+	#open = "";
+	#wait = FIRST_WAIT_MS;
+	#timer = 0;
+	connected = false;
 
-  /** Begin to follow the tab's visibility. Call once. */
-  start() {
-    document.addEventListener("visibilitychange", () => this.#soon(0));
-    addEventListener("pagehide", () => this.#close());
-    addEventListener("pageshow", () => this.#soon(0));
-  }
+	start() {
+		document.addEventListener("visibilitychange", () => this.#soon(0));
+		addEventListener("pagehide", () => this.#close());
+		addEventListener("pageshow", () => this.#soon(0));
+	}
 
-  /** Say which cameras are in view: names, "all", or null for no stream. Only their news come, not just their frames. */
-  want(cameras) {
-    this.#wanted = cameras === "all" || !cameras ? cameras : [...cameras].sort();
-    if (cameras) this.#soon(SETTLE_MS);
-    else this.#close();
-    this.dispatchEvent(new Event("connection"));
-  }
+	/** Say which cameras are in view: names, "all", or null for no stream. Only their news come, not just their frames. */
+	want(cameras) {
+		this.#wanted = cameras === "all" || !cameras ? cameras : [...cameras].sort();
+		if (cameras) this.#soon(SETTLE_MS);
+		else this.#close();
+		this.dispatchEvent(new Event("connection"));
+	}
 
-  /** Whether a stream is wanted at all. */
-  get needed() { return Boolean(this.#wanted?.length); }
+	get needed() { return Boolean(this.#wanted?.length); }
 
-  #soon(ms) {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#follow(), ms);
-  }
+	#soon(ms) {
+		clearTimeout(this.#timer);
+		this.#timer = setTimeout(() => this.#follow(), ms);
+	}
 
-  #follow() {
-    if (!this.needed || document.hidden) {
-      this.#close();
-      return;
-    }
-    const address = this.#wanted === "all" ? "api/stream" : `api/stream?cameras=${this.#wanted.map(encodeURIComponent).join(",")}`;
-    if (this.#source && this.#open === address) return;
-    this.#close();
-    this.#open = address;
-    const source = this.#source = new EventSource(address);
-    source.onopen = () => {
-      this.#wait = FIRST_WAIT_MS;
-      this.#tell(true);
-    };
-    source.onerror = () => this.#lost(source);
-    for (const kind of KINDS) source.addEventListener(kind, (message) => this.#take(kind, message.data));
-  }
+	#follow() {
+		if (!this.needed || document.hidden) {
+			this.#close();
+			return;
+		}
+		const address = this.#wanted === "all" ? "api/stream" : `api/stream?cameras=${this.#wanted.map(encodeURIComponent).join(",")}`;
+		if (this.#source && this.#open === address) return;
+		this.#close();
+		this.#open = address;
+		const source = this.#source = new EventSource(address);
+		source.onopen = () => {
+			this.#wait = FIRST_WAIT_MS;
+			this.#tell(true);
+		};
+		source.onerror = () => this.#lost(source);
+		for (const kind of KINDS) source.addEventListener(kind, (message) => this.#take(kind, message.data));
+	}
 
-  #take(kind, text) {
-    let data;
-    try { data = JSON.parse(text); } catch { return; }
-    this.dispatchEvent(new CustomEvent(kind, { detail: data }));
-  }
+	#take(kind, text) {
+		let data;
+		try { data = JSON.parse(text); } catch { return; }
+		this.dispatchEvent(new CustomEvent(kind, { detail: data }));
+	}
 
-  async #lost(source) {
-    source.close();
-    if (source !== this.#source) return;
-    this.#close();
-    try { await api.session(false); } catch { /* Over, and then the page asks to log in; or away. */ }
-    // A little chance, so that many open pages do not all come back in the same moment.
-    this.#soon(this.#wait * (0.75 + Math.random() / 2));
-    this.#wait = Math.min(LONGEST_WAIT_MS, this.#wait * 2);
-  }
+	async #lost(source) {
+		source.close();
+		if (source !== this.#source) return;
+		this.#close();
+		try { await api.session(false); } catch { /* Over, and then the page asks to log in; or away. */ }
+		// A little chance, so that many open pages do not all come back in the same moment.
+		this.#soon(this.#wait * (0.75 + Math.random() / 2));
+		this.#wait = Math.min(LONGEST_WAIT_MS, this.#wait * 2);
+	}
 
-  #close() {
-    clearTimeout(this.#timer);
-    this.#source?.close();
-    this.#source = null;
-    this.#tell(false);
-  }
+	#close() {
+		clearTimeout(this.#timer);
+		this.#source?.close();
+		this.#source = null;
+		this.#tell(false);
+	}
 
-  #tell(connected) {
-    if (connected === this.connected) return;
-    this.connected = connected;
-    this.dispatchEvent(new Event("connection"));
-  }
+	#tell(connected) {
+		if (connected === this.connected) return;
+		this.connected = connected;
+		this.dispatchEvent(new Event("connection"));
+	}
 }
 
 export const live = new Live();
