@@ -90,7 +90,8 @@ def test_a_wish_waits_for_the_hub_which_is_woken(rig: Rig) -> None:
     ("setting", "value", "problem"),
     [("motion_threshold", 0.0, "allowed is 0.001 to 0.799"), ("motion_threshold", 0.8, "allowed is"),
      ("scene_ssim", 1.1, "allowed is 0.01 to 1"), ("min_score", float("nan"), "allowed is 0 to 1"),
-     ("enabled", 0.0, "no such threshold: there are"), ("colour", None, "no such")],
+     ("enabled", 0.0, "no such threshold: there are"),
+     ("colour", None, "no such")],
 )  # fmt: skip
 def test_a_wish_that_cannot_be_is_refused_with_what_is_allowed(rig: Rig, setting: str, value: Any, problem: str) -> None:
     with pytest.raises(WishError, match=problem):
