@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 import struct
 import sys
+from collections import UserDict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from soteirad.config import load_config
-from soteirad.errors import SoteiraError
+from soteirad.config import Config, load_config
+from soteirad.errors import ConfigError, SoteiraError
 from soteirad.web.token import read_token, token_file
 
 _SIOCGIFADDR = 0x8915
@@ -36,7 +38,7 @@ def find_page(path: Path, own: Iterable[str] | None = None) -> Page:
 
     Raises ConfigError, and SoteiraError when there is no page.
     """
-    config = load_config(path)
+    config = _load(path)
     if not config.web.enabled:
         raise SoteiraError(f"{path}: there is no page: web.enabled is false")
     host, port = config.web.address
@@ -61,6 +63,27 @@ def find_page(path: Path, own: Iterable[str] | None = None) -> Page:
         hint = f"{token_file(storage)}: there is no token yet: it is made when the daemon starts"
         return Page(tuple(addresses), hint)
     return Page(tuple(f"{address}#token={token}" for address in addresses))
+
+
+def _load(path: Path) -> Config:
+    """Load the file, also where the daemon's secrets are not at hand: none of them is needed here."""
+    try:
+        return load_config(path)
+    except ConfigError as error:
+        try:
+            return load_config(path, _Secrets(os.environ))
+        except ConfigError:
+            raise error from None
+
+
+class _Secrets(UserDict[str, str]):
+    """An environment in which every variable is set."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __missing__(self, name: str) -> str:
+        return "unknown-here"
 
 
 def own_addresses() -> list[str]:

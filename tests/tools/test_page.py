@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
-from soteirad.errors import SoteiraError
+from soteirad.errors import ConfigError, SoteiraError
 from soteirad.tools.page import find_page, own_addresses
 from soteirad.web.token import ensure_token
 from tests.daemon import soteirad
 
 WORDS = "correct horse"
+KEPT_ELSEWHERE = "{SOTEIRA_WEB_WORDS}"
 OWN = ("192.168.1.7", "fd00::7")
 
 
@@ -80,6 +81,17 @@ def test_who_may_not_read_the_token_is_told_who_may(tmp_path: Path, monkeypatch:
     page = find_page(path, OWN)
     assert page.addresses == ("http://127.0.0.1:8765/",)
     assert "Permission denied" in page.hint and "as root" in page.hint
+
+
+def test_secrets_that_only_the_daemon_has_are_not_needed(tmp_path: Path) -> None:
+    path = write(tmp_path, password=KEPT_ELSEWHERE)
+    assert find_page(path, OWN).addresses == ("http://127.0.0.1:8765/",)
+
+
+def test_a_mistake_in_the_file_is_told_as_ever(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"web\.listen: this is no address to listen on") as told:
+        find_page(write(tmp_path, listen="here", password=KEPT_ELSEWHERE), OWN)
+    assert "SOTEIRA_WEB_WORDS" in str(told.value)
 
 
 def test_without_a_page_there_is_no_address(tmp_path: Path) -> None:
