@@ -88,8 +88,8 @@ class Window:
 
 
 @contextmanager
-def window(browser: Any, site: Running, token: str | None = None, size: tuple[int, int] = DESKTOP, scheme: str = "light",
-           touch: bool = False, at: str = "") -> Iterator[Window]:  # fmt: skip
+def window(browser: Any, site: Running, token: str | None = None, size: tuple[int, int] = DESKTOP,
+           scheme: str = "light", touch: bool = False, at: str = "") -> Iterator[Window]:  # fmt: skip
     """Open the page, logged in with the right token if none is given; "" is for nobody who is in.
 
     Fails if the page has an error of its own, or asks anybody but the daemon.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -52,18 +53,24 @@ def desktop(browser: Any, site: Running) -> Iterator[Window]:
 
 @pytest.fixture
 def opened(desktop: Window) -> Window:
-    """The one window of most tests, at a fresh view Now: opening it is what takes the longest."""
+    """The one window of most tests, at the calmest view: opening one is what takes the longest."""
     desktop.view("health")
-    desktop.view("now")
-    desktop.page.locator("[data-camera=porch]").wait_for()
     return desktop
+
+
+@pytest.fixture
+def at_now(opened: Window) -> Window:
+    opened.view("now")
+    opened.page.locator("[data-camera=porch]").wait_for()
+    return opened
 
 
 def event_item(label: str, **more: Any) -> dict[str, Any]:
     """Return an event as the hub tells it: just happened, not yet in the journal."""
     now = time.time()
     event = {"id": new_id(now), "event_type": "entered", "camera": "porch", "time": iso_time(now), "label": label,
-             "confidence": 0.9, "zones": ["step"], "why": {"trigger": "motion_spike", "motion_ratio": 0.08}, **more}  # fmt: skip
+             "confidence": 0.9, "zones": ["step"], "why": {"trigger": "motion_spike", "motion_ratio": 0.08},
+             **more}  # fmt: skip
     return {"seq": None, "event": event, "published": False, "topic": None, "picture": None, "answers": []}
 
 
@@ -90,7 +97,7 @@ def test_the_pages_files_are_small_and_build_no_markup_from_data() -> None:
     assert sum(path.stat().st_size for path in files) < LARGEST
     for path in files:
         text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
-        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text), path.name
+        assert not re.search(r"(inner|outer|Adjacent)HTML|document\.write|\beval\(|new Function", text), path.name
         assert not re.search(r"https?://[a-z0-9]", text), path.name
         assert path.suffix != ".html" or not re.search(r"<style| style=| on[a-z]+=|<script>", text), path.name
 
@@ -99,7 +106,8 @@ def test_the_token_of_the_address_lets_in_and_leaves_the_address_bar(browser: An
     with window(browser, site, token=site.token) as opened:
         opened.page.locator(".camera").first.wait_for()
         assert site.token not in opened.page.url
-        assert site.token not in opened.page.evaluate("JSON.stringify([history.state, {...localStorage}, {...sessionStorage}])")
+        kept = opened.page.evaluate("JSON.stringify([history.state, {...localStorage}, {...sessionStorage}])")
+        assert site.token not in kept
 
 
 def test_a_wrong_token_is_refused_with_a_sentence_and_the_right_one_leads_to_the_view_that_was_asked_for(
@@ -127,79 +135,82 @@ def test_when_a_session_ends_the_page_asks_again_and_goes_back_to_where_one_was(
     assert opened.page.url.endswith("#events")
 
 
-def test_a_camera_shows_its_picture_who_is_followed_and_what_did_not_count(opened: Window) -> None:
-    opened.site.box.set("porch", "min_score", 0.05)  # so that the made up person always counts
-    porch = opened.page.locator("[data-camera=porch]")
-    porch.locator(".box.nearly", has_text="too small or too large").wait_for()
-    porch.locator(".box.track", has_text=re.compile(r"person \d+ %.*#\d+ · .* s")).wait_for()
+def test_a_camera_shows_its_picture_who_is_followed_and_what_did_not_count(at_now: Window) -> None:
+    at_now.site.box.set("porch", "min_score", 0.05)  # so that the made up person always counts
+    porch = at_now.page.locator("[data-camera=porch]")
+    porch.locator('.box.nearly[title="cat 22 % too small or too large"]').wait_for()
+    porch.locator(".look", has_text=re.compile(r"Did not count \(dashed\):.* 1 too small or too large")).wait_for()
+    porch.locator(".box.track", has_text=re.compile(r"person [\d.]+ % #\d+ .* s")).wait_for()
     painted = "c => new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size"
     assert porch.locator(".picture canvas").evaluate(painted) > 50
     assert "person" in porch.locator(".picture").get_attribute("aria-label")
     assert porch.locator(".areas polygon").count() == 4
-    opened.page.get_by_label("Zones and masks").uncheck()
+    at_now.page.get_by_label("Zones and masks").uncheck()
     porch.locator(".areas").wait_for(state="hidden")
 
 
-def test_a_camera_that_is_offline_says_why(opened: Window) -> None:
-    opened.page.locator("[data-camera=garden]").get_by_text("is the camera switched on?").wait_for()
+def test_a_camera_that_is_offline_says_why(at_now: Window) -> None:
+    at_now.page.locator("[data-camera=garden]").get_by_text("is the camera switched on?").wait_for()
 
 
-def test_a_dragged_mark_reaches_the_box_at_most_four_times_a_second(opened: Window) -> None:
-    slider(opened, "min_score")
+def test_a_dragged_mark_reaches_the_box_at_most_four_times_a_second(at_now: Window) -> None:
+    slider(at_now, "min_score")
     began = time.monotonic()
-    drag(opened, "min_score", 0.7, steps=60)
-    wishes = opened.site.box.wishes
-    opened.until(lambda: wishes and wishes[-1] == ("porch", "min_score", 0.7))
+    drag(at_now, "min_score", 0.7, steps=60)
+    wishes = at_now.site.box.wishes
+    at_now.until(lambda: wishes and wishes[-1] == ("porch", "min_score", 0.7))
     assert len(wishes) <= 4 * (time.monotonic() - began) + 2
-    opened.page.locator("[data-camera=porch] [data-setting=min_score]").get_by_text("your file says 0.40").wait_for()
+    at_now.page.locator("[data-camera=porch] [data-setting=min_score]").get_by_text("your file says 0.40").wait_for()
 
 
-def test_structure_is_dragged_as_what_is_lost_and_set_as_what_is_kept(opened: Window) -> None:
-    slider(opened, "scene_ssim")
-    drag(opened, "scene_ssim", 0.75)
-    wishes = opened.site.box.wishes
-    opened.until(lambda: wishes and wishes[-1] == ("porch", "scene_ssim", 0.25))
-    assert slider(opened, "scene_ssim").get_attribute("aria-valuetext") == "0.75 (ssim 0.25)"
+def test_structure_is_dragged_as_what_is_lost_and_set_as_what_is_kept(at_now: Window) -> None:
+    slider(at_now, "scene_ssim")
+    drag(at_now, "scene_ssim", 0.75)
+    wishes = at_now.site.box.wishes
+    at_now.until(lambda: wishes and wishes[-1] == ("porch", "scene_ssim", 0.25))
+    assert slider(at_now, "scene_ssim").get_attribute("aria-valuetext") == "0.75 (ssim 0.25)"
 
 
-def test_a_mark_is_moved_with_keys(opened: Window) -> None:
-    mark, wishes = slider(opened, "min_score"), opened.site.box.wishes
+def test_a_mark_is_moved_with_keys(at_now: Window) -> None:
+    mark, wishes = slider(at_now, "min_score"), at_now.site.box.wishes
     assert (mark.get_attribute("role"), mark.get_attribute("aria-valuenow")) == ("slider", "0.4")
     for key, value in (("ArrowRight", 0.41), ("PageUp", 0.51), ("ArrowLeft", 0.5), ("Home", 0.0), ("End", 1.0)):
         mark.press(key)
-        opened.until(lambda value=value: wishes and wishes[-1][2] == value)
+        at_now.until(lambda value=value: wishes and wishes[-1][2] == value)
         assert float(mark.get_attribute("aria-valuenow")) == value
 
 
-def test_a_threshold_that_is_refused_goes_back_and_the_page_says_why(opened: Window, monkeypatch: pytest.MonkeyPatch) -> None:
-    slider(opened, "min_score")
+def test_a_threshold_that_is_refused_goes_back_and_the_page_says_why(
+    at_now: Window, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slider(at_now, "min_score")
     monkeypatch.setitem(made_up.LIMITS, "min_score", (0.0, 0.45))
-    slider(opened, "min_score").press("PageUp")
-    opened.page.get_by_text("out of range").wait_for()
-    assert slider(opened, "min_score").get_attribute("aria-valuenow") == "0.4"
+    slider(at_now, "min_score").press("PageUp")
+    at_now.page.get_by_text("out of range").wait_for()
+    assert slider(at_now, "min_score").get_attribute("aria-valuenow") == "0.4"
 
 
-def test_what_was_set_is_shown_with_the_lines_for_the_file_and_goes_back(opened: Window) -> None:
-    slider(opened, "min_score").press("PageUp")
-    opened.page.get_by_role("button", name="1 change not in your file").click()
-    changes = opened.page.locator(".changes")
+def test_what_was_set_is_shown_with_the_lines_for_the_file_and_goes_back(at_now: Window) -> None:
+    slider(at_now, "min_score").press("PageUp")
+    at_now.page.get_by_role("button", name="1 change not in your file").click()
+    changes = at_now.page.locator(".changes")
     changes.locator("pre", has_text="value: 0.5").first.wait_for()
     changes.get_by_text("sudo soteirad config apply").wait_for()
-    opened.page.get_by_role("button", name=re.compile("Back to what the file says: objects")).first.click()
+    at_now.page.get_by_role("button", name=re.compile("Back to what the file says: objects")).first.click()
     changes.get_by_text("Soteira runs by your file").wait_for()
-    assert opened.site.box.wishes[-1] == ("porch", "min_score", None)
-    assert slider(opened, "min_score").get_attribute("aria-valuenow") == "0.4"
+    assert at_now.site.box.wishes[-1] == ("porch", "min_score", None)
+    assert slider(at_now, "min_score").get_attribute("aria-valuenow") == "0.4"
 
 
-def test_nobody_looks_while_the_tab_is_hidden_and_the_stream_comes_back_with_it(opened: Window) -> None:
-    box = opened.site.box
-    opened.page.locator(".live.on").wait_for()
+def test_nobody_looks_while_the_tab_is_hidden_and_the_stream_comes_back_with_it(at_now: Window) -> None:
+    box = at_now.site.box
+    at_now.page.locator(".live.on").wait_for()
     hide = "on => { Object.defineProperty(document, 'hidden', {value: on, configurable: true});" \
            "document.dispatchEvent(new Event('visibilitychange')); }"  # fmt: skip
-    opened.page.evaluate(hide, True)
-    opened.until(lambda: box.looking == 0)
-    opened.page.evaluate(hide, False)
-    opened.until(lambda: box.looking == 1)
+    at_now.page.evaluate(hide, True)
+    at_now.until(lambda: box.looking == 0)
+    at_now.page.evaluate(hide, False)
+    at_now.until(lambda: box.looking == 1)
 
 
 def test_only_cameras_in_view_are_watched(browser: Any, site: Running) -> None:
@@ -279,7 +290,9 @@ def test_a_zone_is_drawn_named_and_its_lines_shown(opened: Window) -> None:
     page.get_by_label("cat").check()
     lines = page.locator(".result pre", has_text="lawn")
     lines.wait_for()
-    assert re.search(r'"lawn": \{"coordinates": \[0\.5\d*, 0\.7\d*, 0\.\d+, 0\.7', lines.inner_text().replace("0.499", "0.5").replace("0.699", "0.7"))
+    corners = re.search(r'"lawn": \{"coordinates": (\[[^]]*\])', lines.inner_text())
+    assert corners
+    assert json.loads(corners[1]) == pytest.approx([0.5, 0.7, 0.9, 0.7, 0.9, 0.9, 0.5, 0.9], abs=0.003)
     lines.get_by_text('"objects": ["cat"]').wait_for()
     page.get_by_text("sudo soteirad config apply porch-zones.yaml").wait_for()
     opened.save("zone-drawn")
@@ -335,7 +348,8 @@ def test_hostile_text_is_shown_as_text(browser: Any, site: Running, monkeypatch:
         page.locator(".row").first.wait_for()
         page.locator(".live.on").wait_for()
         item = event_item(HOSTILE, zones=[HOSTILE], why={"trigger": HOSTILE, "because": HOSTILE})
-        answer = {"question": HOSTILE, "state": "answered", "answer": HOSTILE, "text": HOSTILE, "time": item["event"]["time"]}
+        answer = {"question": HOSTILE, "state": "answered", "answer": HOSTILE, "text": HOSTILE}
+        answer["time"] = item["event"]["time"]
         site.box.tell("event", {**item, "answers": [answer]})
         row = page.locator(".row").first
         row.get_by_text(f"{HOSTILE} entered").wait_for()
@@ -363,7 +377,7 @@ def test_the_colours_follow_the_system_until_the_owner_chooses(browser: Any, sit
 
 @pytest.mark.parametrize(("size", "scheme"), [(PHONE, "dark"), (DESKTOP, "light"), (PHONE, "light"), (DESKTOP, "dark")])
 def test_every_view_fits_its_window(opened: Window, size: tuple[int, int], scheme: str) -> None:
-    ready = {"now": ".box", "events": ".row", "zones": ".result pre", "health": ".tile"}
+    ready = {"now": ".box", "events": ".row", "zones": ".result p", "health": ".tile"}
     opened.page.set_viewport_size({"width": size[0], "height": size[1]})
     opened.page.emulate_media(color_scheme=scheme)
     try:

@@ -5,7 +5,7 @@ import { h, say, show } from "./dom.js";
 import { gate } from "./icons.js";
 import { HINTS, Meter } from "./meter.js";
 import { Picture } from "./picture.js";
-import { seenWords, span, triggerWords, viewWords } from "./words.js";
+import { seenWords, span, triggerWords, viewWords, whyNotWords } from "./words.js";
 
 const GATES = [[1, "Motion"], [2, "Scene"], [3, "Objects"]];
 const VIEWS = { doubtful: "view in doubt", changed: "view changed", other: "other view" };
@@ -79,13 +79,15 @@ export class Card {
 		this.meters.scene_ssim.add(scene.ssim);
 		this.meters.min_score.add(frame.score);
 		const small = motion.open && motion.ratio < this.camera.thresholds.motion_threshold.value;
-		this.#gate(1, motion.open, motion.flood ? "the light changed" : small ? "open: one spot" : motion.open ? "open" : "closed", motion.flood);
+		this.#gate(1, motion.open, motion.flood ? "the light changed" : small ? "one spot" : motion.open ? "open" : "closed", motion.flood);
 		const doubt = VIEWS[scene.view];
 		this.#gate(2, scene.open, doubt ?? (scene.open ? "open" : "closed"), doubt);
 		this.#gate(3, frame.tracks.length, frame.tracks.length ? `${frame.tracks.length} followed` : "nobody");
 		if (frame.look) this.why = triggerWords(frame.look);
 		const ago = frame.looked === null ? "Has not looked yet" : frame.looked < 0.3 ? "Looks now" : `Looked ${span(frame.looked)} ago`;
-		say(this.look, `${ago}${this.why ? `: ${this.why}.` : "."}`);
+		const missed = frame.detections.filter(({ counts }) => !counts).map(({ why }) => whyNotWords(why));
+		const sums = [...new Set(missed)].map((why) => `${missed.filter((other) => other === why).length} ${why}`);
+		say(this.look, `${ago}${this.why ? `: ${this.why}.` : "."}${sums.length ? ` Did not count (dashed): ${sums.join(", ")}.` : ""}`);
 		say(this.view, this.seen || (scene.view === "same" ? "" : `View: ${viewWords(scene.view)}.`));
 	}
 

@@ -67,7 +67,7 @@ async function copied(text) {
 		return true;
 	} catch {
 		const area = h("textarea.unseen", { value: text });
-		(document.querySelector("dialog[open]") ?? document.body).append(area); // ... and most owners open http://box.local.
+		(document.querySelector("dialog[open]") ?? document.body).append(area); // ... and most owners open it by http.
 		area.select();
 		const done = document.execCommand("copy");
 		area.remove();

@@ -56,7 +56,6 @@ export class Editor extends EventTarget {
 		this.#changed();
 	}
 
-	/** Begin a new shape; the next clicks are its points. */
 	begin(shape) {
 		this.#remember();
 		this.shapes.push(shape);

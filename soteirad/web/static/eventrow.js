@@ -63,7 +63,7 @@ export function nearRow(miss, title) {
 			h("span.row-title", h("strong", capital(kindWords(miss.kind))), h("span.soft", title)),
 			h("span.row-why", miss.text),
 			h("span.chips", h("span", { class: `chip g${miss.gate}` }, `gate ${miss.gate}`), miss.label && h("span.chip", miss.label),
-				Object.entries(miss.values).map(([name, value]) => isNumber(value) && h("span.chip.soft", `${name} ${Number(value.toFixed(4))}`)))),
+				Object.entries(miss.values).map(([name, value]) => isNumber(value) && h("span.chip.soft", `${name} ${Number(value.toPrecision(2))}`)))),
 		h("span.row-end", h("time", { datetime: miss.time }, clock(miss.time)))));
 }
 

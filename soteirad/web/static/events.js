@@ -244,8 +244,6 @@ export class Events {
 		this.#load();
 	}
 
-	// One event in full
-
 	#dialog() {
 		this.detailTitle = h("h2", { id: "detail-title" });
 		this.detail = h("div.detail");
@@ -271,7 +269,6 @@ export class Events {
 		show(this.detail, eventDetail(item, this.cameras.get(item.event.camera), this.#title(item.event.camera)));
 	}
 
-	/** Left and right walk to the newer and the older event. */
 	#walk(event) {
 		const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
 		const items = this.#sorted();

@@ -86,10 +86,11 @@ export class Health {
 	#camera(camera) {
 		const { key, name, diagnostics: facts, online, off, reason, age_s: age } = camera;
 		const details = h("details", { open: this.opened.has(key), ontoggle: () => this.opened[details.open ? "add" : "delete"](key) }, h("summary", "All counters"), counters(facts));
+		const count = (name, key) => isNumber(facts[key]) && [name, whole(facts[key])];
 		const figures = isNumber(facts.fps) && [
 			["frames/s", facts.fps.toFixed(1)], ["latency p50", ms(facts.latency_ms?.p50)], ["latency p95", ms(facts.latency_ms?.p95)],
-			["memory", `${whole(facts.memory_mb)} MB`], ["looks", whole(facts.detector_runs)], ["events", whole(facts.events)], ["late", whole(facts.late)],
-			["damaged", whole(facts.corrupt)], ["dropped", whole(facts.dropped)], ["starts", whole(camera.starts)],
+			["memory", `${whole(facts.memory_mb)} MB`], count("looks", "detector_runs"), count("events", "events"), count("late", "late"),
+			count("damaged", "corrupt"), count("dropped", "dropped"), ["starts", whole(camera.starts)],
 		];
 		return h("article.card",
 			h("header", h("span.lamp", { class: online && "on" }), h("h3", name), h("span.soft", off ? "switched off" : online ? "online" : `offline: ${reason}`),
@@ -117,7 +118,7 @@ function funnel(facts) {
 	const rows = [["analysed", facts.analysed], ["gate 1 open", facts.motion, "g1"], ["gate 2 open", facts.scene, "g2"], ["detector looked", facts.detector_runs, "g3"]];
 	return facts.analysed > 0 && h("div.funnel", rows.map(([name, count, kind]) => {
 		const bar = h("i", { class: kind });
-		bar.style.width = `${Math.max(0.4, Math.min(100, (count / facts.analysed) * 100))}%`;
+		bar.style.width = `${Math.min(100, (count / facts.analysed) * 100)}%`;
 		return h("div", h("span", name), h("span.bar", bar), h("span.count", whole(count)));
 	}));
 }

@@ -65,7 +65,7 @@ class Live extends EventTarget {
 		if (source !== this.#source) return;
 		this.#close();
 		try { await api.session(false); } catch { /* Over, and then the page asks to log in; or away. */ }
-		// A little chance, so that many open pages do not all come back in the same moment.
+		// With some chance: open pages should not all come back in one moment.
 		this.#soon(this.#wait * (0.75 + Math.random() / 2));
 		this.#wait = Math.min(LONGEST_WAIT_MS, this.#wait * 2);
 	}

@@ -84,7 +84,7 @@ function frame() {
 				h("button.quiet", { title: "Log out", onclick: leave }, icon("leave")))),
 		main,
 		h("footer.bottom", h("span", version && `Soteira ${version}`), " ",
-			h("span", "Nothing here comes from, or goes to, another machine than yours.")));
+			h("span", "All of this page stays on your machines.")));
 }
 
 async function leave() {

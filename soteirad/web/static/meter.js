@@ -19,7 +19,7 @@ const QUARTERS = { " 0": 0, 0.25: 0.25, 0.5: 0.5, 0.75: 0.75, " 1": 1 };
 
 export const HINTS = {
 	1: "Gate 1: how much of the picture changed. Over the mark, Soteira begins to look.",
-	2: "Gate 2: how far colours and structure are from those a while ago. Over one of the marks, it takes a look.",
+	2: "Gate 2: how far colours and structure are from those a while ago. Over a mark, it takes a look.",
 	3: "Gate 3: how sure the detector is of the best object. Over the mark, it may become an event.",
 };
 
@@ -134,7 +134,7 @@ export class Meter {
 		const now = samples.at(-1)?.[0];
 		const y = (time) => BAR + 3 + ((now - time) / KEEP_MS) * (height - BAR - 3);
 		samples.forEach(([time, value], index) => {
-			// A sample reaches down to the one before it; a gap of seconds stays empty.
+			// A gap of seconds stays empty.
 			const older = Math.max(samples[index - 1]?.[0] ?? time - 500, time - 1500);
 			if (value !== null) band(value, y(time), Math.min(height, y(older)) - y(time), 0.85);
 		});

@@ -173,17 +173,16 @@ export class Zones {
 	}
 
 	#yaml(yaml) {
-		const same = JSON.stringify(areasOf(this.editor.shapes)) === JSON.stringify(areasOf(this.present));
+		if (JSON.stringify(areasOf(this.editor.shapes)) === JSON.stringify(areasOf(this.present))) return show(this.result, h("p.soft", "Nothing differs from what the camera has now."));
 		const file = `${this.camera.name}-zones.yaml`;
 		const command = `sudo soteirad config apply ${file}`;
-		show(this.result,
-			h("p.soft", same ? "This is what the camera has now." : "Not in force yet. Save these lines, and let Soteira put them into your file: it shows the difference and asks first."),
+		return show(this.result,
+			h("p.soft", "Not in force yet. Save these lines, and let Soteira put them into your file: it shows the difference and asks first."),
 			lines("YAML", yaml),
 			h("div.buttons", copyButton(yaml), h("button.small", { onclick: () => save(yaml, file) }, "Save as a file"),
-				!same && h("button.small", { onclick: () => { drafts.delete(this.camera.name); this.editor.load(this.present); } }, "Start over")),
-			!same && h("div.command", h("code", command), copyButton(command)));
+				h("button.small", { onclick: () => { drafts.delete(this.camera.name); this.editor.load(this.present); } }, "Start over")),
+			h("div.command", h("code", command), copyButton(command)));
 	}
-
 }
 
 function save(text, name) {
