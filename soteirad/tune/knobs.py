@@ -21,7 +21,7 @@ _PLACES: dict[str, tuple[str, str]] = {
     "min_score": ("objects", "min_score"),
 }
 
-MOTION = (0.005, 0.01, 0.02, 0.04, 0.08)
+MOTION = (0.005, 0.01, 0.02, 0.03, 0.05, 0.08)
 STRIDE = (2, 4, 6, 10)
 SCENE = ((0.10, 0.90), (0.20, 0.80), (0.35, 0.65), (0.60, 0.40))
 """Distance and SSIM together, from careful to careless."""

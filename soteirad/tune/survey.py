@@ -55,8 +55,8 @@ class _Times:
 def survey(camera: CameraConfig, writer: RecordingWriter, on_frame: Callable[[float], None] = lambda _: None) -> None:
     """Measure the camera's file source from its beginning to its end, and write it down.
 
-    `on_frame` is given the share of the clip that is done, as far as its length is known. Raises SourceError, ModelError, OSError, and SoteiraError for a
-    clip that is too short.
+    `on_frame` is given the share of the clip that is done, as far as its length is known. Raises SourceError,
+    ModelError, OSError, and SoteiraError for a clip that is too short.
     """
     cv2.setNumThreads(1)
     unpaced = camera.model_copy(update={"speed": "max", "detect": True})
@@ -76,7 +76,7 @@ def survey(camera: CameraConfig, writer: RecordingWriter, on_frame: Callable[[fl
     except SourceEnded:
         writer.finish(surveyor.facts(Path(unpaced.source)))
     except DetectorUnavailable as error:
-        raise ModelError(f"the model's server gave no answer ({error}): start it, or tune with another backend") from None
+        raise ModelError(f"the model's server gave no answer ({error}): start it, or take another backend") from None
     finally:
         source.close()
         detector.close()
@@ -126,8 +126,8 @@ class _Surveyor:
     def facts(self, clip: Path) -> Facts:
         """Return what else is known when the clip has ended. Raises SoteiraError when it is too short."""
         if self._last < SHORTEST_S or self._analysed < FEWEST_FRAMES:
-            raise SoteiraError(f"{clip}: this clip has {self._last:.1f} s and {self._analysed} frames to analyse, too few "
-                               f"to tune by: give one of a minute or more, with people in it")  # fmt: skip
+            raise SoteiraError(f"{clip}: this clip has {self._last:.1f} s and {self._analysed} frames to analyse, too "
+                               f"few to tune by: give one of a minute or more, with people in it")  # fmt: skip
         return Facts(clip.name, self._last, self._size or (0, 0), self._times.means())
 
     def _keep(self, frame: Frame, found: Detections) -> None:

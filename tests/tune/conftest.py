@@ -1,0 +1,62 @@
+"""Recordings of real clips, made once; the detector looks at each picture once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from soteirad.config import CameraConfig
+from soteirad.detect.detection import Detections
+from soteirad.detect.detector import Detector
+from soteirad.detect.preprocess import Picture
+from soteirad.tools.check import replay_camera
+from soteirad.tune.store import Store
+from tests.tune.made import Measured
+
+Measure = Callable[[Path], Measured]
+
+
+def camera_of(clip: Path) -> CameraConfig:
+    """The settings of a replay with small boxes; the reference engine, whose answers are those of every machine."""
+    camera = replay_camera(clip, None, None, "max", {"min_area": 0.001})[1]
+    return camera.model_copy(update={"detector": camera.detector.model_copy(update={"backend": "onnx"})})
+
+
+@pytest.fixture(scope="session")
+def looks_once() -> Iterator[None]:
+    """The detector is pure: what it was asked before, it answers from memory."""
+    detect, known = Detector.detect, {}
+
+    def look(detector: Detector, picture: Picture) -> Detections:
+        key = hashlib.sha256(picture.tobytes()).digest()
+        if key not in known:
+            known[key] = detect(detector, picture)
+        return known[key]
+
+    with mock.patch.object(Detector, "detect", look):
+        yield
+
+
+@pytest.fixture(scope="session")
+def measure(tmp_path_factory: pytest.TempPathFactory, looks_once: None) -> Iterator[Measure]:
+    store = Store(tmp_path_factory.mktemp("recordings"))
+    known: dict[Path, Measured] = {}
+
+    def measured(clip: Path) -> Measured:
+        if clip not in known:
+            camera = camera_of(clip)
+            known[clip] = Measured(camera, store.recording(camera))
+        return known[clip]
+
+    yield measured
+    store.close()
+
+
+@pytest.fixture(scope="session")
+def visit(measure: Measure, visit_clip: Path) -> Measured:
+    """Nobody, a person enters, stands still, leaves: 18 s."""
+    return measure(visit_clip)
