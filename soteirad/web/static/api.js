@@ -22,7 +22,8 @@ export async function ask(method, path, body, { quiet = false, signal } = {}) {
 		options.headers["Content-Type"] = "application/json";
 		options.body = JSON.stringify(body);
 	}
-	const answer = await fetch(path, options).catch((error) => { throw error.name === "AbortError" ? error : new ApiError(0, AWAY); });
+	const answer = await fetch(path, options).catch((error) => { throw error.name === "AbortError"
+		? error : new ApiError(0, AWAY); });
 	if (answer.ok) return answer.status === 204 ? null : answer.json().catch(() => { throw new ApiError(0, AWAY); });
 	if (answer.status === 401 && !quiet) ended();
 	throw new ApiError(answer.status, await sentence(answer));

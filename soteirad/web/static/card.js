@@ -17,7 +17,8 @@ export class Card {
 		this.picture = new Picture(camera);
 		this.meters = Object.fromEntries(["motion_threshold", "scene_distance", "scene_ssim", "min_score"].map((setting) => [
 			setting, new Meter(setting, camera.title, {
-				set: (value) => api.set(this.name, setting, value).then(changed), reset: () => api.reset(this.name, setting).then(changed), complain,
+				set: (value) => api.set(this.name, setting, value).then(changed), reset: () => api.reset(this.name,
+					setting).then(changed), complain,
 			})]));
 		this.#build();
 		this.setCamera(camera);
@@ -30,7 +31,8 @@ export class Card {
 		this.who = h("span.who");
 		this.gates = Object.fromEntries(GATES.map(([number, name]) => {
 			const text = h("span.gate-state", "–");
-			return [number, { text, node: h("li", { class: `g${number}` }, gate(), h("span.gate-name", `${number} ${name}`), text, h("p.hint", HINTS[number])) }];
+			return [number, { text, node: h("li", { class: `g${number}` }, gate(), h("span.gate-name", `${number} ${name}`),
+				text, h("p.hint", HINTS[number])) }];
 		}));
 		this.view = h("span");
 		this.look = h("span");
@@ -51,7 +53,8 @@ export class Card {
 		const objects = Object.entries(camera.state?.objects ?? {}).filter(([, { count }]) => count > 0);
 		show(this.who, objects.map(([label, { count }]) => h("span.chip.g3", `${label} ${count}`)));
 		this.online.classList.toggle("on", camera.online);
-		say(this.onlineText, !camera.enabled ? "switched off" : camera.online ? (camera.file ? "playing a file" : "online") : "offline");
+		say(this.onlineText, !camera.enabled ? "switched off" : camera.online ? (camera.file
+			? "playing a file" : "online") : "offline");
 		this.node.classList.toggle("away", !camera.online || !camera.enabled);
 		const seen = camera.state?.view?.changed ? camera.state.view.seen : null;
 		this.seen = seen ? `The camera was ${seenWords(seen)}.` : "";
@@ -79,12 +82,14 @@ export class Card {
 		this.meters.scene_ssim.add(scene.ssim);
 		this.meters.min_score.add(frame.score);
 		const small = motion.open && motion.ratio < this.camera.thresholds.motion_threshold.value;
-		this.#gate(1, motion.open, motion.flood ? "the light changed" : small ? "one spot" : motion.open ? "open" : "closed", motion.flood);
+		this.#gate(1, motion.open, motion.flood ? "the light changed" : small ? "one spot" : motion.open ? "open" : "closed",
+			motion.flood);
 		const doubt = VIEWS[scene.view];
 		this.#gate(2, scene.open, doubt ?? (scene.open ? "open" : "closed"), doubt);
 		this.#gate(3, frame.tracks.length, frame.tracks.length ? `${frame.tracks.length} followed` : "nobody");
 		if (frame.look) this.why = triggerWords(frame.look);
-		const ago = frame.looked === null ? "Has not looked yet" : frame.looked < 0.3 ? "Looks now" : `Looked ${span(frame.looked)} ago`;
+		const ago = frame.looked === null ? "Has not looked yet" : frame.looked < 0.3
+			? "Looks now" : `Looked ${span(frame.looked)} ago`;
 		const missed = frame.detections.filter(({ counts }) => !counts).map(({ why }) => whyNotWords(why));
 		const sums = [...new Set(missed)].map((why) => `${missed.filter((other) => other === why).length} ${why}`);
 		say(this.look, `${ago}${this.why ? `: ${this.why}.` : "."}${sums.length ? ` Did not count (dashed): ${sums.join(", ")}.` : ""}`);

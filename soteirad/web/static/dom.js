@@ -77,7 +77,8 @@ async function copied(text) {
 
 /** A radio group that looks like tabs. */
 export const choice = (label, items, chosen, onchange) => {
-	const buttons = items.map(([value, text]) => h("button", { role: "radio", "aria-checked": String(value === chosen), tabindex: value === chosen ? 0 : -1,
+	const buttons = items.map(([value, text]) => h("button",
+		{ role: "radio", "aria-checked": String(value === chosen), tabindex: value === chosen ? 0 : -1,
 		"data-value": value, onclick: () => pick(value),
 	}, text));
 	function pick(value, focus) {

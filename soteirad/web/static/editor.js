@@ -25,13 +25,16 @@ export class Editor extends EventTarget {
 		this.image = h("img", { alt: "", hidden: true, draggable: "false" });
 		this.art = s("g");
 		this.svg = s("svg", {
-			class: "drawing", tabindex: 0, role: "application", "aria-label": "Drawing of zones and masks", "aria-describedby": "drawing-help",
-			onpointerdown: (event) => this.#down(event), onpointermove: (event) => this.#move(event), onpointerup: () => this.#up(),
+			class: "drawing", tabindex: 0, role: "application", "aria-label": "Drawing of zones and masks",
+				"aria-describedby": "drawing-help",
+			onpointerdown: (event) => this.#down(event), onpointermove: (event) => this.#move(event),
+				onpointerup: () => this.#up(),
 			onpointercancel: () => this.#up(), onkeydown: (event) => this.#key(event), ondblclick: () => this.finish(),
 		}, this.art);
 		this.spoken = h("p.unseen", { role: "status" });
 		this.note = h("p.picture-note");
-		this.node = h("div.canvas-box", this.image, this.note, this.svg, this.spoken, h("p.unseen", { id: "drawing-help" }, HELP));
+		this.node = h("div.canvas-box", this.image, this.note, this.svg, this.spoken, h("p.unseen", { id: "drawing-help" },
+			HELP));
 		this.image.addEventListener("load", () => this.#shape());
 		this.watcher = new ResizeObserver(() => this.draw());
 		this.watcher.observe(this.svg);
@@ -91,7 +94,8 @@ export class Editor extends EventTarget {
 		const { points } = shape;
 		const at = this.point < 0 ? points.length - 1 : this.point;
 		const [a, b] = [points[at], points[(at + 1) % points.length]];
-		points.splice(at + 1, 0, [[0.4, 0.4], [0.6, 0.4], [0.6, 0.6]][points.length] ?? [round((a[0] + b[0]) / 2), round((a[1] + b[1]) / 2)]);
+		points.splice(at + 1, 0, [[0.4, 0.4], [0.6, 0.4], [0.6, 0.6]][points.length] ?? [round((a[0] + b[0]) / 2),
+			round((a[1] + b[1]) / 2)]);
 		this.point = at + 1;
 		this.#changed(this.#where());
 	}
@@ -129,7 +133,8 @@ export class Editor extends EventTarget {
 	draw() {
 		const dot = WIDE / Math.max(200, this.svg.clientWidth || WIDE); // One pixel of the screen.
 		const at = ([x, y]) => [x * WIDE, y * this.#tall];
-		show(this.art, this.shapes.map((shape, index) => this.#drawn(shape, index, at, dot)), this.shape && this.#handles(at, dot));
+		show(this.art, this.shapes.map((shape, index) => this.#drawn(shape, index, at, dot)), this.shape && this.#handles(at,
+			dot));
 	}
 
 	#drawn(shape, index, at, dot) {
@@ -137,9 +142,11 @@ export class Editor extends EventTarget {
 		const open = on && this.drawing;
 		const line = shape.points.map((point) => at(point).map((v) => v.toFixed(1)).join(",")).join(" ");
 		const [x, y] = shape.points.length ? at(shape.points[0]) : [0, 0];
-		const name = shape.kind === "zone" && shape.points.length && s("text", { x: x + 8 * dot, y: y - 10 * dot < 14 * dot ? y + 18 * dot : y - 10 * dot, "font-size": 13 * dot }, shape.name);
+		const name = shape.kind === "zone" && shape.points.length && s("text",
+			{ x: x + 8 * dot, y: y - 10 * dot < 14 * dot ? y + 18 * dot : y - 10 * dot, "font-size": 13 * dot }, shape.name);
 		return s("g", { class: `${shape.kind === "zone" ? "zone" : `${shape.kind}-mask`} ${on ? "selected" : ""}` },
-			s(open ? "polyline" : "polygon", { points: line, "data-shape": index, "stroke-width": (on ? 2.5 : 1.5) * dot }), name);
+			s(open ? "polyline" : "polygon", { points: line, "data-shape": index, "stroke-width": (on ? 2.5 : 1.5) * dot }),
+				name);
 	}
 
 	#handles(at, dot) {
@@ -151,7 +158,8 @@ export class Editor extends EventTarget {
 		});
 		return s("g.handles", middles, points.map((point, i) => {
 			const [x, y] = at(point);
-			return s("circle", { class: `point${i === this.point ? " chosen" : ""}`, cx: x, cy: y, r: (i === this.point ? 8 : 6) * dot, "stroke-width": 2 * dot });
+			return s("circle", { class: `point${i === this.point ? " chosen" : ""}`, cx: x, cy: y, r: (i === this.point
+				? 8 : 6) * dot, "stroke-width": 2 * dot });
 		}));
 	}
 
@@ -226,7 +234,8 @@ export class Editor extends EventTarget {
 			this.#remember();
 			this.#drag.remembered = true;
 		}
-		if (this.#drag.whole) this.shape.points = moved(this.#drag.whole, here[0] - this.#drag.from[0], here[1] - this.#drag.from[1]);
+		if (this.#drag.whole) this.shape.points = moved(this.#drag.whole, here[0] - this.#drag.from[0],
+			here[1] - this.#drag.from[1]);
 		else this.shape.points[this.#drag.point] = here;
 		this.draw();
 	}
@@ -239,7 +248,8 @@ export class Editor extends EventTarget {
 
 	#key(event) {
 		const control = event.ctrlKey || event.metaKey;
-		const direction = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP] }[event.key];
+		const direction = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0,
+			STEP] }[event.key];
 		const action = control ? event.key === "z" && (() => this.undo()) : {
 			Delete: () => (this.point >= 0 ? this.removePoint() : this.removeShape()), Backspace: () => this.removePoint(),
 			Insert: () => this.insert(), "+": () => this.insert(), Enter: () => this.finish(),
@@ -273,7 +283,8 @@ export class Editor extends EventTarget {
 	}
 
 	#remember() {
-		this.#undo.push(structuredClone({ shapes: this.shapes, selected: this.selected, point: this.point, drawing: this.drawing }));
+		this.#undo.push(structuredClone({ shapes: this.shapes, selected: this.selected, point: this.point,
+			drawing: this.drawing }));
 		if (this.#undo.length > MOST_UNDO) this.#undo.shift();
 	}
 

@@ -6,12 +6,14 @@ import { gauge, latencyBar } from "./gauge.js";
 import { icon } from "./icons.js";
 import { lines } from "./parts.js";
 import {
-	answerStateWords, capital, clock, dayName, eventWords, isNumber, kindWords, percent, reasonWords, seenWords, span, spoken,
+	answerStateWords, capital, clock, dayName, eventWords, isNumber, kindWords, percent, reasonWords, seenWords, span,
+		spoken,
 	triggerWords,
 } from "./words.js";
 
 const GAUGED = {
-	motion_ratio: ["motion_threshold", "Changed share"], scene_distance: ["scene_distance", "Colours"], ssim: ["scene_ssim", "Structure lost"],
+	motion_ratio: ["motion_threshold", "Changed share"], scene_distance: ["scene_distance", "Colours"],
+		ssim: ["scene_ssim", "Structure lost"],
 };
 
 const ICONS = { left: "leave", source_lost: "empty", answered: "events" };
@@ -52,7 +54,8 @@ export function eventRow(item, title, open) {
 			h("span.row-text",
 				h("span.row-title", h("strong", eventWords(event)), h("span.soft", title)),
 				h("span.row-why.soft", reason),
-				h("span.chips", chips(event), sent(item), item.answers.map((answer) => h("span.chip", h("b", `${answer.question}: `), said(answer))))),
+				h("span.chips", chips(event), sent(item), item.answers.map((answer) => h("span.chip", h("b",
+					`${answer.question}: `), said(answer))))),
 			h("span.row-end", h("time", { datetime: event.time }, clock(event.time)), latencyBar(event.latency_ms))));
 }
 
@@ -62,8 +65,10 @@ export function nearRow(miss, title) {
 		h("span.row-text",
 			h("span.row-title", h("strong", capital(kindWords(miss.kind))), h("span.soft", title)),
 			h("span.row-why", miss.text),
-			h("span.chips", h("span", { class: `chip g${miss.gate}` }, `gate ${miss.gate}`), miss.label && h("span.chip", miss.label),
-				Object.entries(miss.values).map(([name, value]) => isNumber(value) && h("span.chip.soft", `${name} ${Number(value.toPrecision(2))}`)))),
+			h("span.chips", h("span", { class: `chip g${miss.gate}` }, `gate ${miss.gate}`), miss.label && h("span.chip",
+				miss.label),
+				Object.entries(miss.values).map(([name, value]) => isNumber(value) && h("span.chip.soft",
+					`${name} ${Number(value.toPrecision(2))}`)))),
 		h("span.row-end", h("time", { datetime: miss.time }, clock(miss.time)))));
 }
 
@@ -72,7 +77,8 @@ function whySection(event, thresholds) {
 	const limit = (setting) => thresholds?.[setting]?.value;
 	const gauges = Object.entries(GAUGED).filter(([name]) => isNumber(why[name]))
 		.map(([name, [setting, text]]) => gauge(setting, text, why[name], limit(setting)));
-	if (isNumber(event.confidence) && event.event_type !== "answered") gauges.push(gauge("min_score", "Score", event.confidence, limit("min_score")));
+	if (isNumber(event.confidence) && event.event_type !== "answered") gauges.push(gauge("min_score", "Score",
+		event.confidence, limit("min_score")));
 	const left = event.event_type === "left";
 	const rows = [
 		why.trigger && ["The detector looked because", triggerWords(why.trigger)],
@@ -94,19 +100,24 @@ export function eventDetail(item, camera, title) {
 	const address = ownAddress(item.picture);
 	const rows = [
 		["Camera", title], ["When", `${dayName(event.time)}, ${clock(event.time)}`],
-		event.confirmed && ["Sure at", clock(event.confirmed)], isNumber(event.media_time) && ["In the file at", span(event.media_time)],
+		event.confirmed && ["Sure at", clock(event.confirmed)], isNumber(event.media_time) && ["In the file at",
+			span(event.media_time)],
 		isNumber(event.dwell) && ["Seen for", span(event.dwell)], event.zones?.length && ["Zones", event.zones.join(", ")],
-		isNumber(event.confidence) && ["Confidence", percent(event.confidence)], isNumber(event.track_id) && ["Track", `#${event.track_id}`],
+		isNumber(event.confidence) && ["Confidence", percent(event.confidence)], isNumber(event.track_id) && ["Track",
+			`#${event.track_id}`],
 		item.seq !== null && ["MQTT", item.published ? `published ${item.topic ? `on ${item.topic}` : ""}` : "not yet published: it waits for the broker"],
 	].filter(Boolean);
 	const json = JSON.stringify(event, null, 2);
 	return [
-		address && h("a.large", { href: address, target: "_blank", rel: "noopener" }, h("img", { src: address, alt: `Snapshot: ${eventWords(event)}, ${title}` })),
+		address && h("a.large", { href: address, target: "_blank", rel: "noopener" }, h("img",
+			{ src: address, alt: `Snapshot: ${eventWords(event)}, ${title}` })),
 		h("dl.facts", rows.map(fact)),
 		whySection(event, camera?.thresholds),
-		latencyBar(event.latency_ms) && h("section", h("h3", "From the frame to the result"), latencyBar(event.latency_ms, true)),
+		latencyBar(event.latency_ms) && h("section", h("h3", "From the frame to the result"), latencyBar(event.latency_ms,
+			true)),
 		item.answers.length > 0 && h("section", h("h3", "Answers"), h("dl.facts", item.answers.map((answer) =>
-			fact([answer.question, [h("strong", said(answer)), h("span.soft", ` ${answer.text === said(answer) ? "" : answer.text} ${clock(answer.time)}`)]])))),
+			fact([answer.question, [h("strong", said(answer)), h("span.soft",
+				` ${answer.text === said(answer) ? "" : answer.text} ${clock(answer.time)}`)]])))),
 		h("details", h("summary", "As it is published"), copyButton(json), lines("JSON", json)),
 	];
 }

@@ -65,12 +65,14 @@ export class Events {
 	#filters() {
 		const field = (name, input) => h("label", h("span", name), input);
 		const onchange = () => this.#load();
-		this.fields = Object.fromEntries(LISTS.map((name) => [name, h("select", { onchange }, h("option", { value: "" }, `Any ${name}`))]));
+		this.fields = Object.fromEntries(LISTS.map((name) => [name, h("select", { onchange }, h("option", { value: "" },
+			`Any ${name}`))]));
 		for (const name of ["from", "to"]) this.fields[name] = h("input", { type: "date", onchange });
 		this.summary = h("summary", "Filters");
 		return h("details.filters", { open: innerWidth >= 760 }, this.summary, h("div.fields",
 			Object.entries(this.fields).map(([name, input]) => field(capital(name), input)),
-			h("button.small", { onclick: () => { for (const input of this.#inputs()) input.value = ""; this.#load(); } }, "Clear")));
+			h("button.small", { onclick: () => { for (const input of this.#inputs()) input.value = ""; this.#load(); } },
+				"Clear")));
 	}
 
 	#inputs() { return Object.values(this.fields); }
@@ -78,9 +80,11 @@ export class Events {
 	#options() {
 		const cameras = [...this.cameras.values()];
 		const all = (pick) => [...new Set(cameras.flatMap(pick))].sort().map((value) => [value, value]);
-		const values = { camera: cameras.map(({ name, title }) => [name, title]), label: all(({ labels }) => labels), type: Object.entries(TYPES),
+		const values = { camera: cameras.map(({ name, title }) => [name, title]), label: all(({ labels }) => labels),
+			type: Object.entries(TYPES),
 			zone: all(({ zones }) => zones.map(({ name }) => name)) };
-		for (const name of LISTS) this.fields[name].append(...values[name].map(([value, text]) => h("option", { value }, text)));
+		for (const name of LISTS) this.fields[name].append(...values[name].map(([value, text]) => h("option", { value },
+			text)));
 	}
 
 	#query(before) {
@@ -95,7 +99,8 @@ export class Events {
 
 	/** The chosen days, as moments of this device's time zone; the last day counts in full. */
 	#range() {
-		const [since, until] = ["from", "to"].map((name) => (this.fields[name].value ? new Date(`${this.fields[name].value}T00:00:00`) : null));
+		const [since, until] = ["from", "to"].map((name) => (this.fields[name].value
+			? new Date(`${this.fields[name].value}T00:00:00`) : null));
 		until?.setDate(until.getDate() + 1);
 		return [since, until];
 	}
@@ -104,7 +109,8 @@ export class Events {
 		const { camera, label, type, zone } = this.fields;
 		const [since, until] = this.#range();
 		const time = new Date(event.time);
-		return [[camera, event.camera], [label, event.label], [type, event.event_type]].every(([{ value }, is]) => !value || value === is)
+		return [[camera, event.camera], [label, event.label], [type, event.event_type]].every(([{ value }, is]) => !value
+			|| value === is)
 			&& (!zone.value || event.zones?.includes(zone.value)) && (!since || time >= since) && (!until || time < until);
 	}
 
@@ -188,14 +194,16 @@ export class Events {
 
 	#sorted() {
 		const at = ({ seq }) => seq ?? Infinity;
-		return [...this.items.values()].sort((a, b) => (at(a) === at(b) ? b.event.time.localeCompare(a.event.time) : at(b) - at(a)));
+		return [...this.items.values()].sort((a, b) => (at(a) === at(b)
+			? b.event.time.localeCompare(a.event.time) : at(b) - at(a)));
 	}
 
 	#draw(fresh = null) {
 		const items = this.#sorted();
 		this.more.hidden = this.next === null;
 		if (!items.length) {
-			show(this.list, this.#inputs().some(({ value }) => value) ? empty("events", "Nothing fits these filters", "Take one away, or choose other days.")
+			show(this.list, this.#inputs().some(({ value }) => value) ? empty("events", "Nothing fits these filters",
+				"Take one away, or choose other days.")
 				: empty("events", "No events yet", "When somebody comes, or goes, it appears here by itself. The view Now shows what the gates see meanwhile."));
 			return;
 		}
@@ -209,9 +217,11 @@ export class Events {
 
 	#drawNear() {
 		const { camera, label } = this.fields;
-		const fits = this.near.filter((miss) => (!camera.value || miss.camera === camera.value) && (!label.value || miss.label === label.value));
+		const fits = this.near.filter((miss) => (!camera.value || miss.camera === camera.value) && (!label.value
+			|| miss.label === label.value));
 		if (fits.length) this.#days(fits, (miss) => [miss, miss.time], (miss) => nearRow(miss, this.#title(miss.camera)));
-		else show(this.list, empty("health", "No near misses", "What a gate stops just under its mark appears here: so you see which mark to move."));
+		else show(this.list, empty("health", "No near misses",
+			"What a gate stops just under its mark appears here: so you see which mark to move."));
 	}
 
 	/** Put items under the headings of their days. Rows of items that did not change are kept. */
@@ -248,12 +258,13 @@ export class Events {
 		this.detailTitle = h("h2", { id: "detail-title" });
 		this.detail = h("div.detail");
 		const dialog = this.dialog = h("dialog", {
-			"aria-labelledby": "detail-title", onclick: ({ target }) => { if (target === dialog) dialog.close(); }, onkeydown: (event) => this.#walk(event),
+			"aria-labelledby": "detail-title", onclick: ({ target }) => { if (target === dialog) dialog.close(); },
 			onclose: () => {
 				show(this.detail);
 				this.rows.get(this.shown)?.row.querySelector("button").focus();
 			},
-		}, h("div.dialog-head", this.detailTitle, h("button.quiet", { "aria-label": "Close", onclick: () => dialog.close() }, icon("close"))), this.detail);
+		}, h("div.dialog-head", this.detailTitle, h("button.quiet", { "aria-label": "Close", onclick: () => dialog.close() },
+			icon("close"))), this.detail);
 		return dialog;
 	}
 
@@ -267,14 +278,5 @@ export class Events {
 		this.shown = item.event.id;
 		say(this.detailTitle, eventWords(item.event));
 		show(this.detail, eventDetail(item, this.cameras.get(item.event.camera), this.#title(item.event.camera)));
-	}
-
-	#walk(event) {
-		const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-		const items = this.#sorted();
-		const item = step && items[items.findIndex(({ event: { id } }) => id === this.shown) + step];
-		if (!item) return;
-		event.preventDefault();
-		this.#fill(item);
 	}
 }

@@ -24,7 +24,8 @@ export function latencyBar(latency, wide = false) {
 	const total = latency?.total ?? parts.reduce((sum, [, value]) => sum + value, 0);
 	if (!parts.length || !total) return null;
 	const words = parts.map(([stage, value]) => `${stageWords(stage)} ${ms(value)}`);
-	const bar = h("span.stack", { role: "img", "aria-label": `${ms(total)}: ${words.join(", ")}`, title: words.join("\n") },
+	const bar = h("span.stack", { role: "img", "aria-label": `${ms(total)}: ${words.join(", ")}`,
+		title: words.join("\n") },
 		parts.map(([stage, value]) => {
 			const part = h("i", { class: `stage-${stage}` });
 			part.style.flexGrow = String(value);

@@ -25,10 +25,14 @@ export const HINTS = {
 
 /** The four meters. `shown` turns the daemon's value into the one on the scale, and back. */
 export const METERS = {
-	motion_threshold: { gate: 1, title: "Motion", scale: log, shown: keep, text: percent, step: 0.001, ticks: { "0.1 %": 0.001, "1 %": 0.01, "10 %": 0.1, "100 %": 1 }, hint: HINTS[1] },
-	scene_distance: { gate: 2, title: "Colours", scale: root, shown: keep, text: hundredths, step: 0.01, ticks: { " 0": 0, 0.05: 0.05, 0.2: 0.2, 0.5: 0.5, " 1": 1 } },
-	scene_ssim: { gate: 2, title: "Structure lost", scale: linear, shown: (v) => 1 - v, text: hundredths, step: 0.01, ticks: QUARTERS, hint: HINTS[2] },
-	min_score: { gate: 3, title: "Objects", scale: linear, shown: keep, text: hundredths, step: 0.01, ticks: QUARTERS, hint: HINTS[3] },
+	motion_threshold: { gate: 1, title: "Motion", scale: log, shown: keep, text: percent, step: 0.001,
+		ticks: { "0.1 %": 0.001, "1 %": 0.01, "10 %": 0.1, "100 %": 1 }, hint: HINTS[1] },
+	scene_distance: { gate: 2, title: "Colours", scale: root, shown: keep, text: hundredths, step: 0.01,
+		ticks: { " 0": 0, 0.05: 0.05, 0.2: 0.2, 0.5: 0.5, " 1": 1 } },
+	scene_ssim: { gate: 2, title: "Structure lost", scale: linear, shown: (v) => 1 - v, text: hundredths, step: 0.01,
+		ticks: QUARTERS, hint: HINTS[2] },
+	min_score: { gate: 3, title: "Objects", scale: linear, shown: keep, text: hundredths, step: 0.01, ticks: QUARTERS,
+		hint: HINTS[3] },
 };
 
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
@@ -51,7 +55,8 @@ export class Meter {
 		this.wishes = wishes;
 		this.canvas = h("canvas", { "aria-hidden": "true" });
 		this.mark = h("div.mark", {
-			role: "slider", tabindex: 0, "aria-label": `${cameraTitle}: mark of ${kind.title.toLowerCase()}`, onkeydown: (event) => this.#key(event),
+			role: "slider", tabindex: 0, "aria-label": `${cameraTitle}: mark of ${kind.title.toLowerCase()}`,
+				onkeydown: (event) => this.#key(event),
 		}, h("span.grip"));
 		const up = (event) => this.#up(event);
 		this.strip = h("div.strip", {
@@ -60,7 +65,8 @@ export class Meter {
 		this.now = h("output.value", { "aria-live": "off" }, "–");
 		this.markText = h("span.mark-text");
 		this.fileText = h("span");
-		this.file = h("span.file.gone", this.fileText, h("button.small", { "aria-label": `Back to what the file says: ${kind.title.toLowerCase()}`, onclick: () => this.#back() }, "Back"));
+		this.file = h("span.file.gone", this.fileText, h("button.small",
+			{ "aria-label": `Back to what the file says: ${kind.title.toLowerCase()}`, onclick: () => this.#back() }, "Back"));
 		const ticks = Object.entries(kind.ticks).sort(([, a], [, b]) => a - b).map(([text, value]) => {
 			const tick = h("span", text);
 			tick.style.left = `${kind.scale.to(value) * 100}%`;
@@ -147,7 +153,8 @@ export class Meter {
 		const file = kind.shown(threshold.file);
 		mark.style.left = `${kind.scale.to(this.value) * 100}%`;
 		mark.setAttribute("aria-valuenow", round(this.value));
-		mark.setAttribute("aria-valuetext", this.setting === "scene_ssim" ? `${text} (ssim ${hundredths(1 - this.value)})` : text);
+		mark.setAttribute("aria-valuetext", this.setting === "scene_ssim"
+			? `${text} (ssim ${hundredths(1 - this.value)})` : text);
 		say(this.markText, `Mark at ${text}`);
 		say(this.fileText, `your file says ${kind.text(file)}`);
 		this.file.classList.toggle("gone", !threshold.overridden && round(this.value) === round(file));

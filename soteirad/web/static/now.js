@@ -121,7 +121,8 @@ export class Now {
 	}
 }
 
-const overridden = (camera) => JSON.stringify(Object.values(camera.thresholds).map((threshold) => threshold.overridden && threshold.value));
+const overridden = (camera) => JSON.stringify(Object.values(camera.thresholds).map((threshold) => threshold.overridden
+	&& threshold.value));
 
 /** The panel of what was set here, or over MQTT, and is not in the file. */
 class Changes {
@@ -157,8 +158,10 @@ class Changes {
 			h("div.command", h("code", "sudo soteirad config apply"), copyButton("sudo soteirad config apply")),
 			h("div.columns",
 				h("figure", h("figcaption", "Lines to add", copyButton(yaml)), lines("YAML", yaml)),
-				diff && h("figure", h("figcaption", "What changes in the file"), lines("Difference", diff.split("\n").map(diffLine)))));
+				diff && h("figure", h("figcaption", "What changes in the file"), lines("Difference",
+					diff.split("\n").map(diffLine)))));
 	}
 }
 
-const diffLine = (line) => h("span", { class: /^(---|\+\+\+|@@)/.test(line) ? "soft" : { "+": "added", "-": "removed" }[line[0]] }, `${line}\n`);
+const diffLine = (line) => h("span", { class: /^(---|\+\+\+|@@)/.test(line)
+	? "soft" : { "+": "added", "-": "removed" }[line[0]] }, `${line}\n`);

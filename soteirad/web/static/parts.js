@@ -5,7 +5,8 @@ import { icon } from "./icons.js";
 
 export const empty = (name, title, text) => h("div.empty", icon(name, 40), h("p.empty-title", title), h("p", text));
 
-export const noCamera = () => empty("now", "No camera yet", "Add one under cameras: in your configuration file, and reload.");
+export const noCamera = () => empty("now", "No camera yet",
+	"Add one under cameras: in your configuration file, and reload.");
 
 /** Show in a node what went wrong, in one sentence; not when the view is left, or the session over. */
 export const complain = (node, error, signal) => {

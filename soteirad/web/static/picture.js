@@ -10,7 +10,8 @@ const WORTH_WORDS = 0.25;
 
 /** Zones and masks as an SVG that is stretched over the picture, and the zones' names. */
 const drawAreas = (camera) => {
-	const shape = (kind, flat) => s("polygon", { class: kind, points: flat.map((v) => (v * 1000).toFixed(1)).join(" "), "vector-effect": "non-scaling-stroke" });
+	const shape = (kind, flat) => s("polygon", { class: kind, points: flat.map((v) => (v * 1000).toFixed(1)).join(" "),
+		"vector-effect": "non-scaling-stroke" });
 	const names = camera.zones.map(({ name, coordinates }) => {
 		const [xs, ys] = [0, 1].map((axis) => coordinates.filter((_, i) => i % 2 === axis));
 		const node = h("span.zone-name", name);
@@ -89,18 +90,22 @@ export class Picture {
 	#boxes({ tracks, detections }) {
 		// A crowd would vanish behind its words: those of what is weak are left to the mouse, and to the sum below.
 		show(this.boxes, detections.filter(({ counts }) => !counts).slice(0, MOST_BOXES).map(({ label, score, box, why }) =>
-			drawBox("nearly", box, score < WORTH_WORDS ? "" : percent(score), "", `${label} ${percent(score)} ${whyNotWords(why)}`)),
+			drawBox("nearly", box, score < WORTH_WORDS ? "" : percent(score), "",
+				`${label} ${percent(score)} ${whyNotWords(why)}`)),
 		tracks.slice(0, MOST_BOXES).map(({ id, label, score, box, still, seconds }) =>
-			drawBox(still ? "track.still" : "track", box, `${label} ${percent(score)}`, ` #${id} ${span(seconds)}${still ? " still" : ""}`)));
+			drawBox(still ? "track.still" : "track", box, `${label} ${percent(score)}`,
+				` #${id} ${span(seconds)}${still ? " still" : ""}`)));
 		this.boxes.classList.toggle("crowd", tracks.length > 3);
-		const who = tracks.map(({ label, zones, seconds }) => [label, ...zones.map((zone) => `at ${zone}`), `for ${span(seconds)}`].join(" "));
+		const who = tracks.map(({ label, zones, seconds }) => [label, ...zones.map((zone) => `at ${zone}`),
+			`for ${span(seconds)}`].join(" "));
 		this.node.setAttribute("aria-label", `${this.title}: ${who.join(", ") || "nobody is followed"}`);
 	}
 }
 
 function drawBox(kind, box, text, more, title = text + more) {
 	// A box at the top has its words inside, one at the right has them to the left.
-	const node = h(`div.box.${kind}${box[1] < 0.12 ? ".inside" : ""}${box[0] > 0.6 ? ".left" : ""}`, { title }, text && h("span.tag", h("b", text), h("i", more)));
+	const node = h(`div.box.${kind}${box[1] < 0.12 ? ".inside" : ""}${box[0] > 0.6 ? ".left" : ""}`, { title }, text
+		&& h("span.tag", h("b", text), h("i", more)));
 	place(node, box);
 	return node;
 }

@@ -14,7 +14,8 @@ export const round = (value) => Math.round(Math.min(1, Math.max(0, value)) * 100
 const flat = (points) => points.flatMap(([x, y]) => [round(x), round(y)]);
 
 export const shapesOf = (camera) => [
-	...camera.zones.map(({ name, coordinates, objects }) => ({ kind: "zone", name, labels: objects, points: pairs(coordinates) })),
+	...camera.zones.map(({ name, coordinates, objects }) => ({ kind: "zone", name, labels: objects,
+		points: pairs(coordinates) })),
 	...camera.motion_mask.map((points) => ({ kind: "motion", name: "", labels: null, points: pairs(points) })),
 	...camera.privacy_mask.map((points) => ({ kind: "privacy", name: "", labels: null, points: pairs(points) })),
 ];
@@ -57,7 +58,8 @@ export const wrongWith = (shape, shapes, drawing = false) => {
 	if (shape.kind === "zone" && !NAME.test(shape.name)) {
 		return shape.name ? "The name may have letters a-z, digits, - and _, and no spaces." : "A zone needs a name.";
 	}
-	if (shape.kind === "zone" && shapes.some((other) => other !== shape && other.kind === "zone" && other.name === shape.name)) {
+	if (shape.kind === "zone" && shapes.some((other) => other !== shape && other.kind === "zone"
+		&& other.name === shape.name)) {
 		return "Another zone has this name.";
 	}
 	if (crosses(shape.points)) return "Its edges cross each other.";

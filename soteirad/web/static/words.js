@@ -65,7 +65,8 @@ export const triggerWords = words({
 
 export const reasonWords = words({
 	gone: "they are gone", scene_changed: "the view changed", source_lost: "the stream was lost", gap: "the stream jumped",
-	source_ended: "the file ended", detection_off: "detection was switched off", switched_off: "the camera was switched off",
+	source_ended: "the file ended", detection_off: "detection was switched off",
+		switched_off: "the camera was switched off",
 	restart: "the daemon was restarted", camera_restart: "the camera's process died", reload: "its configuration changed",
 	removed: "it was removed from the configuration", confirmed: "two looks saw it",
 });
@@ -76,7 +77,8 @@ export const viewWords = words({
 
 export const seenWords = words({ covered: "covered", defocused: "out of focus", moved: "moved" });
 
-export const whyNotWords = words({ score: "too unsure", area: "too small or too large", echo: "a double of another box" });
+export const whyNotWords = words({ score: "too unsure", area: "too small or too large",
+	echo: "a double of another box" });
 
 export const TYPES = {
 	entered: "entered", left: "left", present: "was already there", scene_changed: "view changed",
@@ -107,7 +109,8 @@ export const kindWords = words({
 });
 
 const STAGES = ["decode", "motion", "scene", "wait", "detect"];
-export const stageWords = words({ decode: "decoding", motion: "gate 1", scene: "gate 2", wait: "waiting", detect: "detector" });
+export const stageWords = words({ decode: "decoding", motion: "gate 1", scene: "gate 2", wait: "waiting",
+	detect: "detector" });
 
 /** The stages of a latency as [[name, ms], ...], what is missing up to the total as "other". */
 export const stages = (latency) => {

@@ -84,7 +84,8 @@ export class Zones {
 	}
 
 	#tools() {
-		const button = (name, text, action, kind = "") => h("button", { class: `tool ${kind}`, onclick: action, title: text }, icon(name), h("span", text));
+		const button = (name, text, action, kind = "") => h("button",
+			{ class: `tool ${kind}`, onclick: action, title: text }, icon(name), h("span", text));
 		const begin = (kind) => () => {
 			this.editor.finish();
 			this.editor.begin({ kind, name: kind === "zone" ? freeName(this.editor.shapes) : "", labels: null, points: [] });
@@ -92,7 +93,8 @@ export class Zones {
 		this.done = h("button.main.tool", { onclick: () => { this.editor.finish(); this.form.querySelector("input")?.focus(); } }, icon("good"), "Done");
 		this.undo = button("undo", "Undo", () => this.editor.undo(), "narrow");
 		return h("div.tools", { role: "toolbar", "aria-label": "Drawing" },
-			button("plus", "Zone", begin("zone")), button("plus", "Motion mask", begin("motion")), button("plus", "Privacy mask", begin("privacy")),
+			button("plus", "Zone", begin("zone")), button("plus", "Motion mask", begin("motion")), button("plus",
+				"Privacy mask", begin("privacy")),
 			h("span.gap"), this.undo, button("fresh", "Fresh picture", () => this.#picture(), "narrow"));
 	}
 
@@ -116,8 +118,11 @@ export class Zones {
 	#list() {
 		const { shapes, selected } = this.editor;
 		const focused = this.shapes.contains(document.activeElement);
-		if (!shapes.length) show(this.shapes, h("li.soft", "None yet. A zone says where somebody stands, a mask where nothing counts."));
-		else show(this.shapes, shapes.map((shape, index) => h("li", h("button", { class: `shape-item ${shape.kind}`, "aria-pressed": String(index === selected), onclick: () => this.editor.select(index, 0),
+		if (!shapes.length) show(this.shapes, h("li.soft",
+			"None yet. A zone says where somebody stands, a mask where nothing counts."));
+		else show(this.shapes, shapes.map((shape, index) => h("li", h("button",
+			{ class: `shape-item ${shape.kind}`, "aria-pressed": String(index === selected),
+			onclick: () => this.editor.select(index, 0),
 		}, h("i.swatch"), h("span", shape.kind === "zone" ? shape.name || "(no name)" : KINDS[shape.kind]),
 		h("span.soft", this.#wrong(shape) ? "not right yet" : `${shape.points.length} points`)))));
 		if (focused) this.shapes.querySelector('[aria-pressed="true"]')?.focus();
@@ -132,7 +137,8 @@ export class Zones {
 		const ticked = () => [...this.form.querySelectorAll("fieldset input:checked")].map(({ value }) => value);
 		const onchange = () => change({ labels: ticked().length ? ticked() : null });
 		const labels = this.camera.labels.map((label) =>
-			h("label.switch", h("input", { type: "checkbox", checked: shape.labels?.includes(label) ?? false, value: label, onchange }), label));
+			h("label.switch", h("input", { type: "checkbox", checked: shape.labels?.includes(label) ?? false, value: label,
+				onchange }), label));
 		this.wrong = h("p.wrong", { role: "status" });
 		this.kindHint = h("p.hint");
 		this.zoneFields = h("div", h("label.field", h("span", "Name"), h("input", {
@@ -140,7 +146,8 @@ export class Zones {
 			oninput: (event) => change({ name: event.target.value.trim() }),
 		})), h("fieldset", h("legend", "Who counts here (none chosen: everybody)"), labels));
 		show(this.form,
-			choice("Kind", Object.entries(KINDS), shape.kind, (kind) => change(kind === "zone" ? { kind, name: shape.name || freeName(this.editor.shapes) } : { kind })),
+			choice("Kind", Object.entries(KINDS), shape.kind, (kind) => change(kind === "zone"
+				? { kind, name: shape.name || freeName(this.editor.shapes) } : { kind })),
 			this.kindHint, this.zoneFields, this.wrong,
 			h("div.buttons",
 				h("button.small", { onclick: () => this.editor.insert() }, "Add a point"),
@@ -173,14 +180,16 @@ export class Zones {
 	}
 
 	#yaml(yaml) {
-		if (JSON.stringify(areasOf(this.editor.shapes)) === JSON.stringify(areasOf(this.present))) return show(this.result, h("p.soft", "Nothing differs from what the camera has now."));
+		if (JSON.stringify(areasOf(this.editor.shapes)) === JSON.stringify(areasOf(this.present))) return show(this.result,
+			h("p.soft", "Nothing differs from what the camera has now."));
 		const file = `${this.camera.name}-zones.yaml`;
 		const command = `sudo soteirad config apply ${file}`;
 		return show(this.result,
 			h("p.soft", "Not in force yet. Save these lines, and let Soteira put them into your file: it shows the difference and asks first."),
 			lines("YAML", yaml),
 			h("div.buttons", copyButton(yaml), h("button.small", { onclick: () => save(yaml, file) }, "Save as a file"),
-				h("button.small", { onclick: () => { drafts.delete(this.camera.name); this.editor.load(this.present); } }, "Start over")),
+				h("button.small", { onclick: () => { drafts.delete(this.camera.name); this.editor.load(this.present); } },
+					"Start over")),
 			h("div.command", h("code", command), copyButton(command)));
 	}
 }
