@@ -85,9 +85,9 @@ def test_visits_and_looks_are_those_of_a_replay_for_any_settings(visit: Measured
 
 
 def moved(picture: np.ndarray, time: float) -> np.ndarray:
-    """The camera is turned aside at 2 s, and back at 7 s."""
+    """The camera is turned aside at 1 s, and back at 6.5 s."""
     height, width = picture.shape[:2]
-    across = 0.3 * width if 2.0 <= time < 7.0 else 0.0
+    across = 0.3 * width if 1.0 <= time < 6.5 else 0.0
     move = np.array([[1, 0, across], [0, 1, across / 4]], np.float64)
     return np.asarray(cv2.warpAffine(picture, move, (width, height), borderMode=cv2.BORDER_REFLECT), np.uint8)
 
@@ -95,13 +95,13 @@ def moved(picture: np.ndarray, time: float) -> np.ndarray:
 def test_a_camera_that_is_moved_makes_no_difference(
     tmp_path: Path, measure: Callable[[Path], Measured]
 ) -> None:
-    clip = clips.altered(tmp_path / "moved.mp4", clips.ENTRY, moved)
+    clip = clips.altered(tmp_path / "moved.mp4", ((3.0, 12.0),), moved)
     runs = assert_equal_to_replays(measure(clip), [VARIED[0], VARIED[3]])
-    assert all(ran.views >= 1 for ran in runs)
+    assert all(ran.views == 1 for ran in runs)
 
 
 def test_pictures_of_another_size_make_no_difference(tmp_path: Path, measure: Callable[[Path], Measured]) -> None:
-    clip = clips.two_sizes(tmp_path / "sizes.ts", ((3.0, 9.0),), (320, 180), after=1.0)
+    clip = clips.two_sizes(tmp_path / "sizes.ts", ((4.5, 8.5),), (320, 180), after=0.5)
     assert_equal_to_replays(measure(clip), [VARIED[0], VARIED[3]], (320, 180))
 
 
@@ -120,7 +120,7 @@ def test_the_reference_is_a_replay_of_every_frame_and_knows_where_an_object_was(
     assert ran.looks == ran.analysed
     [seen] = [s for s in ran.seen if s.kind == "entered"]
     times = [time for time, _ in seen.path]
-    assert times == sorted(times) and len(times) > 50 and times[0] == seen.time
+    assert times == sorted(times) and len(times) > 25 and times[0] == seen.time
 
 
 def test_a_trace_tells_what_each_frame_showed(visit: Measured) -> None:
