@@ -35,7 +35,8 @@ class NearMiss:
 
     def payload(self) -> dict[str, Any]:
         """Return it as JSON-ready data, without its media time."""
-        return {key: value for key, value in asdict(self).items() if key != "time"}
+        found = {key: value for key, value in asdict(self).items() if key != "time"}
+        return {**found, "box": None if self.box is None else list(self.box)}
 
 
 def shortcomings(found: Detections, filters: Mapping[int, LabelFilter]) -> list[Shortcoming | None]:

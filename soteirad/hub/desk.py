@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from soteirad import __version__
-from soteirad.archive import Archive
+from soteirad.archive import Archive, Row
 from soteirad.config import CameraConfig, Config
 from soteirad.config.overrides import THRESHOLDS, as_yaml, limits, value_of
 from soteirad.diagnostics import memory_mb
@@ -27,6 +27,7 @@ from soteirad.hub.commands import Change
 from soteirad.hub.viewers import Viewers
 from soteirad.messages import LiveFrame, Missed
 from soteirad.web.box import UnknownCameraError, Viewer, WishError
+from soteirad.web.items import event_item
 
 KEPT_FRAMES = 12
 """Live pictures of a camera that can still be fetched: some seconds, at two a second."""
@@ -165,10 +166,8 @@ class Desk:
         """Tell those who look of an event that was just committed; its picture follows."""
         if not self._viewers.see(event.camera):
             return
-        picture = None if event.snapshot is None else f"/api/snapshots/{event.snapshot}"
-        self._viewers.tell("event", event.camera, {
-            "seq": None, "event": event.payload(), "published": False, "topic": None, "picture": picture, "answers": [],
-        })  # fmt: skip
+        item = event_item(Row(0, event, 0.0, None, None), ())  # its place in the journal is told to those who ask
+        self._viewers.tell("event", event.camera, {**item, "seq": None})
 
     def looked_at(self, camera: str) -> bool:
         """Say whether anybody looks at a camera now."""

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from soteirad.config.messages import NAME_PATTERN
 from soteirad.config.values import LONGEST_NAME
 from soteirad.event import EventType
+from soteirad.near_misses import Kind
 
 LONGEST_SECRET = 1024
 MOST_ZONES = 32
@@ -123,6 +124,7 @@ class Camera(Model):
     title: str
     enabled: bool
     online: bool
+    reason: str
     file: bool
     state: dict[str, Any]
     thresholds: dict[Setting, Threshold]
@@ -235,13 +237,12 @@ class NearMiss(Model):
 
     camera: str
     time: str
-    media_time: float | None
-    kind: Literal["motion_below", "flood", "score_below", "area_below", "area_above", "not_confirmed", "masked"]
+    kind: Kind
     gate: Literal[1, 2, 3]
     text: str
     label: str | None
     box: Rectangle | None
-    values: dict[str, float | None]
+    values: dict[str, float]
     picture: str | None
 
 

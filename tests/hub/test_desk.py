@@ -16,6 +16,7 @@ from soteirad.hub.journal import Journal
 from soteirad.messages import LiveFrame, Missed
 from soteirad.near_misses import NearMiss
 from soteirad.web.box import UnknownCameraError, WishError
+from soteirad.web.models import Cameras, Health, NearMisses, Overrides
 
 FILE = Config.model_validate({"cameras": {
     "porch": {"source": "rtsp://u:geheim@h/s", "name": "Front porch", "motion": {"mask": [[0, 0, 1, 0, 1, 0.1]]},
@@ -93,7 +94,7 @@ def test_a_wish_waits_for_the_hub_which_is_woken(rig: Rig) -> None:
      ("enabled", 0.0, "no such threshold: there are"),
      ("colour", None, "no such")],
 )  # fmt: skip
-def test_a_wish_that_cannot_be_is_refused_with_what_is_allowed(rig: Rig, setting: str, value: Any, problem: str) -> None:
+def test_a_wish_that_cannot_be_is_refused_with_what_may_be(rig: Rig, setting: str, value: Any, problem: str) -> None:
     with pytest.raises(WishError, match=problem):
         rig.desk.set("porch", setting, value)
     assert rig.desk.take_wishes() == [] and rig.woken == 0
@@ -178,6 +179,17 @@ def test_a_camera_that_is_gone_is_forgotten(rig: Rig) -> None:
                  lambda: rig.desk.status("yard", True), lambda: rig.desk.diagnostics("yard", {}, 1)):  # fmt: skip
         late()
     assert rig.desk.near_misses() == []
+
+
+def test_all_that_is_laid_out_is_what_the_api_promises(rig: Rig) -> None:
+    rig.desk.frame("porch", frame())
+    box = (0.1, 0.2, 0.3, 0.4)
+    rig.desk.missed("porch", Missed("2026-11-22T10:00:00.000Z", NearMiss("score_below", 3, 1.0, "x", "person", box)))
+    rig.desk.missed("yard", Missed("2026-11-22T10:00:00.000Z", NearMiss("flood", 1, 1.0, "x", values={"ratio": 0.9})))
+    Cameras.model_validate({"cameras": rig.desk.cameras()})
+    Health.model_validate(rig.desk.health())
+    Overrides.model_validate(rig.desk.overrides())
+    NearMisses.model_validate({"near_misses": rig.desk.near_misses()})
 
 
 def test_health_tells_how_all_do(rig: Rig, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from soteirad.web.models import Areas, Camera, Health, Item, NearMiss, Overrides
 
 WIDTH, HEIGHT = 640, 360
 KEPT_FRAMES = 40
+AWAY = "10.0.0.8 does not answer: is the camera switched on?"
 KEPT_MESSAGES = 64
 LIMITS = {
     "motion_threshold": (0.001, 0.799),
@@ -102,7 +103,7 @@ class FakeBox:
                 "online": name != "garden",
                 "starts": 1,
                 "age_s": 3.5,
-                "reason": "" if name != "garden" else "10.0.0.8 does not answer: is the camera switched on?",
+                "reason": AWAY if name == "garden" else "",
                 "diagnostics": self._diagnostics(name),
             }
             for name in TITLES
@@ -272,6 +273,7 @@ class FakeBox:
             "title": TITLES[name],
             "enabled": True,
             "online": name != "garden",
+            "reason": AWAY if name == "garden" else "",
             "file": name == "clip",
             "state": {
                 "motion": inside,
@@ -302,7 +304,7 @@ class FakeBox:
 
     def _diagnostics(self, name: str) -> dict[str, Any]:
         if name == "garden":
-            return {"online": False, "reason": "10.0.0.8 does not answer: is the camera switched on?"}
+            return {"online": False, "reason": AWAY}
         return {
             "online": True,
             "reason": "",
@@ -407,7 +409,6 @@ class FakeBox:
         miss = {
             "camera": "porch",
             "time": iso_time(time.time()),
-            "media_time": None,
             "kind": kind,
             "gate": gate,
             "text": text,

@@ -47,7 +47,7 @@ function cameraProblems({ name, online, reason, starts, age_s: age, diagnostics:
 		`${name}: ${whole(facts.late)} frames came too late to be analysed`,
 		"The network or the machine is too slow for this stream.");
 	if (facts.looks_lost > 0) add("warn", `${name}: ${plural(facts.looks_lost, "look")} got no answer from a detector`);
-	if (facts.online && facts.fps === 0) add("warn", `${name}: no frame was analysed in the last half minute`);
+	if (facts.online && facts.fps === 0 && facts.frames > 0) add("warn", `${name}: no frame was analysed in the last half minute`);
 	return undefined;
 }
 

@@ -105,7 +105,7 @@ export const answerStateWords = words({
 
 export const kindWords = words({
 	motion_below: "too little motion", flood: "the light changed", score_below: "too unsure",
-	area_below: "too small", area_above: "too large", not_confirmed: "seen only once", masked: "in a mask",
+	area_below: "too small", area_above: "too large", not_confirmed: "seen only once",
 });
 
 const STAGES = ["decode", "motion", "scene", "wait", "detect"];
