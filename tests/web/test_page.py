@@ -318,14 +318,39 @@ def test_a_mask_is_drawn_with_keys_alone_and_taken_back(opened: Window) -> None:
     assert items.count() == before
 
 
-def test_a_corner_is_dragged_with_a_finger_and_an_edge_gives_a_new_one(browser: Any, site: Running) -> None:
-    with window(browser, site, size=PHONE, touch=True, at="#zones") as opened:
+def swipe(opened: Window, start: tuple[float, float], end: tuple[float, float], steps: int = 12) -> None:
+    """Put a finger down, move it and lift it."""
+    session = opened.page.context.new_cdp_session(opened.page)
+    for step in range(steps + 1):
+        x, y = (a + (b - a) * step / steps for a, b in zip(start, end, strict=True))
+        kind = "touchMove" if step else "touchStart"
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
+    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
+def test_with_a_finger_marks_and_corners_are_dragged_and_an_edge_gives_a_new_corner(
+    browser: Any, site: Running
+) -> None:
+    with window(browser, site, size=PHONE, touch=True) as opened:
         page = opened.page
+        slider(opened, "min_score").scroll_into_view_if_needed()
+        mark = slider(opened, "min_score").bounding_box()
+        strip = page.locator("[data-camera=porch] [data-setting=min_score] .strip").bounding_box()
+        y = strip["y"] + 30
+        swipe(opened, (mark["x"] + 14, y), (strip["x"] + 0.7 * strip["width"], y))
+        opened.until(lambda: site.box.wishes and site.box.wishes[-1] == ("porch", "min_score", 0.7))
+        opened.view("zones")
         page.get_by_role("button", name="step").tap()
+        page.locator(".drawing").scroll_into_view_if_needed()
         area = page.locator(".drawing").bounding_box()
-        at = [area["x"] + 0.45 * area["width"], area["y"] + 0.79 * area["height"]]  # in the middle of the right edge
-        page.touchscreen.tap(*at)
+
+        def at(x: float, y: float) -> tuple[float, float]:
+            return area["x"] + x * area["width"], area["y"] + y * area["height"]
+
+        page.touchscreen.tap(*at(0.45, 0.79))  # in the middle of the right edge
         page.locator(".shape-item", has_text="5 points").wait_for()
+        swipe(opened, at(0.05, 0.6), at(0.2, 0.4))
+        page.locator(".result pre", has_text='"step": {"coordinates": [0.2').wait_for()
 
 
 def test_health_says_problems_first_and_in_words(opened: Window) -> None:
