@@ -286,7 +286,8 @@ class Pipeline:
     @property
     def _blind(self) -> bool:
         """Whether nothing can be learned of objects: the view is in doubt, or the lens is covered."""
-        return self._last_view is View.DOUBTFUL or self.view_seen is Seen.COVERED
+        change = self._view.change
+        return self._last_view is View.DOUBTFUL or (change is not None and change.seen is Seen.COVERED)
 
     def _run_scene(self, frame: Frame, flood: bool) -> None:
         """Run gate 2. In a flood it waits: it would take one of its pictures for the reference."""

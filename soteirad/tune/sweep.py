@@ -123,7 +123,8 @@ class _Runner:
         analysis = self._pipeline.analyse(frame)
         if self._traced:
             self._trace(analysis, ordinal, self._pipeline.counters.scene_runs > runs)
-        self._take(analysis.closed)
+        if analysis.closed:
+            self._take(analysis.closed)
         if analysis.change is not None:
             self._views += 1
             self._close(analysis.displaced)  # the change is the event that is told
