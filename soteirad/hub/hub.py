@@ -88,8 +88,7 @@ class Hub:
         self._reception = Reception(self._storage, self._broadcast, self._answers, self._desk)
         self._wishes = Wishes(self._fleet, self._bulletin.online, self._answers)
         self._webhooks = Webhooks(config.webhooks)
-        self._events = 0
-        self._prune_at = 0.0
+        self._events, self._prune_at = 0, 0.0
         self._finished_at: float | None = None
         self._stopping = False
         self._hang_told = False
@@ -143,6 +142,7 @@ class Hub:
         if not self._spool.wait_until_free(OLD_CAMERAS_S, self._signals.wait) and not self._signals.stop:
             logger.warning("camera processes of a daemon that was killed are still there")
         self._journal.open()
+        self._storage.load()
         self._broadcast.load()
         self._controls.load()
 
@@ -168,7 +168,7 @@ class Hub:
         if not self._stopping:
             self._start_due(now)
             self._reload_if_asked()
-        if now >= self._prune_at:
+        if now >= self._prune_at and self._storage.knows_age():
             self._prune_at = now + PRUNE_EVERY_S
             self._answers.prune(self._config.storage.retain_days)
         self._feed_watchdog(now)

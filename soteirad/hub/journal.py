@@ -166,6 +166,11 @@ class Journal:
         """Return how many events were ever dropped unpublished: too old, or too many."""
         return int(self.rows("SELECT value FROM meta WHERE key = 'dropped'")[0][0])
 
+    def recorded_last(self) -> float | None:
+        """Return when (epoch seconds) the newest event was written; None if there is none."""
+        rows = self.rows("SELECT recorded_at FROM events ORDER BY seq DESC LIMIT 1")
+        return float(rows[0][0]) if rows else None
+
     def last_events(self, n: int) -> list[Event]:
         """Return the last `n` events in journal order, the newest last."""
         rows = self.rows("SELECT payload FROM events ORDER BY seq DESC LIMIT ?", (n,))

@@ -65,14 +65,17 @@ class _File:
 class Retention:
     """Deletes below one state folder. `order`, `wrote` and `drop` may be called from any thread.
 
-    `journal` is read to know which pictures are still needed.
+    `journal` is read to know which pictures are still needed. `aged` says what time it is for what is deleted for its
+    age, or None, as long as that is not sure; without it `clock` does.
     """
 
     def __init__(self, folder: Path, journal: Path, guards: list[Guard] | None = None,
-                 clock: Callable[[], float] = time.time, look: Callable[[Path], Room] = room_of) -> None:  # fmt: skip
+                 clock: Callable[[], float] = time.time, look: Callable[[Path], Room] = room_of,
+                 aged: Callable[[], float | None] | None = None) -> None:  # fmt: skip
         self._folder = folder
         self._journal = journal
         self._clock = clock
+        self._aged = clock if aged is None else aged
         self._look = look
         self._guard = Guard(guards)
         self._changed = threading.Condition()
@@ -139,7 +142,9 @@ class Retention:
                     self._count(now)
                 else:
                     self._sizes[iso_time(now)[:10]] += written
-                self._by_age(now - limits.days * DAY_S, archive)
+                sure = self._aged()
+                if sure is not None:
+                    self._by_age(sure - limits.days * DAY_S, archive)
                 self._by_size(limits.size, now, archive)
         except NoJournalError:
             return  # nothing is known of what is needed

@@ -6,11 +6,13 @@ Pictures and the event log give way first: what is left of the disk is for event
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 from soteirad.config import StorageConfig
 from soteirad.errors import StorageError
+from soteirad.hub.calendar import Calendar
 from soteirad.hub.csv_log import CsvLog
 from soteirad.hub.disk import MB, Disk, Room, room_of
 from soteirad.hub.guard import Guard
@@ -28,19 +30,21 @@ class Storage:
     """For the hub's thread; `problem`, `free_bytes` and `total_bytes` may be read from any.
 
     `refused` says why the journal takes no events, and is empty while it does. `guards` is the family of those who tell
-    of the same disk.
+    of the same disk. `calendar` knows whether the clock is to be believed.
     """
 
     def __init__(self, config: StorageConfig, journal: Journal, refused: Callable[[], str],
-                 guards: list[Guard], look: Callable[[Path], Room] = room_of) -> None:  # fmt: skip
+                 guards: list[Guard], look: Callable[[Path], Room] = room_of,
+                 calendar: Calendar | None = None) -> None:  # fmt: skip
         self._config = config
         self._journal = journal
         self._refused = refused
+        self._calendar = Calendar() if calendar is None else calendar
         self._disk = Disk(config.path, look)
         self._guard = Guard(guards)
         self._pictures_guard = Guard(guards)
         self._log = CsvLog(config.log, journal, Guard(guards))
-        self._retention = Retention(config.path, config.journal, guards, look=look)
+        self._retention = Retention(config.path, config.journal, guards, look=look, aged=self._calendar.now)
         self._look_at = self._prune_at = float("-inf")
         self.problem = ""
         """What is wrong with the disk, and what follows from it, in one sentence; empty if all is well."""
@@ -58,6 +62,14 @@ class Storage:
     def has_room(self) -> bool:
         """Say whether there is room for more than events."""
         return not self._disk.tight
+
+    def knows_age(self) -> bool:
+        """Say whether the clock is to be believed when it says that something is old."""
+        return self._calendar.now() is not None
+
+    def load(self) -> None:
+        """Learn when an earlier run recorded something last, before this one does. Raises StorageError."""
+        self._calendar.begin(self._journal.recorded_last())
 
     def configure(self, config: StorageConfig) -> None:
         """Go by another configuration; its path is that of the first."""
@@ -122,7 +134,8 @@ class Storage:
 
     def _prune(self, now: float) -> None:
         outbox = self._config.outbox
-        pruned = self._journal.prune(self._config.retain_days, outbox.days, outbox.events)
+        days = (self._config.retain_days, outbox.days) if self.knows_age() else (math.inf, math.inf)
+        pruned = self._journal.prune(*days, outbox.events)
         self._retention.drop(pruned.pictures)
         if pruned.more:
             self._prune_at = now

@@ -254,3 +254,17 @@ def test_many_pictures_are_counted_and_deleted_down_to_the_limit(rig: Rig) -> No
              for n in range(500)]  # fmt: skip
     rig.check(size=4_000)
     assert there(*paths) == [False] * 100 + [True] * 400
+
+
+def test_nothing_goes_for_its_age_while_the_time_is_in_doubt(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    sure: list[float | None] = [None]
+    rig.retention = Retention(rig.folder, rig.folder / "journal.sqlite3", None, lambda: rig.now, lambda _: rig.room,
+                              lambda: sure[0])  # fmt: skip
+    old = rig.picture(0, journaled=False)
+    rig.check(days=10)
+    assert old.exists()
+    sure[0] = rig.now
+    rig.check(days=10)
+    assert not old.exists()
+    rig.journal.close()

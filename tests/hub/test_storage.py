@@ -9,6 +9,7 @@ import pytest
 
 from soteirad.config import StorageConfig
 from soteirad.event import Event, iso_time, new_id
+from soteirad.hub.calendar import DOUBT_S, Calendar
 from soteirad.hub.disk import MB, Room
 from soteirad.hub.journal import Journal
 from soteirad.hub.storage import LOOK_EVERY_S, PRUNE_EVERY_S, Storage
@@ -141,3 +142,22 @@ def test_the_journal_is_pruned_every_minute_and_what_was_never_published_is_told
     rig.now += PRUNE_EVERY_S
     rig.step()
     assert rig.journal.count_pending() == 1 and "1 of the oldest events were dropped unpublished" in caplog.text
+
+
+def test_a_start_with_a_clock_years_ahead_deletes_nothing_before_it_is_set_right(rig: Rig) -> None:
+    wall = [T0]
+    rig.journal = Journal(rig.folder / "journal.sqlite3", clock=lambda: wall[0])
+    rig.journal.open()
+    rig.picture(), rig.picture()
+    rig.journal.mark_published({rig.journal.last_events(1)[0].id: "t"})
+    wall[0] += 3650 * DAY
+    rig.storage = Storage(rig.config, rig.journal, lambda: "", [], lambda _: rig.room,
+                          Calendar(lambda: wall[0], lambda: rig.now))  # fmt: skip
+    rig.storage.load()
+    rig.record()
+    rig.step()
+    assert len(rig.journal.last_events(9)) == 3 and rig.journal.count_dropped() == 0
+    rig.now += DOUBT_S
+    wall[0] += DOUBT_S
+    rig.step()
+    assert len(rig.journal.last_events(9)) == 1, "it is believed in the end"
