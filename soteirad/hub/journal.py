@@ -187,7 +187,8 @@ class Journal:
         doomed = (
             ("SELECT seq FROM prunable WHERE published_at IS NOT NULL AND recorded_at < ? LIMIT ?",
              (now - retain_days * DAY_S, MOST_PRUNED)),
-            ("SELECT seq FROM prunable WHERE published_at IS NULL AND recorded_at < ? LIMIT ?",
+            # The + keeps SQLite from the index of all ages: what is published may be a thousand times as much.
+            ("SELECT seq FROM prunable WHERE published_at IS NULL AND +recorded_at < ? LIMIT ?",
              (now - outbox_days * DAY_S, MOST_PRUNED)),
             ("SELECT seq FROM prunable WHERE published_at IS NULL ORDER BY seq LIMIT max(0, ?)", None),
         )  # fmt: skip
@@ -200,11 +201,14 @@ class Journal:
                 db.executemany("DELETE FROM events WHERE seq = ?", [(seq,) for seq, _ in rows])
                 gone.append(rows)
             dropped = sum(map(len, gone[1:]))
-            db.execute("DELETE FROM visits WHERE closed_at < ?", (now - retain_days * DAY_S,))
+            visits = db.execute(
+                "DELETE FROM visits WHERE visit IN (SELECT visit FROM visits WHERE closed_at < ? LIMIT ?)",
+                (now - retain_days * DAY_S, MOST_PRUNED),
+            ).rowcount
             if dropped:
                 db.execute("UPDATE meta SET value = value + ? WHERE key = 'dropped'", (dropped,))
         pictures = tuple(picture for rows in gone for _, picture in rows if picture)
-        return Pruned(dropped, pictures, any(len(rows) == MOST_PRUNED for rows in gone))
+        return Pruned(dropped, pictures, MOST_PRUNED in (visits, *map(len, gone)))
 
     def overrides(self) -> dict[tuple[str, str], Any]:
         """Return the settings that were changed over MQTT: (camera, setting) -> value."""

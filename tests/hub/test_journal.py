@@ -656,3 +656,36 @@ def test_what_follows_a_place_is_read_whether_or_not_it_was_published(journal: J
     journal.mark_published({events[1].id: "t", "unknown": "t"})
     assert [entry.event for entry in journal.after(1, 2)] == events[1:3]
     assert journal.knows(events[0].id) and not journal.knows("unknown")
+
+
+def test_visits_are_deleted_a_few_at_a_time_too(
+    journal: Journal, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for track in range(9):
+        journal.append([make("entered", track), make("left", track)])
+    with journal.transaction() as db:
+        db.execute("DELETE FROM events")
+    clock.now += 8 * DAY
+    monkeypatch.setattr("soteirad.hub.journal.MOST_PRUNED", 4)
+    left = []
+    for more in (True, True, False):
+        assert journal.prune(7, 7, 100).more is more
+        left.append(journal.rows("SELECT count(*) FROM visits")[0][0])
+    assert left == [5, 1, 0]
+
+
+def test_a_prune_does_not_look_at_all_that_is_kept(journal: Journal, clock: Clock) -> None:
+    events = [make("left", at=T0 + number) for number in range(3000)]
+    journal.append(events)
+    journal.mark_published({event.id: "t" for event in events})
+    clock.now += 30 * DAY
+    steps = [0]
+
+    def count() -> int:
+        steps[0] += 1
+        return 0
+
+    assert journal._db is not None
+    journal._db.set_progress_handler(count, 100)
+    assert not journal.prune(365, 7, 100_000).more
+    assert steps[0] * 100 < 3000
