@@ -23,6 +23,8 @@ FILE_NAME = re.compile(r"events-([0-9]{4}-[0-9]{2}-[0-9]{2})\.csv")
 HEADER = ",".join(LOG_FIELDS).encode() + b"\r\n"
 _ROW = re.compile(rb"([0-9]{1,18}),.*,([0-9A-Z]{26})\r?\n")
 """A whole row: it begins with the event's place in the journal and ends with its id."""
+TAIL_BYTES = 16_384
+"""So much of a log's end is looked at for its last row, and all of it if there is none."""
 
 
 class CsvLog:
@@ -110,8 +112,9 @@ class CsvLog:
         """Return place and id of a file's last whole row, (0, "") if it has none. What a power cut or a full disk left
         behind it goes; what somebody else wrote there stays."""
         try:
-            lines = path.read_bytes().splitlines(keepends=True)
-            end = sum(map(len, lines))
+            start, data = _tail(path)
+            lines = data.splitlines(keepends=True)
+            end = start + len(data)
             last, cut = (0, ""), len(lines)
             for index in range(len(lines) - 1, -1, -1):
                 row = _ROW.fullmatch(lines[index])
@@ -120,7 +123,7 @@ class CsvLog:
                     break
                 if not lines[index].endswith(b"\n") or b"\0" in lines[index]:
                     cut = index
-            whole = sum(map(len, lines[:cut]))
+            whole = start + sum(map(len, lines[:cut]))
             if whole < end:
                 os.truncate(path, whole)
         except OSError as error:
@@ -130,3 +133,17 @@ class CsvLog:
     def _failed(self, error: OSError) -> StorageError:
         return StorageError(f"{self._folder}: the event log cannot be written: {error.strerror}: what it lacks is "
                             "added when it can")  # fmt: skip
+
+
+def _tail(path: Path) -> tuple[int, bytes]:
+    """Return the lines at the end of a file, and where they begin: enough to hold a whole row. Raises OSError."""
+    with path.open("rb") as file:
+        size, length = file.seek(0, os.SEEK_END), TAIL_BYTES
+        while True:
+            start = file.seek(max(0, size - length))
+            data = file.read()
+            begin = data.find(b"\n") + 1 if start else 0  # the first line may be half of one
+            lines = data[begin:]
+            if not start or any(map(_ROW.fullmatch, lines.splitlines(keepends=True))):
+                return start + begin, lines
+            length *= 8

@@ -95,11 +95,13 @@ class Storage:
 
     def step(self, now: float) -> None:
         """Do what is due; `now` is monotonic seconds."""
-        if now >= self._look_at:
+        looks = now >= self._look_at
+        if looks:
             self._look_at = now + LOOK_EVERY_S
             self._look()
         if self._config.csv and self.has_room():
-            self._retention.wrote(self._log.step())
+            if looks or not self._log.problem:  # each new try looks at the ends of all logs
+                self._retention.wrote(self._log.step())
         else:
             self._log.pause()
         if now >= self._prune_at:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -218,3 +219,29 @@ def test_a_link_in_place_of_a_file_is_not_followed(rig: Rig, tmp_path: Path) -> 
     rig.record(1)
     assert rig.log.step() == 0 and rig.log.problem
     assert victim.read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize("tail", [1, 40, 200, 1000])
+def test_however_little_is_looked_at_first_the_last_row_is_found(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, tail: int
+) -> None:
+    monkeypatch.setattr(csv_log, "TAIL_BYTES", tail)
+    ids = rig.record(9)
+    rig.log.step()
+    data = rig.file().read_bytes()
+    for damaged in (data, data[:-9], data + b"10,2027", data + b"\0" * 700, data[:40], b"\0" * 300, b""):
+        rig.file().write_bytes(damaged)
+        rig.again().step()
+        assert rig.file().read_bytes() == data and rig.logged() == ids
+
+
+def test_of_a_long_log_only_the_end_is_read(rig: Rig) -> None:
+    rig.record(1)
+    rig.log.step()
+    data = rig.file().read_bytes()
+    rig.file().write_bytes(b"x" * 20_000_000 + b"\r\n" + data)
+    tracemalloc.start()
+    assert rig.again().step() == 0
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert rig.log.problem == "" and peak < 1_000_000

@@ -161,3 +161,16 @@ def test_a_start_with_a_clock_years_ahead_deletes_nothing_before_it_is_set_right
     wall[0] += DOUBT_S
     rig.step()
     assert len(rig.journal.last_events(9)) == 1, "it is believed in the end"
+
+
+def test_a_log_that_cannot_be_written_is_tried_once_a_second_only(rig: Rig) -> None:
+    rig.step()
+    (rig.folder / "log").write_text("not a folder", encoding="utf-8")
+    rig.record()
+    rig.step()
+    assert "the event log cannot be written" in rig.storage.problem
+    (rig.folder / "log").unlink()
+    rig.storage.step(rig.now + LOOK_EVERY_S / 2)
+    assert not (rig.folder / "log").exists()
+    rig.step()
+    assert rig.rows() == 1 and rig.storage.problem == ""
