@@ -13,11 +13,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+from heapq import nsmallest
 from pathlib import Path, PurePosixPath
-
-from ulid import ULID
 
 from soteirad.archive import Archive, NoJournalError
 from soteirad.errors import StorageError
@@ -37,9 +36,14 @@ DAY_S = 86400.0
 BREATH_S = 0.001
 """A pause after each folder, and after some files, so that others have the disk in between."""
 FILES_A_BREATH = 50
+MOST_SORTED = 10_000
+"""So many files of a day are known by name at once: a folder may hold hundreds of thousands."""
+LAST_S = 253_402_300_800.0
+"""The end of the last year that can be written, in epoch seconds."""
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _PICTURE = re.compile(r"([0-7][0-9A-HJKMNP-TV-Z]{25})(-[0-9]{1,3})?\.jpg")
+_AS_PYTHON_COUNTS = str.maketrans("ABCDEFGHJKMNPQRSTVWXYZ", "ABCDEFGHIJKLMNOPQRSTUV")
 _HALF = re.compile(r"\.[0-7][0-9A-HJKMNP-TV-Z]{25}(-[0-9]{1,3})?\.jpg\.tmp")
 
 
@@ -51,12 +55,12 @@ class Limits:
     size: int
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class _File:
     """One file of ours; `time` is that of its event (the end of its day for a log), in epoch seconds."""
 
     time: float
-    path: Path
+    path: str
     size: int
     day: str
     event_id: str = ""
@@ -176,7 +180,7 @@ class Retention:
             if any(place.is_symlink() for place in path.parents[:3]) or archive.state(name[1]) is not None:
                 continue
             with suppress(FileNotFoundError, ValueError):
-                self._delete(_File(_time_of(name[1]), path, path.lstat().st_size, parts[1]))
+                self._delete(_File(_time_of(name[1]), str(path), path.lstat().st_size, parts[1]))
             if number % FILES_A_BREATH == 0 and self._breathe():
                 return
 
@@ -184,8 +188,10 @@ class Retention:
         """Delete what is of before that time, except what the journal still has: unpublished, or an open visit."""
         last = iso_time(before)[:10]
         for day in sorted(day for day in self._sizes if day <= last):
-            for file in sorted(self._files(day)):
-                if file.time < before and (not file.event_id or archive.state(file.event_id) is None):
+            for file in self._in_order(day):
+                if file.time >= before:
+                    break
+                if not file.event_id or archive.state(file.event_id) is None:
                     self._delete(file)
                 if self._breathe():
                     return
@@ -196,7 +202,7 @@ class Retention:
         for day in sorted(self._sizes):
             if self._excess(most) <= 0 and self._short() <= 0:
                 return
-            for file in sorted(self._files(day)):
+            for file in self._in_order(day):
                 if self._excess(most) <= 0 and (self._short() <= 0 or file.time > now - DAY_S):
                     break
                 if self._may_go(file, now, archive):
@@ -221,7 +227,7 @@ class Retention:
 
     def _delete(self, file: _File) -> None:
         with suppress(FileNotFoundError):
-            file.path.unlink()
+            Path(file.path).unlink()
         self._sizes[file.day] -= file.size
 
     def _settle(self, day: str) -> None:
@@ -233,12 +239,22 @@ class Retention:
                 with suppress(OSError):  # it is not empty, or not there
                     (camera / day).rmdir()
 
+    def _in_order(self, day: str) -> Iterator[_File]:
+        """Yield what is ours of one day, the oldest first. Raises OSError."""
+        found: list[_File] = []
+        while not found or len(found) == MOST_SORTED:
+            last = found[-1] if found else None
+            found = nsmallest(MOST_SORTED, (file for file in self._files(day) if last is None or file > last))
+            if not found:
+                return
+            yield from found
+
     def _files(self, day: str | None) -> Iterator[_File]:
         """Yield what is ours, of one day or of all. Raises OSError."""
         for camera in _folders(self._folder / "snapshots"):
             for place in _folders(camera) if day is None else [camera / day]:
                 if _DAY.fullmatch(place.name) and not place.is_symlink():
-                    yield from (replace(picture, day=place.name) for picture in self._pictures(place))
+                    yield from self._pictures(place, place.name)
         for camera in _folders(self._folder / "answers"):
             for question in _folders(camera):
                 yield from (picture for picture in self._pictures(question) if day in (None, picture.day))
@@ -252,10 +268,10 @@ class Retention:
             with suppress(FileNotFoundError, ValueError):
                 day = entry.name[7:17]
                 end = datetime.fromisoformat(f"{day}T00:00:00+00:00").timestamp() + DAY_S
-                yield _File(end, Path(entry.path), entry.stat(follow_symlinks=False).st_size, day)
+                yield _File(end, entry.path, entry.stat(follow_symlinks=False).st_size, day)
 
-    def _pictures(self, place: Path) -> Iterator[_File]:
-        """Yield the pictures in a folder, and remove what somebody who was killed has left half-written."""
+    def _pictures(self, place: Path, day: str | None = None) -> Iterator[_File]:
+        """Yield the pictures in a folder (of that day, else of their own), and remove what somebody who was killed has left half-written."""
         for entry in _entries(place):
             name = _PICTURE.fullmatch(entry.name)
             if (name is None and not _HALF.fullmatch(entry.name)) or not entry.is_file(follow_symlinks=False):
@@ -264,7 +280,7 @@ class Retention:
                 found = entry.stat(follow_symlinks=False)
                 if name is not None:
                     at = _time_of(name[1])
-                    yield _File(at, Path(entry.path), found.st_size, iso_time(at)[:10], name[1])
+                    yield _File(at, entry.path, found.st_size, day or iso_time(at)[:10], name[1])
                 elif found.st_mtime < self._clock() - STALE_S:
                     Path(entry.path).unlink()
 
@@ -279,17 +295,20 @@ def _folders(place: Path) -> Iterator[Path]:
             yield Path(entry.path)
 
 
-def _entries(place: Path) -> list[os.DirEntry[str]]:
-    """Return what is in a folder; nothing if it is a link to one. Raises OSError."""
+def _entries(place: Path) -> Iterator[os.DirEntry[str]]:
+    """Yield what is in a folder; nothing if it is a link to one. Raises OSError."""
     if place.is_symlink():
-        return []
+        return
     try:
         with os.scandir(place) as entries:
-            return list(entries)
+            yield from entries
     except (FileNotFoundError, NotADirectoryError):
-        return []
+        return
 
 
 def _time_of(event_id: str) -> float:
-    """Return when an id was given. Raises ValueError for what only looks like one."""
-    return float(ULID.from_str(event_id).timestamp)
+    """Return when an id was given, in epoch seconds. Raises ValueError for what only looks like one."""
+    found = int(event_id[:10].translate(_AS_PYTHON_COUNTS), 32) / 1000
+    if found >= LAST_S:
+        raise ValueError(event_id)
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from soteirad.errors import StorageError
 from soteirad.event import Event, iso_time, new_id
+from soteirad.hub import retention
 from soteirad.hub.disk import Room
 from soteirad.hub.journal import Journal
 from soteirad.hub.retention import STALE_S, Limits, Retention
@@ -268,3 +270,15 @@ def test_nothing_goes_for_its_age_while_the_time_is_in_doubt(tmp_path: Path) -> 
     rig.check(days=10)
     assert not old.exists()
     rig.journal.close()
+
+
+def test_a_folder_of_many_files_is_never_known_as_a_whole(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "MOST_SORTED", 100)
+    pictures = [rig.picture(5 + n / 100_000, journaled=False, published=False) for n in range(3000)]
+    rig.check(size=GB)  # counted
+    tracemalloc.start()
+    rig.check(size=100 * 2750)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert there(*pictures) == [False] * 250 + [True] * 2750, "the oldest went"
+    assert peak < 500_000
