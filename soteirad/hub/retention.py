@@ -271,7 +271,7 @@ class Retention:
                 yield _File(end, entry.path, entry.stat(follow_symlinks=False).st_size, day)
 
     def _pictures(self, place: Path, day: str | None = None) -> Iterator[_File]:
-        """Yield the pictures in a folder (of that day, else of their own), and remove what somebody who was killed has left half-written."""
+        """Yield the pictures in a folder, of that day or else of their own; remove what a killed writer left half."""
         for entry in _entries(place):
             name = _PICTURE.fullmatch(entry.name)
             if (name is None and not _HALF.fullmatch(entry.name)) or not entry.is_file(follow_symlinks=False):
