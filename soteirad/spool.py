@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from soteirad.errors import StorageError
@@ -90,11 +90,14 @@ class Spool:
         except StorageError as error:  # without the file's name, or each try would be news
             raise StorageError(f"{self._folder}: it cannot be written:{str(error).rpartition(':')[2]}") from error
 
-    def forget(self, event_id: str) -> None:
-        """Remove an event that the journal holds."""
+    def forget(self, event_ids: Collection[str]) -> None:
+        """Remove events that the journal holds; in one walk, as there may be thousands."""
+        if not event_ids:
+            return
         try:
-            for path in self._folder.glob(f"*-{event_id}.json"):
-                path.unlink(missing_ok=True)
+            for path in self._folder.glob("*.json"):
+                if path.stem.partition("-")[2] in event_ids:
+                    path.unlink(missing_ok=True)
         except OSError as error:  # it is journaled again under the same id, which changes nothing
             logger.warning("%s: a spooled event cannot be removed: %s", self._folder, error.strerror)
 

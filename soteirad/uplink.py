@@ -128,13 +128,12 @@ class Uplink:
         elif isinstance(message, Adjust | TakePicture | Inquire | Show):
             self.wishes.put(message)
         elif isinstance(message, Committed):
-            for event_id in message.event_ids:
-                with self._lock:
+            with self._lock:
+                for event_id in message.event_ids:
                     self._kept.pop(event_id, None)
-                    spooled = event_id in self._spooled
-                    self._spooled.discard(event_id)
-                if spooled:
-                    self._spool.forget(event_id)
+                spooled = self._spooled.intersection(message.event_ids)
+                self._spooled -= spooled
+            self._spool.forget(spooled)
 
     def _write_overdue(self, age: float) -> None:
         """Spool what has waited longer than `age` seconds."""

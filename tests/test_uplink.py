@@ -246,8 +246,8 @@ def test_spooled_events_come_back_as_they_were_in_the_order_in_which_they_were_w
     for number in (3, 1, 2):
         spool.write(event(number))
     assert spool.read() == [event(3), event(1), event(2)]
-    spool.forget("0002")
-    spool.forget("never there")
+    spool.forget({"0002", "never there"})
+    spool.forget(())
     assert spool.read() == [event(3), event(1)]
 
 

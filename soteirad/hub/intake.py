@@ -164,9 +164,7 @@ class Intake:
         else:
             self._on_sure([event for event in events if event.id not in ahead.ids])
             ahead.leave(events)
-            for event in events:
-                if event.id in ahead.spooled:
-                    self._spool.forget(event.id)
+            self._spool.forget({event.id for event in events} & ahead.spooled)
         self._on_committed(events)
 
     def _refused(self) -> None:
@@ -240,8 +238,7 @@ class Intake:
         """Journal what cameras (or one) spooled; an id that is there already is not journaled again."""
         found = self._spool.read(camera)
         self._journal.append(found)
-        for event in found:
-            self._spool.forget(event.id)
+        self._spool.forget({event.id for event in found})
         return len(found)
 
 

@@ -312,3 +312,14 @@ def test_a_disk_that_never_comes_back_costs_a_bounded_amount_of_memory(
     rig.intake.take([])
     assert rig.committed == events, "its camera may forget what was given up"
     assert [e.event for e in rig.journal.pending(99)] == events[-10:]
+
+
+def test_a_spool_of_many_events_is_walked_a_few_times_only(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    events = [make("left", n) for n in range(50)]
+    for event in events:
+        rig.spool.write(event)
+    walks: list[str] = []
+    glob = Path.glob
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: walks.append(pattern) or glob(self, pattern))
+    assert rig.intake.recover() == (50, 0)
+    assert len(walks) == 2 and rig.spool.read() == []
