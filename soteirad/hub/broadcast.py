@@ -47,8 +47,8 @@ class Broadcast:
         return self._client.connected
 
     def waiting(self) -> int:
-        """Return how many events the broker does not have yet; 0 if the disk does not say."""
-        found = [0]
+        """Return how many events the broker does not have yet; if the disk does not say, those ahead of it."""
+        found = [self._outbox.waiting_ahead()]
         self._guard(lambda: found.append(self._outbox.waiting()))
         return found[-1]
 

@@ -71,8 +71,11 @@ class Outbox:
 
     def waiting(self) -> int:
         """Return how many events the broker does not have yet. Raises StorageError."""
-        ahead = sum(event.id not in self._acknowledged for event in self._ahead())
-        return self._journal.count_pending() + ahead
+        return self._journal.count_pending() + self.waiting_ahead()
+
+    def waiting_ahead(self) -> int:
+        """Return how many of those the journal refuses."""
+        return sum(event.id not in self._acknowledged for event in self._ahead())
 
     def pump(self) -> None:
         """Note what was acknowledged since the last call, then publish what there is room for.
