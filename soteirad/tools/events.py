@@ -61,7 +61,7 @@ def moment(option: str, text: str | None, now: float | None = None) -> float | N
         return None
     ago = _AGO.fullmatch(text.strip())
     if ago is not None:
-        return (time.time() if now is None else now) - float(ago[1]) * _SECONDS[ago[2]]
+        return max(0.0, (time.time() if now is None else now) - float(ago[1]) * _SECONDS[ago[2]])  # years have an end
     try:
         at = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
         return (at if at.tzinfo is not None else at.astimezone()).astimezone(timezone.utc).timestamp()

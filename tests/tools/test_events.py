@@ -103,6 +103,7 @@ def test_a_time_is_so_long_ago_or_a_day_or_an_iso_time() -> None:
     day, hour = moment("--since", "2026-11-22"), moment("--since", "2026-11-22T18:30")
     assert day is not None and hour is not None and hour - day == 18.5 * 3600
     assert moment("--since", None) is None
+    assert moment("--since", "999999w", T0) == 0.0
     for text in ("yesterday", "2x", "2026-13-01", "", "0001-01-01"):
         with pytest.raises(SoteiraError, match="--until: this is no time: write how long ago"):
             moment("--until", text)
