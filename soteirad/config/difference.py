@@ -17,8 +17,11 @@ AROUND = 3
 """Lines that are shown before and after a change."""
 
 _COMMENT = re.compile("(?:^|(?<=[ \\t\r\n]))#[^\r\n]*")
-_ADDRESS = re.compile(r"://[^@\s]*@")
-_SETTING = re.compile(r"([\w-]+)(\s*[:=]\s*)([^\s#][^#]*)")
+_ADDRESS = re.compile(r"://.*@|[^\s:@]+:\S*@")
+_SETTING = re.compile(r"([\w-]+)[\"']?\s*[:=]\s*|\b((?i:(?:password|passwd|pwd)\s+(?:is|was)|pw|bearer))\s+")
+_OPEN = re.compile(r"([ \t]*#[# \t]*)[\"']?([\w-]+)[\"']?[ \t]*:[ \t]*(?:[>|][-+0-9]*)?[ \t]*")
+"""A key that is commented out, whose value may go on in the next lines."""
+_PATH = re.compile(r"(https?://[^\s/?#\"']*[/?#])[^\s\"']+", re.IGNORECASE)
 _TEXT = "tag:yaml.org,2002:str"
 
 
@@ -26,7 +29,8 @@ def diff(old: str, new: str, secrets: Iterable[str] = (), name: str = "soteira.y
     """Return the difference as `diff -u` would; empty if there is none.
 
     `secrets` (`known_secrets`) are shown as `***` wherever they stand; so are all values of keys that look like
-    credentials, and the passwords in addresses, comments included. A line whose secret changes is shown on both sides.
+    credentials, the passwords in addresses, comments included, and of webhooks the headers and all of the address but
+    its host. A line whose secret changes is shown on both sides.
     """
     known = tuple(secrets)
     before, after = _lines(old), _lines(new)
@@ -60,17 +64,31 @@ def _shown(text: str, secrets: tuple[str, ...]) -> list[str]:
             pieces += [_COMMENT.sub(_without_secrets, text[position:start]), instead]
             position = end
     pieces.append(_COMMENT.sub(_without_secrets, text[position:]))
-    return [redact(line, secrets) for line in _lines("".join(pieces))]
+    return [redact(line, secrets) for line in _without_rest(_lines("".join(pieces)))]
 
 
 def _without_secrets(comment: re.Match[str]) -> str:
-    """Return a comment without what looks like a credential: a line that is commented out may hold one."""
+    """Return a comment up to what looks like a credential: a line that is commented out may hold one."""
+    text = _ADDRESS.sub(lambda found: f"://{HIDDEN}@" if found[0].startswith(":") else f"{HIDDEN}@", comment[0])
+    for match in _SETTING.finditer(text):
+        value = VARIABLE.sub("", text[match.end() :])
+        if looks_secret(match[1] or match[2]) and value.strip(" \t\"'{}[],>|-+"):
+            return f"{text[: match.end()]}{HIDDEN}"
+    return text
 
-    def shown(match: re.Match[str]) -> str:
-        key, colon, value = match.groups()
-        return f"{key}{colon}{HIDDEN}" if looks_secret(key) and not VARIABLE.search(value) else match[0]
 
-    return _SETTING.sub(shown, _ADDRESS.sub(f"://{HIDDEN}@", comment[0]))
+def _without_rest(lines: list[str]) -> list[str]:
+    """Return lines without what goes on, further in, below a credential that is commented out."""
+    shown, inside = [], None
+    for line in lines:
+        start = len(line) - len(line.lstrip("# \t")) if "#" in line else 0
+        if inside is not None and line.lstrip(" \t").startswith("#") and start > inside:
+            shown.append(f"{line[:start]}{HIDDEN}")
+            continue
+        opened = _OPEN.fullmatch(line)
+        inside = len(opened[1]) if opened and looks_secret(opened[2]) else None
+        shown.append(line)
+    return shown
 
 
 def _hidden(text: str, secrets: tuple[str, ...]) -> list[tuple[int, int, str]]:
@@ -101,6 +119,8 @@ def _instead(key: str, node: ScalarNode, raw: str, secrets: tuple[str, ...]) -> 
         return _masked(raw)
     if any(secret and secret in node.value and secret not in raw for secret in secrets):
         return _masked(raw)  # it is written with escapes, or over several lines
+    if key == "url" and _PATH.search(node.value):  # a webhook's path is often all that protects it
+        return _masked(raw) if BREAK.search(raw) else _PATH.sub(rf"\1{HIDDEN}", redact_url(raw))
     if redact_url(node.value) != node.value:
         return _masked(raw) if BREAK.search(raw) else redact_url(raw)
     return raw
@@ -121,4 +141,5 @@ def _values(node: Node | None, key: str, seen: set[int]) -> Iterator[tuple[str, 
             yield from _values(item, key, seen)
     elif isinstance(node, MappingNode):
         for name, value in node.value:
-            yield from _values(value, str(name.value) if isinstance(name, ScalarNode) else "", seen)
+            own = str(name.value) if isinstance(name, ScalarNode) else ""
+            yield from _values(value, "secret" if key == "headers" else own, seen)

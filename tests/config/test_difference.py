@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from soteirad.config.edit import diff, edited
 
 TEXT = "".join(f"k{n}: {n}\n" for n in range(9))
@@ -55,3 +57,22 @@ def test_no_secret_is_shown_however_it_is_written() -> None:
 
 def test_of_a_text_that_is_no_yaml_only_the_number_of_lines_is_shown() -> None:
     assert "hunter" not in diff("password: [hunter2\n", "a: 1\n")
+
+
+@pytest.mark.parametrize("comment", [
+    "source: rtsp://10.0.0.7/s?user=a&password=hunter2", "mqtt: {host: h, password: hunter2}", "pw hunter2",
+    "source: rtsp://admin:p@hunter2@10.0.0.7/s", 'source: "rtsp://admin:p# hunter2@10.0.0.7/s"', "password: a#hunter2",
+    "password: >-\n  #   hunter2", "password: {SOTEIRA_X}hunter2", "{password: {SOTEIRA_X}, token: hunter2}",
+    '"password": hunter2', "note: password: hunter2", "admin:hunter2@10.0.0.7", "the password was hunter2",
+])  # fmt: skip
+def test_no_comment_shows_what_looks_like_a_credential(comment: str) -> None:
+    old = f"a:\n  # {comment}\n  b: 1\n"
+    shown = diff(old, old.replace("b: 1", "b: 2"))
+    assert "hunter2" not in shown and "***" in shown and "+  b: 2\n" in shown
+    assert len(shown.splitlines()) == len(old.splitlines()) + 4
+
+
+def test_of_a_webhook_only_the_host_is_shown() -> None:
+    old = "webhooks:\n- url: \"https://h.example:81/api/webhook/hunter2\"\n  headers: {X-Id: hunter3}\n  timeout: 1\n"
+    shown = diff(old, old.replace("1\n", "2\n"))
+    assert "hunter" not in shown and ' - url: "https://h.example:81/***"\n   headers: {X-Id: ***}\n' in shown
