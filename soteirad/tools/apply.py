@@ -6,14 +6,15 @@ import errno
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from soteirad.config import Config, known_secrets, load_config
+from soteirad.config import Config, emit, known_secrets, load_config
 from soteirad.config.edit import diff, edited, lines_as_changes
+from soteirad.config.inherit import INHERITED
 from soteirad.config.loader import config_from
 from soteirad.config.overrides import as_yaml, effective
 from soteirad.config.secrets import VARIABLE
@@ -22,6 +23,7 @@ from soteirad.tools.overrides import overrides_of
 
 STAND_IN = "soteira-unset"
 """What a variable stands for that only the daemon's environment has."""
+_NOTHING = object()
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Proposal:
     """Fit to be shown: without secrets. Empty if nothing changes."""
     unset: tuple[str, ...] = ()
     """Variables of the file that are not set here, so that they could not be checked."""
+    notes: tuple[str, ...] = ()
+    """What an owner has to know, because some of the lines have no effect."""
 
 
 def read_lines(name: str) -> str:
@@ -69,6 +73,10 @@ def propose(path: Path, lines: str | None, environ: Mapping[str, str] = os.envir
         changes, wanted = lines_as_changes(as_yaml(overrides)), effective(config, overrides)
     else:
         changes = given
+        if emptied := [*_emptied(lines_as_changes(text), given)]:
+            raise ConfigError([f"the lines to put in: {name}: nothing stands there, and nothing is ever removed by "
+                               "this: leave it out, or delete it from the file in an editor"
+                               for name in emptied])  # fmt: skip
     try:
         new = edited(text, changes)
     except ConfigError as error:
@@ -78,7 +86,8 @@ def propose(path: Path, lines: str | None, environ: Mapping[str, str] = os.envir
         raise ConfigError([f"{path}: the file would not mean what was set over MQTT: put the lines of soteirad config "
                            "diff into it by hand"])  # fmt: skip
     shown = diff(text, new, known_secrets(config) | known_secrets(after), path.name)
-    return Proposal(real, before, new.encode("utf-8"), shown, unset)
+    notes = () if given is None else (*_own_values(lines_as_changes(new), given), *_still_set(after, given))
+    return Proposal(real, before, new.encode("utf-8"), shown, unset, notes)
 
 
 def write(proposal: Proposal) -> Path:
@@ -122,6 +131,55 @@ def _changes(lines: str) -> dict[str, Any]:
         return lines_as_changes(lines)
     except ConfigError as error:
         raise ConfigError([f"the lines to put in: {problem}" for problem in error.problems]) from None
+
+
+def _emptied(data: Any, given: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """Yield the sections and lists of a file in whose place there would be nothing."""
+    for key, value in given.items():
+        old = data.get(key) if isinstance(data, Mapping) else None
+        if value is None and isinstance(old, (Mapping, list)) and old:
+            yield path + key
+        elif isinstance(value, Mapping):
+            yield from _emptied(old, value, f"{path}{key}.")
+
+
+def _own_values(data: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the lines set for all cameras and cameras of the file say otherwise."""
+    shared = {section: given[section] for section in INHERITED if isinstance(given.get(section), Mapping)}
+    asked = given.get("cameras") or {}
+    for path, value in _leaves(shared):
+        own = {name: _at(camera, path) for name, camera in data["cameras"].items()}
+        deaf = [name for name, found in own.items()
+                if found not in (_NOTHING, value) and _at(asked.get(name), path) is _NOTHING]  # fmt: skip
+        if deaf:
+            yield (f"{'.'.join(path)} has no effect on {', '.join(deaf)}: there it has another value, in the camera's "
+                   "own section. To change that, put these lines below the camera's name")  # fmt: skip
+
+
+def _still_set(config: Config, given: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the lines change and somebody changed over MQTT or on the page, which counts more than the file."""
+    overrides: Mapping[tuple[str, str], Any] = {}
+    with suppress(SoteiraError):  # a journal that cannot be read here does not keep anybody from writing the file
+        overrides = overrides_of(config)
+    for (_, camera, *path), value in _leaves(lines_as_changes(as_yaml(overrides))):
+        if any(_at(given, place) is not _NOTHING for place in (("cameras", camera, *path), path)):
+            yield (f"{'.'.join(path)} of {camera} stays {emit.flow(value)}, which was set over MQTT or on the page and "
+                   "counts more than the file, until it is set back there")  # fmt: skip
+
+
+def _leaves(data: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for key, value in data.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, (*path, key))
+        else:
+            yield (*path, key), value
+
+
+def _at(data: Any, path: Sequence[str]) -> Any:
+    """Return what stands at a path; `_NOTHING` if nothing does."""
+    for key in path:
+        data = data.get(key, _NOTHING) if isinstance(data, Mapping) else _NOTHING
+    return data
 
 
 def _checked(path: Path, text: str, environ: Mapping[str, str]) -> Config:

@@ -149,11 +149,12 @@ def clock_text(seconds: float) -> str:
 
 def proposed(proposal: Proposal, path: Path) -> str:
     """Return what would change in a configuration file."""
-    if not proposal.difference:
-        return f"{path}: there is nothing to change: all of it is in the file"
     lines = [proposal.difference.rstrip("\n")]
+    if not proposal.difference:
+        lines = [f"{path}: there is nothing to change: all of it is in the file"]
     if proposal.unset:
         lines.append(f"\nNot set here, so not checked: {', '.join(proposal.unset)}")
+    lines += [f"\nNote: {note}." for note in proposal.notes]
     return "\n".join(lines)
 
 

@@ -16,6 +16,7 @@ from soteirad.config import load_config
 from soteirad.errors import ConfigError, SoteiraError
 from soteirad.hub.journal import Journal
 from soteirad.tools.apply import propose, write
+from soteirad.tools.present import proposed
 from tests.daemon import ROOT, soteirad
 
 TEXT = """\
@@ -67,6 +68,39 @@ def test_without_lines_what_was_set_over_mqtt_is_put_in_and_is_no_override_then(
     text = file.read_text(encoding="utf-8")
     assert text.endswith("    objects: {min_score: 0.7}   # was 0.4\n    detect: false\n")
     assert propose(file, None).difference == ""
+
+
+def test_lines_for_all_cameras_that_some_do_not_listen_to_are_told(file: Path) -> None:
+    yard = "  yard:\n    source: rtsp://10.0.0.8/s\n    objects: {filters: {person: {min_area: 0.1}}}\n"
+    file.write_text(file.read_text(encoding="utf-8") + yard, encoding="utf-8")
+    lines = "objects: {min_score: 0.6, filters: {person: {min_area: 0.2}}}\nmotion: {threshold: 0.1}\n"
+    notes = propose(file, lines).notes
+    assert [note.partition(":")[0] for note in notes] == [
+        "objects.min_score has no effect on porch", "objects.filters.person.min_area has no effect on yard",
+    ]  # fmt: skip
+    own = "cameras: {porch: {objects: {min_score: 0.7}}, yard: {objects: {filters: {person: {min_area: 0.2}}}}}\n"
+    assert propose(file, lines + own).notes == ()
+
+
+def test_what_was_set_over_mqtt_and_stays_in_force_over_the_lines_is_told(file: Path) -> None:
+    (file.parent / "state").mkdir()
+    journal = Journal(file.parent / "state" / "journal.sqlite3")
+    journal.open()
+    journal.replace_overrides({("porch", "min_score"): 0.7, ("porch", "detect"): False})
+    journal.close()
+    proposal = propose(file, "cameras: {porch: {objects: {min_score: 0.6}}}")
+    assert "+    objects: {min_score: 0.6}" in proposal.difference and len(proposal.notes) == 1
+    assert proposal.notes[0].startswith("objects.min_score of porch stays 0.7, which was set over MQTT")
+    assert f"\nNote: {proposal.notes[0]}." in proposed(proposal, file)
+    assert propose(file, "cameras: {porch: {objects: {min_score: 0.7}}}").notes == ()
+    (file.parent / "state" / "journal.sqlite3").write_bytes(b"no journal")
+    assert propose(file, "cameras: {porch: {objects: {min_score: 0.6}}}").notes == ()
+
+
+@pytest.mark.parametrize("lines", ["cameras:\n  porch:\n    objects:\n", "mqtt:\n  commands:  # none\n"])
+def test_a_key_with_nothing_below_it_removes_nothing_and_is_told(file: Path, lines: str) -> None:
+    with pytest.raises(ConfigError, match=r"(cameras.porch.objects|mqtt.commands): nothing stands there, and"):
+        propose(file, lines)
 
 
 REFUSED = {
