@@ -41,7 +41,7 @@ class Stamps:
     """Makes a camera's time stamps such as a file may have: from 0, each after the one before. Pure.
 
     Missing stamps follow the last one; where they jump, as when a camera sets its clock or is connected to again, they
-    go on with the time that has really passed.
+    go on with the time that has really passed. Those of a clock that stands still are taken for missing.
     """
 
     AHEAD_S = 3.0
@@ -49,6 +49,8 @@ class Stamps:
     held back comes all at once."""
     BACK_S = 1.0
     """A step back by more is a jump; what is shown in another order than it is decoded has smaller ones."""
+    STILL_S = 3.0
+    """After so long without a later stamp than before a camera's clock stands still."""
     STEP = TICKS // 1000
     """The smallest step: Matroska counts milliseconds."""
 
@@ -56,6 +58,7 @@ class Stamps:
         self._began: float | None = None
         self._offset = 0.0
         self._before: tuple[float, float] | None = None
+        self._latest: tuple[float, float] | None = None
         self._last = -self.STEP
 
     @property
@@ -72,9 +75,14 @@ class Stamps:
             self._began = time
         passed, stamp = time - self._began, dts if dts is not None else pts
         if stamp is not None:
-            if anew or self._jumps(stamp, time):
+            if anew or self._latest is None or self._jumps(stamp, time):
                 self._offset = stamp - max(passed, (self._last + self.STEP) / TICKS)
+                self._latest = (stamp, time)
+            elif stamp > self._latest[0]:
+                self._latest = (stamp, time)
             self._before = (stamp, time)
+            if time - self._latest[1] > self.STILL_S:
+                self._offset, pts = stamp - passed, None
         wanted = passed if stamp is None else stamp - self._offset
         decoded = max(round(wanted * TICKS), self._last + self.STEP)
         shown = decoded if pts is None else max(decoded, round((pts - self._offset) * TICKS))

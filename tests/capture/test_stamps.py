@@ -42,6 +42,14 @@ def test_another_connection_goes_on_after_the_outage() -> None:
     assert seconds(packets, anew=(0, 2)) == [0.0, 0.1, 10.0, 10.1]
 
 
+@pytest.mark.parametrize("step", [0.0, -0.01])
+def test_a_clock_that_stands_still_or_creeps_back_goes_on_with_the_arrival_until_it_runs(step: float) -> None:
+    still = [7.0 + step * index for index in range(40)]
+    times = seconds(steady(*still, 7.1, 7.15))
+    assert times[30] < 0.1 and times[31:40] == [pytest.approx(index / 10) for index in range(31, 40)]
+    assert times[-1] - times[-2] == pytest.approx(0.05)
+
+
 def test_without_stamps_the_arrival_counts() -> None:
     assert seconds([(None, None, 5.0), (None, None, 5.1), (None, None, 5.1)]) == [0.0, 0.1, 0.101]
 
