@@ -18,8 +18,8 @@ from soteirad.errors import SoteiraError
 Container = Literal["mp4", "matroska"]
 _BASE = Fraction(1, TICKS)
 _MP4_CODECS = ("h264", "hevc")
-_FREE = 0.98
-"""The share of the largest size that packets may have; the rest is for the file's own tables."""
+_HEAD, _PIECE, _ENTRY = 4096, 256, 32
+"""Bytes of the tables of a file, at most: what stands there once, for each key frame, and for each packet."""
 
 
 ENDINGS: dict[str, Container] = {".mp4": "mp4", ".mkv": "matroska"}
@@ -53,6 +53,7 @@ class Recording:
         self._shape: tuple[str, int, int, bytes] | None = None
         self._connection = 0
         self._held: list[Received] = []
+        self._tables = _HEAD
         self._disk: Disk | None = None
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None
@@ -68,7 +69,8 @@ class Recording:
 
     def fits(self, received: Received) -> bool:
         """Say whether a packet still fits into the largest size."""
-        return self.bytes + (received.packet.size or 0) <= self._max_bytes * _FREE
+        more = (received.packet.size or 0) + _ENTRY + _PIECE * received.key
+        return self.bytes + self._tables + more <= self._max_bytes
 
     def continues(self, received: Received) -> bool:
         """Say whether a packet is of the same kind of stream as those before it."""
@@ -100,6 +102,7 @@ class Recording:
             shown, decoded = self._stamps.repair(pts, dts, received.time, anew=anew)
             self.bytes += packet.size or 0
             self.packets += 1
+            self._tables += _ENTRY + _PIECE * received.key
             packet.time_base = _BASE
             packet.pts, packet.dts = shown, decoded
             packet.duration = 0

@@ -217,15 +217,20 @@ class _Scribe:
     def result(self) -> Recorded:
         """Return what was recorded. Raises what went wrong."""
         recording = self._recording
-        there = recording.path is not None and recording.path.exists()
+        there = recording.packets > 0 and recording.path is not None and recording.path.exists()
         if isinstance(self._error, SoteiraError) and there and not isinstance(self._error, SourceError):
             raise SoteiraError(f"{self._error}; what was written before can be played")
         if self._error is not None:
             raise self._error
         if recording.path is None:
             raise SourceError("nothing was recorded: it was stopped before the camera sent a key frame")
-        return Recorded(recording.path, round(recording.seconds, 2), recording.path.stat().st_size, recording.packets,
-                        self._outages, self._why)  # fmt: skip
+        try:
+            size = recording.path.stat().st_size
+        except OSError as error:
+            raise SoteiraError(f"{recording.path}: the recording is not there any more ({error.strerror}): was it "
+                               "moved or deleted?") from None  # fmt: skip
+        return Recorded(recording.path, round(recording.seconds, 2), size, recording.packets, self._outages,
+                        self._why)  # fmt: skip
 
     def _end(self, why: str) -> None:
         if not self.ended.is_set():

@@ -152,6 +152,33 @@ def test_the_file_becomes_no_larger_than_it_may(tmp_path: Path, pictures: list[U
     assert 200_000 < done.bytes <= 300_000 and len(frames(done.path)[1]) == done.packets
 
 
+def test_small_pictures_with_large_tables_keep_to_the_largest_size_too(tmp_path: Path) -> None:
+    still, path = ["-f", "lavfi", "-i", "color=gray:s=320x180:r=25", "-t", "60", "-g", "50"], tmp_path / "still.mp4"
+    subprocess.run(["ffmpeg", "-v", "error", *still, "-pix_fmt", "yuv420p", "-bf", "0", str(path)], check=True)
+    with ScriptedRtsp(units(path), speed=30.0) as rtsp:
+        done = take(rtsp.url, tmp_path / "r.mp4", 60.0, max_bytes=40_000)
+    assert done.ended == "it is as large as it may become" and 20_000 < done.bytes <= 40_000
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_file_that_somebody_else_makes_or_removes_meanwhile_is_told(
+    tmp_path: Path, pictures: list[Unit], there: bool
+) -> None:
+    path = tmp_path / "r.mp4"
+
+    def meddle(progress: Any) -> None:
+        if there:
+            path.write_bytes(b"mine")
+        elif progress.seconds > 0:
+            path.unlink(missing_ok=True)
+
+    slow = [replace(unit, at=unit.at + 1.5) for unit in pictures] if there else pictures
+    with ScriptedRtsp(slow) as rtsp, pytest.raises(SoteiraError) as caught:
+        record(Order(rtsp.url, SETTINGS, path, 1.2), threading.Event(), meddle)
+    assert str(caught.value).endswith(": File exists" if there else "was it moved or deleted?")
+    assert not there or path.read_bytes() == b"mine"
+
+
 def test_mjpeg_over_http_has_the_times_of_its_arrival(tmp_path: Path, leaving_clip: Path) -> None:
     with HttpCamera(clips.jpegs(leaving_clip)[:10], fps=5.0) as camera:
         done = take(camera.url, tmp_path / "r", 1.0)
