@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, MutableMapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -149,14 +148,13 @@ class _Headers:
         return secret.strip() if kind.lower() == "bearer" else None
 
     def cookie(self, name: str) -> str | None:
-        text = self.one("cookie")
-        if text is None:
-            return None
-        try:
-            morsel = SimpleCookie(text).get(name)
-        except CookieError:
-            return None
-        return None if morsel is None else morsel.value
+        # Not SimpleCookie: browsers send the cookies of all programs on this machine, whatever their port, and one
+        # that it cannot read would hide ours.
+        for part in (self.one("cookie") or "").split(";"):
+            key, _, value = part.strip().partition("=")
+            if key == name:
+                return value.strip('"')
+        return None
 
 
 def _add_headers(message: MutableMapping[str, Any]) -> None:

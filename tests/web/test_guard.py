@@ -172,3 +172,11 @@ def test_secrets_are_in_no_log(site: Running, caplog: pytest.LogCaptureFixture) 
     )
     assert "GET /api/session" in told
     assert site.token not in told and cookie.partition("=")[2] not in told
+
+
+@pytest.mark.parametrize("others", ['prefs={"a": 1}', "a b=1", "flag", "x=\u00e9\"", "=", "soteira=1"])
+def test_cookies_of_other_programs_on_this_machine_do_not_hide_the_sessions(shared: Running, others: str) -> None:
+    cookie = shared.login()
+    for text in (f"{others}; {cookie}", f"{cookie}; {others}"):
+        status, _, _ = shared.raw(f"GET /api/session HTTP/1.1\nHost: localhost\nCookie: {text}")
+        assert status == 200, text
