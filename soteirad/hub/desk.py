@@ -18,7 +18,7 @@ from typing import Any
 from soteirad import __version__
 from soteirad.archive import Archive, Row
 from soteirad.config import CameraConfig, Config
-from soteirad.config.overrides import THRESHOLDS, as_yaml, limits, value_of
+from soteirad.config.overrides import SETTINGS, THRESHOLDS, as_yaml, limits, value_of
 from soteirad.diagnostics import memory_mb
 from soteirad.errors import StorageError
 from soteirad.event import Event, iso_time
@@ -95,6 +95,8 @@ class Desk:
             self._file, self._config = file, config
             self._llm = self._llm if config.llm is not None else None
             self._places = {name: self._places.get(name, _Place()) for name in config.cameras}
+            for name in config.cameras.keys() - config.offered.keys():
+                self._places[name].state = {}  # nobody says any more what there is
         for name in config.cameras:
             self._tell_camera(name)
 
@@ -216,12 +218,14 @@ class Desk:
     def overrides(self) -> dict[str, str]:
         """Return what was set and is not in the file, as `yaml`, and as a `diff` of the file; secrets are hidden."""
         with self._lock:
-            cameras = {} if self._config is None else self._config.cameras
-            lines = as_yaml({
-                (name, setting): value_of(cameras[name], setting)
-                for name, place in self._places.items()
-                for setting in place.state.get("overrides", ())
-            })  # fmt: skip
+            file, config = self._file, self._config
+        cameras = {} if config is None else config.cameras
+        lines = as_yaml({
+            (name, setting): value_of(camera, setting)
+            for name, camera in cameras.items()
+            for setting in SETTINGS
+            if file is not None and value_of(camera, setting) != value_of(file.cameras[name], setting)
+        })  # fmt: skip
         return {"yaml": lines, "diff": self._diff(lines) if lines else ""}
 
     def near_misses(self) -> list[dict[str, Any]]:
@@ -286,11 +290,10 @@ class Desk:
                 return None
             state, online, reason = dict(place.state), place.online, place.reason
         camera = config.cameras[name]
-        changed = state.get("overrides", ())
         return {
             "name": name, "title": camera.name or name, "enabled": camera.enabled, "online": online, "reason": reason,
             "file": not camera.live, "state": state,
-            "thresholds": {s: _threshold(s, camera, file.cameras[name], s in changed) for s in THRESHOLDS},
+            "thresholds": {s: _threshold(s, camera, file.cameras[name]) for s in THRESHOLDS},
             "labels": list(camera.objects.track),
             "zones": [{"name": key, "coordinates": list(zone.coordinates),
                        "objects": None if zone.objects is None else list(zone.objects)}
@@ -316,10 +319,9 @@ class Desk:
         return {"path": str(self._storage), "free_bytes": free, "total_bytes": total, "problem": problem}
 
 
-def _threshold(setting: str, camera: CameraConfig, file: CameraConfig, overridden: bool) -> dict[str, Any]:
-    low, high = limits(camera, setting)
-    return {"value": value_of(camera, setting), "file": value_of(file, setting), "low": low, "high": high,
-            "overridden": overridden}  # fmt: skip
+def _threshold(setting: str, camera: CameraConfig, file: CameraConfig) -> dict[str, Any]:
+    (low, high), value, said = limits(camera, setting), value_of(camera, setting), value_of(file, setting)
+    return {"value": value, "file": said, "low": low, "high": high, "overridden": value != said}
 
 
 def _with_picture(item: dict[str, Any], kept: Collection[tuple[str, int]]) -> dict[str, Any]:

@@ -210,3 +210,13 @@ def test_health_tells_how_all_do(rig: Rig, tmp_path: Path) -> None:
     assert health["cameras"][0] == {"name": "porch", "online": False, "reason": "no route to host", "starts": 2,
                                     "age_s": 12.0, "diagnostics": {"fps": 9.9}}  # fmt: skip
     assert rig.desk.ready() == ""
+
+
+def test_a_camera_that_is_switched_off_keeps_what_was_set_and_nothing_of_what_was_seen(rig: Rig) -> None:
+    rig.desk.state("porch", {**STATE, "motion": True, "objects": {"person": {"present": True, "count": 1}}})
+    off = FILE.model_copy(update={"cameras": {
+        **FILE.cameras, "porch": FILE.cameras["porch"].model_copy(update={"enabled": False})}})  # fmt: skip
+    rig.desk.configure(off, effective(off, {("porch", "scene_ssim"): 0.5}))
+    item = rig.item()
+    assert (item["enabled"], item["state"], item["thresholds"]["scene_ssim"]["overridden"]) == (False, {}, True)
+    assert rig.desk.overrides()["yaml"] == "cameras:\n  porch:\n    scene:\n      ssim: 0.5\n"
