@@ -92,11 +92,15 @@ class Desk:
     def configure(self, file: Config, config: Config) -> None:
         """Go by another configuration: that of the file, and that in force."""
         with self._lock:
+            before = {} if self._config is None else self._config.cameras
             self._file, self._config = file, config
             self._llm = self._llm if config.llm is not None else None
             self._places = {name: self._places.get(name, _Place()) for name in config.cameras}
             for name in config.cameras.keys() - config.offered.keys():
                 self._places[name].state = {}  # nobody says any more what there is
+            for name, camera in before.items():
+                if name not in config.cameras or config.cameras[name].privacy_mask != camera.privacy_mask:
+                    self._forget_pictures(name)
         for name in config.cameras:
             self._tell_camera(name)
 
@@ -271,6 +275,14 @@ class Desk:
                 return place.frames[-1][1] if fresh else None
             missed = {number: jpeg for name, number, jpeg in self._miss_pictures if name == camera}
             return {**missed, **dict(place.frames)}.get(seq)
+
+    def _forget_pictures(self, camera: str) -> None:
+        """Let live pictures go: they may show what is masked by now. With the lock."""
+        if camera in self._places:
+            self._places[camera].frames.clear()
+        kept = [picture for picture in self._miss_pictures if picture[0] != camera]
+        self._miss_pictures.clear()
+        self._miss_pictures.extend(kept)
 
     def _known(self, camera: str) -> CameraConfig:
         config = self._config

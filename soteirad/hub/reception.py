@@ -39,7 +39,7 @@ class Reception:
             Picture: self._picture,
             Preview: lambda camera, message: self._bulletin.preview(camera.name, message.jpeg),
             Ask: self._ask,
-            LiveFrame: lambda camera, message: self._desk.frame(camera.name, message),
+            LiveFrame: self._frame,
             Missed: lambda camera, message: self._desk.missed(camera.name, message),
             CameraState: lambda camera, message: self._bulletin.state(camera.name, message.state),
             CameraStatus: self._status,
@@ -61,6 +61,10 @@ class Reception:
     def _ask(self, camera: CameraProcess, message: Ask) -> None:
         if not camera.closing:  # its pictures may show what is masked by now
             self._answers.take(camera.name, message)
+
+    def _frame(self, camera: CameraProcess, message: LiveFrame) -> None:
+        if not camera.closing:  # as above
+            self._desk.frame(camera.name, message)
 
     def _status(self, camera: CameraProcess, message: CameraStatus) -> None:
         self._bulletin.status(camera.name, message.online)

@@ -220,3 +220,15 @@ def test_a_camera_that_is_switched_off_keeps_what_was_set_and_nothing_of_what_wa
     item = rig.item()
     assert (item["enabled"], item["state"], item["thresholds"]["scene_ssim"]["overridden"]) == (False, {}, True)
     assert rig.desk.overrides()["yaml"] == "cameras:\n  porch:\n    scene:\n      ssim: 0.5\n"
+
+
+def test_pictures_that_show_what_is_masked_by_now_are_gone(rig: Rig) -> None:
+    for name in ("porch", "yard"):
+        rig.desk.frame(name, frame())
+        rig.desk.missed(name, missed())
+    masked = FILE.cameras["porch"].model_copy(update={"privacy_mask": ((0.0, 0.0, 1.0, 0.0, 1.0, 1.0),)})
+    after = FILE.model_copy(update={"cameras": {**FILE.cameras, "porch": masked}})
+    rig.desk.configure(after, after)
+    assert [rig.desk.picture("porch", seq) for seq in (None, 1)] == [None, None]
+    assert rig.desk.picture("yard", 1) == b"jpeg0"
+    assert {miss["camera"]: bool(miss["picture"]) for miss in rig.desk.near_misses()} == {"porch": False, "yard": True}
