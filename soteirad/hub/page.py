@@ -50,7 +50,8 @@ class Page:
     def move(self, config: Config, timeout: float) -> None:
         """Go by another configuration file; who cannot have the new port goes without a page, and says so."""
         old, self._config = self._config, config
-        if config.web == old.web:
+        missing = config.web.enabled and self._server is None  # the port was not to be had the last time
+        if config.web == old.web and not missing:
             return
         self.stop(timeout)
         try:

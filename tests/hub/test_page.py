@@ -1,0 +1,43 @@
+"""The page's place in the hub: its server comes, moves and goes."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from soteirad.config import Config
+from soteirad.hub.page import Page
+from tests.brokers import free_port
+
+
+def config(folder: Path, port: int) -> Config:
+    return Config.model_validate({
+        "cameras": {"porch": {"source": "clip.mp4"}}, "storage": {"path": str(folder)},
+        "web": {"listen": f"127.0.0.1:{port}"},
+    })  # fmt: skip
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_port_that_was_taken_at_a_reload_is_tried_again_at_the_next(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before, after = config(tmp_path, free_port()), config(tmp_path, free_port())
+    page = Page(before, tmp_path / "soteira.yaml", lambda: None)
+    page.bind()
+    page.start()
+    try:
+        with socket.socket() as other:
+            other.bind(after.web.address)
+            other.listen()
+            page.move(after, 2.0)
+            assert "there is no page now" in caplog.text and "another program listens there" in caplog.text
+        page.move(after, 2.0)
+        assert listens(after.web.address[1]) and not listens(before.web.address[1])
+    finally:
+        page.stop(2.0)
