@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 WithPictures = Picture | Preview | Ask | LiveFrame
 MAX_PICTURES = 20
 """Pictures that may wait for a stalled hub; beyond that new ones are dropped, events never."""
+MAX_LIVE = 2
+"""Of those for the page: they are worth nothing when they are late, and take no place from an event's."""
 SPOOL_AFTER_S = 0.3
 """An event that the hub has not committed by then is written to the spool, lest both be killed."""
 
@@ -57,7 +59,8 @@ class Uplink:
         self._lock = threading.Lock()
         self._kept: dict[str, tuple[Event, float]] = {}
         self._spooled: set[str] = set()
-        self._pictures = 0
+        self._pictures = {True: 0, False: 0}
+        """How many wait: those for the page, and all others."""
         self._closing = False
         self._told = ""
         self._sender = threading.Thread(target=self._send_all, name="uplink-send", daemon=True)
@@ -76,11 +79,13 @@ class Uplink:
 
     def picture(self, picture: WithPictures) -> None:
         """Send a picture, or a question with its pictures, unless too many wait already."""
+        live = isinstance(picture, LiveFrame)
         with self._lock:
-            if self._pictures >= MAX_PICTURES:
-                logger.warning("the hub is slow: %s is dropped", _name_of(picture))
+            if self._pictures[live] >= (MAX_LIVE if live else MAX_PICTURES):
+                level = logging.DEBUG if live else logging.WARNING  # the next one comes in half a second
+                logger.log(level, "the hub is slow: %s is dropped", _name_of(picture))
                 return
-            self._pictures += 1
+            self._pictures[live] += 1
         self._queue.put(picture)
 
     def send(self, message: FromCamera) -> None:
@@ -107,7 +112,7 @@ class Uplink:
                 self._connection.send(message)
                 if isinstance(message, WithPictures):
                     with self._lock:
-                        self._pictures -= 1
+                        self._pictures[isinstance(message, LiveFrame)] -= 1
         except (OSError, ValueError):
             self._stop.set()
 

@@ -14,9 +14,9 @@ import pytest
 from soteirad.config.schema import camera_from
 from soteirad.errors import StorageError
 from soteirad.event import Event
-from soteirad.messages import Adjust, CameraStatus, Committed, Confirmed, Picture, Preview, Stop, TakePicture
+from soteirad.messages import Adjust, CameraStatus, Committed, Confirmed, LiveFrame, Picture, Preview, Stop, TakePicture
 from soteirad.spool import Spool
-from soteirad.uplink import MAX_PICTURES, Uplink
+from soteirad.uplink import MAX_LIVE, MAX_PICTURES, Uplink
 from tests.waiting import PATIENCE_S, wait_until
 
 
@@ -216,6 +216,19 @@ def test_previews_count_as_pictures_for_a_stalled_hub(rig: Rig, caplog: pytest.L
     assert rig.receive(MAX_PICTURES) == [Preview(jpeg)] * MAX_PICTURES
     rig.uplink.picture(Preview(b"again"))
     assert rig.receive(1) == [Preview(b"again")]
+
+
+def test_pictures_for_the_page_take_no_place_from_an_events_and_are_dropped_quietly(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    large = LiveFrame({}, bytes(1_000_000))
+    for _ in range(MAX_PICTURES + 5):
+        rig.uplink.picture(large)
+    rig.uplink.picture(Picture("0001", "path", b""))
+    assert rig.receive(MAX_LIVE + 1) == [large] * MAX_LIVE + [Picture("0001", "path", b"")]
+    assert [r for r in caplog.records if r.levelname == "WARNING"] == []
+    rig.uplink.picture(large)
+    assert rig.receive(1) == [large]
 
 
 # The spool
