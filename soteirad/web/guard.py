@@ -82,7 +82,8 @@ class Guard:
         except Failure as failure:
             await failure.answer()(scope, receive, send_with_headers)
         took_ms = 1000 * (time.monotonic() - began)
-        logger.debug("%s %s -> %d in %.0f ms", scope["method"], scope["path"], status, took_ms)
+        path = scope["raw_path"].decode("latin-1")  # as it was sent: decoded, it might have lines of its own
+        logger.debug("%s %s -> %d in %.0f ms", scope["method"], path, status, took_ms)
 
     def _check(self, scope: Scope) -> None:
         """Raise Failure for a request that may not pass."""

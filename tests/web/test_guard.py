@@ -174,6 +174,13 @@ def test_secrets_are_in_no_log(site: Running, caplog: pytest.LogCaptureFixture) 
     assert site.token not in told and cookie.partition("=")[2] not in told
 
 
+def test_an_address_begins_no_line_of_its_own_in_the_log(site: Running, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    site.http.get("/static/x%0a2026-11-22%20ERROR%20forged")
+    [told] = [record.getMessage() for record in caplog.records if record.name == "soteirad.web.guard"]
+    assert "\n" not in told and "x%0a2026" in told
+
+
 @pytest.mark.parametrize("others", ['prefs={"a": 1}', "a b=1", "flag", "x=\u00e9\"", "=", "soteira=1"])
 def test_cookies_of_other_programs_on_this_machine_do_not_hide_the_sessions(shared: Running, others: str) -> None:
     cookie = shared.login()
