@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import socket
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -14,7 +16,7 @@ MOST_CONNECTIONS = 32
 HEAD_S = 10.0
 """Until the head of a request has to be there, and how long an idle connection is kept."""
 STUCK_S = 30.0
-"""How long somebody may not read what is sent."""
+"""How long somebody may not read, or not acknowledge, what is sent."""
 LARGEST_HEAD = 16 * 1024
 
 
@@ -42,6 +44,7 @@ class Connection(H11Protocol):
                 return
             min(idle, key=lambda c: c.idle_since).cut()
         super().connection_made(transport)
+        self._notice_loss()
         self._be_idle()
 
     @property
@@ -90,6 +93,13 @@ class Connection(H11Protocol):
         self._stop(self._stuck_timer)
         if self.transport is not None:
             super().connection_lost(exc)
+
+    def _notice_loss(self) -> None:
+        """A device that fell silent, as phones do, keeps its place for so long, and not for a quarter of an hour."""
+        option = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux
+        if option is not None:
+            with contextlib.suppress(OSError):
+                self.transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, option, round(1000 * STUCK_S))
 
     def _be_idle(self) -> None:
         self._stop(self._idle_timer)

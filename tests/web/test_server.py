@@ -226,3 +226,18 @@ def test_the_libraries_are_loaded_by_the_start_and_not_sooner() -> None:
                f"print([name for name in {WITHOUT} if name in sys.modules])")  # fmt: skip
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can be told how long a connection may be silent")
+def test_a_device_that_vanished_does_not_keep_its_place_for_a_quarter_of_an_hour(
+    site: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[int] = []
+
+    def look(self: limits.Connection) -> None:
+        own = self.transport.get_extra_info("socket")
+        found.append(own.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
+
+    monkeypatch.setattr(limits.Connection, "_be_idle", look)
+    site.http.get("/healthz")
+    assert found[0] == 1000 * limits.STUCK_S
