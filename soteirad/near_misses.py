@@ -74,7 +74,8 @@ class NearMissWatch:
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
-        self._peak: tuple[float, Motion, float] | None = None
+        self._peak: tuple[float, Motion, float, tuple[float, float]] | None = None
+        """How near, what, when, and the limits then."""
         self._flooding = False
         self._told: list[NearMiss] = []
 
@@ -89,9 +90,9 @@ class NearMissWatch:
         if motion.open or motion.flood:
             self._peak = None
         elif near >= self.NEAR and (self._peak is None or near > self._peak[0]):
-            self._peak = near, motion, time
+            self._peak = near, motion, time, (threshold, min_blob)
         elif near < self.OVER and self._peak is not None:
-            (_, at_peak, when), self._peak = self._peak, None
+            (_, at_peak, when, (threshold, min_blob)), self._peak = self._peak, None
             text = (f"{at_peak.ratio:.2%} of the picture changed, the largest piece {at_peak.blob:.2%}: "
                     f"{threshold:.2%}, or a piece of {min_blob:.2%}, would have been motion")  # fmt: skip
             values = {"ratio": _r(at_peak.ratio), "limit": threshold, "blob": _r(at_peak.blob), "blob_limit": min_blob}

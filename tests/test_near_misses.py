@@ -135,3 +135,10 @@ def test_another_place_is_another_thing() -> None:
 def test_what_is_told_travels_as_plain_data_without_media_time() -> None:
     (miss,) = Eyes().look(found((FAIR, 0.3, 0)))
     assert set(miss.payload()) == {"kind", "gate", "text", "label", "box", "values"}
+
+
+def test_motion_is_told_with_the_limits_that_it_missed_whatever_they_are_when_it_is_over() -> None:
+    watch = NearMissWatch(["person"])
+    assert watch.motion(motion(0.018), 0.1, 0.02, 0.005, 0.8) == []
+    (miss,) = watch.motion(motion(0.001), 0.2, 0.01, 0.005, 0.8)
+    assert miss.values["limit"] == 0.02 and "2.00%" in miss.text, "1.8 % would be motion now, and was none"
