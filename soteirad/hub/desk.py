@@ -91,6 +91,7 @@ class Desk:
 
     def configure(self, file: Config, config: Config) -> None:
         """Go by another configuration: that of the file, and that in force."""
+        gone = [item for item in self.cameras() if item["name"] not in config.cameras]
         with self._lock:
             before = {} if self._config is None else self._config.cameras
             self._file, self._config = file, config
@@ -103,6 +104,9 @@ class Desk:
                     self._forget_pictures(name)
         for name in config.cameras:
             self._tell_camera(name)
+        for item in gone:
+            last = {**item, "online": False, "reason": "it is not in the configuration any more", "state": {}}
+            self._viewers.tell("camera", item["name"], last)
 
     def be_ready(self, why_not: str = "") -> None:
         """Say that the daemon watches, or why it does not."""

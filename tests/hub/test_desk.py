@@ -232,3 +232,15 @@ def test_pictures_that_show_what_is_masked_by_now_are_gone(rig: Rig) -> None:
     assert [rig.desk.picture("porch", seq) for seq in (None, 1)] == [None, None]
     assert rig.desk.picture("yard", 1) == b"jpeg0"
     assert {miss["camera"]: bool(miss["picture"]) for miss in rig.desk.near_misses()} == {"porch": False, "yard": True}
+
+
+def test_who_looks_at_a_camera_that_is_taken_out_of_the_file_is_told_so(rig: Rig) -> None:
+    rig.desk.status("yard", True)
+    viewer = rig.desk.viewer(["yard"])
+    assert viewer.next(0) is not None
+    smaller = FILE.model_copy(update={"cameras": {"porch": FILE.cameras["porch"]}})
+    rig.desk.configure(smaller, smaller)
+    kind, item = viewer.next(0)  # type: ignore[misc]
+    assert (kind, item["name"], item["online"]) == ("camera", "yard", False)
+    assert item["reason"] == "it is not in the configuration any more"
+    models.Camera.model_validate(item)
