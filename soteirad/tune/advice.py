@@ -64,7 +64,7 @@ def recommend(scores: Sequence[Score], present: Score) -> dict[Goal, Score]:
     """Return the settings for each goal.
 
     * miss nothing: finds most; of those, the fewest extra; of those, at most `PROMPT_S` later than the quickest; of
-      those, the fewest looks.
+      those, the fewest changed keys, since nothing says that other changes would do no harm; then the fewest looks.
     * balanced: the fewest looks that find `BALANCED_SHARE` of that, and as many extra entries as `miss nothing` or the
       present settings at most.
     * save power: the same with `SAVING_SHARE`.
@@ -76,7 +76,8 @@ def recommend(scores: Sequence[Score], present: Score) -> dict[Goal, Score]:
     fewest = min(s.extra for s in sure)
     clean = [s for s in sure if s.extra == fewest]
     quickest = min(s.delay or 0.0 for s in clean)
-    nothing = _cheapest([s for s in clean if (s.delay or 0.0) <= quickest + PROMPT_S], present)
+    prompt = [s for s in clean if (s.delay or 0.0) <= quickest + PROMPT_S]
+    nothing = min(prompt, key=lambda s: (len(s.knobs.changes(present.knobs)), s.looks, s.scene_runs))
     extra = max(nothing.extra, present.extra)
 
     def frugal(share: float) -> Score:

@@ -22,7 +22,7 @@ MOST_PICTURES = 60
 """In one report: entries first, then what was reported and is none."""
 
 _SENSE: dict[Goal, str] = {
-    "miss nothing": "Finds the most, with the fewest false entries.",
+    "miss nothing": "Finds the most, with the fewest false entries, and changes no more than that needs.",
     "balanced": f"The fewest looks that find {BALANCED_SHARE:.0%} of that.",
     "save power": f"The fewest looks that find {SAVING_SHARE:.0%} of that.",
 }

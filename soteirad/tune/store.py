@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +21,7 @@ from soteirad.tune.survey import THUMBNAIL_QUALITY, THUMBNAIL_WIDTH, survey
 MOST_BYTES = 1_000_000_000
 SUFFIX = ".recording"
 _PARTIAL = ".partial"
+_ABANDONED_S = 24 * 3600.0
 
 OnFrame = Callable[[float], None]
 """Is given the share of a clip that is measured, 0-1."""
@@ -96,6 +98,10 @@ class Store:
 
     def _tidy(self, folder: Path) -> None:
         """Remove what was used longest ago until the rest is small enough; what is in use stays."""
+        for left in folder.glob(f"*{_PARTIAL}"):  # of a run that was killed
+            with contextlib.suppress(OSError):
+                if time.time() - left.stat().st_mtime > _ABANDONED_S:
+                    left.unlink()
         used = {recording.path for recording in self._open}
         files: list[tuple[float, int, Path]] = []
         for path in folder.glob(f"*{SUFFIX}"):

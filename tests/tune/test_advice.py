@@ -28,9 +28,15 @@ def test_miss_nothing_takes_none_that_reports_much_later_than_the_quickest() -> 
     assert recommend([PLAIN, late, prompt], PLAIN)["balanced"] == late
 
 
+def test_miss_nothing_changes_no_more_than_finding_most_needs() -> None:
+    little, much = score(10, looks=60, stride=3), score(10, looks=20, stride=9, still_interval=60.0)
+    assert recommend([PLAIN, little, much], PLAIN)["miss nothing"] == little
+    assert recommend([PLAIN, little, much], PLAIN)["balanced"] == much
+
+
 def test_balanced_finds_all_but_a_twentieth_and_save_power_all_but_a_fifth() -> None:
     best, balanced, saving = (score(f, looks=n, entries=20) for f, n in ((20, 90), (19, 60), (16, 30)))
-    present = score(20, looks=95, entries=20, stride=PRESENT.stride)
+    present = score(18, looks=95, entries=20, stride=PRESENT.stride)
     advice = recommend([present, best, balanced, saving, score(15, looks=5, entries=20)], present)
     assert [advice[g] for g in GOALS] == [best, balanced, saving]
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from soteirad.cli import main
 from soteirad.tune.advice import GOALS
 from soteirad.tune.present import TIMED
 from tests import clips
@@ -115,13 +117,18 @@ def test_labels_judge_instead_of_the_detector_and_a_camera_has_the_lines_under_i
     ],
 )
 def test_a_mistake_is_told_in_one_line(
-    short: Path, tmp_path: Path, options: list[str], said: str
+    short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    options: list[str], said: str,
 ) -> None:
     (tmp_path / "hall.mp4").symlink_to(short)
     (tmp_path / "bad.txt").write_text("1 person\nsoon person\n", encoding="utf-8")
     (tmp_path / "text.mp4").write_text("no video", encoding="utf-8")
     if "brief.mp4" in options:
         clips.cut(tmp_path / "brief.mp4", ((4.0, 5.0),))
-    result = soteirad("tune", *(tmp_path / o if "." in o else o for o in options))
-    assert result.returncode == 1 and said in result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1 and result.stdout == ""
+    given = [str(tmp_path / option) if "." in option else option for option in options]
+    monkeypatch.setattr(sys, "argv", ["soteirad", "tune", *given])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    printed = capsys.readouterr()
+    assert ended.value.code == 1 and said in printed.err
+    assert len(printed.err.strip().splitlines()) == 1 and printed.out == ""

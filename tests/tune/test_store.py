@@ -104,6 +104,15 @@ def test_what_was_used_longest_ago_goes_first_when_there_is_too_much(tmp_path: P
     assert {p for p in [*paths, last] if p.exists()} == {paths[0], paths[3], last}
 
 
+def test_what_a_killed_run_left_goes_after_a_day(tmp_path: Path, clip: Path) -> None:
+    old, new = tmp_path / "a.1.partial", tmp_path / "a.2.partial"
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (1000, 1000))
+    ask(tmp_path, camera_of(clip))
+    assert not old.exists() and new.exists()
+
+
 def test_what_is_in_use_stays_however_small_the_room_is(tmp_path: Path, clip: Path) -> None:
     assert ask(tmp_path, camera_of(clip), most_bytes=10).exists()
 
