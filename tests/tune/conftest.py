@@ -22,9 +22,8 @@ Measure = Callable[[Path], Measured]
 
 
 def camera_of(clip: Path) -> CameraConfig:
-    """The settings of a replay with small boxes; the reference engine, whose answers are those of every machine."""
-    camera = replay_camera(clip, None, None, "max", {"min_area": 0.001})[1]
-    return camera.model_copy(update={"detector": camera.detector.model_copy(update={"backend": "onnx"})})
+    """The settings of a replay with small boxes."""
+    return replay_camera(clip, None, None, "max", {"min_area": 0.001})[1]
 
 
 @pytest.fixture(scope="session")
