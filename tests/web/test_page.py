@@ -202,14 +202,16 @@ def test_what_was_set_is_shown_with_the_lines_for_the_file_and_goes_back(at_now:
     assert slider(at_now, "min_score").get_attribute("aria-valuenow") == "0.4"
 
 
+HIDE = ("on => { Object.defineProperty(document, 'hidden', {value: on, configurable: true});"
+        "document.dispatchEvent(new Event('visibilitychange')); }")  # fmt: skip
+
+
 def test_nobody_looks_while_the_tab_is_hidden_and_the_stream_comes_back_with_it(at_now: Window) -> None:
     box = at_now.site.box
     at_now.page.locator(".live.on").wait_for()
-    hide = "on => { Object.defineProperty(document, 'hidden', {value: on, configurable: true});" \
-           "document.dispatchEvent(new Event('visibilitychange')); }"  # fmt: skip
-    at_now.page.evaluate(hide, True)
+    at_now.page.evaluate(HIDE, True)
     at_now.until(lambda: box.looking == 0)
-    at_now.page.evaluate(hide, False)
+    at_now.page.evaluate(HIDE, False)
     at_now.until(lambda: box.looking == 1)
 
 
@@ -219,6 +221,22 @@ def test_only_cameras_in_view_are_watched(browser: Any, site: Running) -> None:
         assert opened.page.locator("[data-camera=clip] .box").count() == 0
         opened.page.locator("[data-camera=clip]").scroll_into_view_if_needed()
         opened.page.locator("[data-camera=clip] .box").first.wait_for()
+
+
+def test_a_camera_that_is_gone_from_the_file_does_not_keep_the_others_from_being_watched(
+    browser: Any, site: Running
+) -> None:
+    left = [camera for camera in site.box.cameras() if camera["name"] != "garden"]
+    with window(browser, site) as opened:
+        page = opened.page
+        page.locator("[data-camera=porch] .box").first.wait_for()
+        page.evaluate(HIDE, True)
+        page.locator(".live:not(.on)").wait_for(state="attached")
+        page.route("**/api/cameras", lambda route: route.fulfill(json={"cameras": left}))
+        page.route("**/api/stream?*garden*", lambda route: route.fulfill(status=404))
+        page.evaluate(HIDE, False)
+        page.locator("[data-camera=garden]").wait_for(state="detached")
+        page.locator(".live.on").wait_for()
 
 
 def test_an_event_appears_without_reload_and_once(opened: Window) -> None:

@@ -40,7 +40,7 @@ async function sentence(answer) {
 const part = encodeURIComponent;
 
 export const api = {
-	session: (quiet = true) => ask("GET", "api/session", undefined, { quiet }),
+	session: () => ask("GET", "api/session", undefined, { quiet: true }),
 	login: (token) => ask("POST", "api/login", { token }, { quiet: true }),
 	logout: () => ask("POST", "api/logout", undefined, { quiet: true }),
 	cameras: async () => (await ask("GET", "api/cameras")).cameras,

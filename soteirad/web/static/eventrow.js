@@ -1,4 +1,4 @@
-// How one event, or one near miss, is shown: in the list, and in full.
+// How an event or a near miss is shown: in the list, in full.
 
 import { ownAddress } from "./api.js";
 import { copyButton, h } from "./dom.js";

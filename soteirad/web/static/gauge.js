@@ -1,4 +1,4 @@
-// A still meter: a value against the mark that it had to pass.
+// A still meter: a value against its mark.
 
 import { h } from "./dom.js";
 import { METERS } from "./meter.js";

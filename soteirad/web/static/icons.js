@@ -1,4 +1,4 @@
-// Line drawings on a 24 x 24 grid, so that nothing is fetched for them.
+// Line drawings on a 24 x 24 grid: nothing is fetched.
 
 import { s } from "./dom.js";
 

@@ -1,4 +1,4 @@
-// The one stream of the page: open only while somebody looks, and only for the cameras in view.
+// The one stream of the page: open while somebody looks, for the cameras in view.
 
 import { api } from "./api.js";
 
@@ -64,8 +64,9 @@ class Live extends EventTarget {
 		source.close();
 		if (source !== this.#source) return;
 		this.#close();
-		try { await api.session(false); } catch { /* Over, and then the page asks to log in; or away. */ }
-		// With some chance: open pages should not all come back in one moment.
+		// Is one gone from the file, for which it is refused? Or is the session over?
+		await api.cameras().then((all) => this.dispatchEvent(new CustomEvent("cameras", { detail: all })), () => {});
+		// Not all open pages in one moment.
 		this.#soon(this.#wait * (0.75 + Math.random() / 2));
 		this.#wait = Math.min(LONGEST_WAIT_MS, this.#wait * 2);
 	}

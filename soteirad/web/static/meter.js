@@ -1,4 +1,4 @@
-// A meter: what a gate measures now, its last half minute running down below, and the mark that one can drag.
+// A meter: what a gate measures, its last half minute below, and the mark to drag.
 
 import { h, say } from "./dom.js";
 import { hundredths, isNumber, percent } from "./words.js";

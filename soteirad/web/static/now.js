@@ -34,6 +34,7 @@ export class Now {
 		const on = (kind, callback) => live.addEventListener(kind, (event) => callback(event.detail), { signal });
 		on("frame", (frame) => this.cards.get(frame.camera)?.setFrame(frame));
 		on("camera", (camera) => this.#camera(camera));
+		on("cameras", (all) => this.#only(all.map(({ name }) => name)));
 		live.addEventListener("connection", () => this.#connection(), { signal });
 		await this.#load();
 		const timer = setInterval(() => { if (!document.hidden) this.#health(); }, HEALTH_EVERY_MS);
@@ -78,6 +79,14 @@ export class Now {
 		this.watcher.observe(made.node);
 	}
 
+	#only(names) {
+		for (const [name, card] of this.cards) {
+			if (names.includes(name) || !this.cards.delete(name)) continue;
+			card.close();
+			card.node.remove();
+		}
+	}
+
 	#seen(entries) {
 		for (const { target, isIntersecting } of entries) {
 			if (isIntersecting) this.inView.add(target.dataset.camera);
@@ -100,7 +109,7 @@ export class Now {
 			if (this.cut) say(this.notice, "");
 			this.cut = false;
 		} else if (!document.hidden) {
-			// Not for the moment in which another set of cameras is asked for.
+			// Not while another set of cameras is asked for.
 			this.away = setTimeout(() => {
 				if (live.connected || document.hidden || this.signal.aborted) return;
 				this.cut = true;

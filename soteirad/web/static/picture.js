@@ -1,4 +1,4 @@
-// A live picture with what the gates see in it: boxes of tracks, detections that did not count, zones and masks.
+// A live picture with what the gates see in it.
 
 import { frameAddress, picture } from "./api.js";
 import { h, place, s, show } from "./dom.js";
@@ -81,14 +81,14 @@ export class Picture {
 		if (canvas.width !== bitmap.width || canvas.height !== bitmap.height) {
 			canvas.width = bitmap.width;
 			canvas.height = bitmap.height;
-			// Shares of the frame lie right on any shape of picture, and the page moves only at the first one.
+			// So boxes lie right, and the page moves only at the first one.
 			this.node.style.aspectRatio = `${bitmap.width} / ${bitmap.height}`;
 		}
 		canvas.getContext("2d").drawImage(bitmap, 0, 0);
 	}
 
 	#boxes({ tracks, detections }) {
-		// A crowd would vanish behind its words: those of what is weak are left to the mouse, and to the sum below.
+		// A crowd would vanish behind words: those of what is weak are left to the mouse and the sum.
 		show(this.boxes, detections.filter(({ counts }) => !counts).slice(0, MOST_BOXES).map(({ label, score, box, why }) =>
 			drawBox("nearly", box, score < WORTH_WORDS ? "" : percent(score), "",
 				`${label} ${percent(score)} ${whyNotWords(why)}`)),

@@ -1,4 +1,4 @@
-// The view Zones: draw zones and masks, and take the lines for the file.
+// The view Zones: draw, and take the lines for the file.
 
 import { api, picture, pictureAddress } from "./api.js";
 import { choice, copyButton, h, say, show } from "./dom.js";
