@@ -58,7 +58,7 @@ export class Card {
 		this.node.classList.toggle("away", !camera.online || !camera.enabled);
 		const seen = camera.state?.view?.changed ? camera.state.view.seen : null;
 		this.seen = seen ? `The camera was ${seenWords(seen)}.` : "";
-		if (!camera.enabled) this.picture.setCover("Switched off", "Its configuration says enabled: false.");
+		if (!camera.enabled) this.picture.setCover("Switched off", "In the file (enabled), or over MQTT.");
 		else if (!camera.online) this.setHealth(this.health);
 		else if (this.covered) this.picture.setCover("Waiting for a picture ...");
 		this.covered = !camera.enabled || !camera.online;
