@@ -99,14 +99,19 @@ def write(proposal: Proposal) -> Path:
     path = proposal.path
     backup = path.with_name(f"{path.name}.bak")
     try:
-        if _read(path) != proposal.before:
-            raise ConfigError([f"{path}: the file was changed in the meantime by somebody else, so nothing was "
-                               "written: look at it, and try again"])  # fmt: skip
+        _check_unchanged(proposal)
         _replace(backup, proposal.before, path)
+        _check_unchanged(proposal)  # a slow card takes its time for the backup
         _replace(path, proposal.after, path)
     except OSError as error:
         raise SoteiraError(f"{path}: this file cannot be written{_why(error)}") from None
     return backup
+
+
+def _check_unchanged(proposal: Proposal) -> None:
+    if _read(proposal.path) != proposal.before:
+        raise ConfigError([f"{proposal.path}: the file was changed in the meantime by somebody else, so nothing was "
+                           "written: look at it, and try again"])  # fmt: skip
 
 
 def _read(path: Path) -> bytes:

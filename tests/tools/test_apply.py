@@ -147,6 +147,21 @@ def test_a_file_that_was_changed_since_it_was_shown_is_left_alone(file: Path) ->
     assert file.read_text(encoding="utf-8").endswith("# me\n") and not file.with_name("soteira.yaml.bak").exists()
 
 
+def test_what_an_editor_saves_while_the_backup_is_written_is_left_alone(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proposal, sync = propose(file, LINES), os.fsync
+
+    def save(handle: int) -> None:
+        sync(handle)
+        file.write_text("# mine\n", encoding="utf-8")
+
+    monkeypatch.setattr("os.fsync", save)
+    with pytest.raises(ConfigError, match="changed in the meantime"):
+        write(proposal)
+    assert file.read_text(encoding="utf-8") == "# mine\n"
+
+
 def test_line_ends_and_a_byte_order_mark_stay(file: Path) -> None:
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))
     old = file.read_bytes()
