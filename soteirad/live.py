@@ -43,7 +43,9 @@ class LiveView:
 
     def show(self, wanted: bool) -> None:
         """Begin or end to show frames; whoever begins sees one at once, even if it is an old one."""
-        self.wanted, self._due, self._shown = wanted, float("-inf"), None
+        if wanted != self.wanted:
+            self._due = float("-inf")
+        self.wanted, self._shown = wanted, None
 
     def step(self, now: float) -> LiveFrame | None:
         """Return the latest frame if it is due at `now` (monotonic seconds) and was not shown yet."""

@@ -303,6 +303,9 @@ def test_who_looks_sees_new_frames_twice_a_second_until_they_look_away(rig: Rig)
     rig.time.now += 5.0
     rig.runner.serve()
     assert rig.uplink.live() == [], "nothing new was seen"
+    rig.time.now += 0.5
+    rig.wish(Show(True))
+    assert len(rig.uplink.live()) == 1, "somebody else looks, too, and gets the latest one soon"
     rig.wish(Show(False))
     rig.time.now += 5.0
     rig.frame()

@@ -75,6 +75,7 @@ class Desk:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._viewers = Viewers(on_wake)
+        self._newcomers: set[str] = set()
         self._places: dict[str, _Place] = {}
         self._file: Config | None = None
         self._config: Config | None = None
@@ -183,6 +184,12 @@ class Desk:
         """Say whether anybody looks at a camera now."""
         return self._viewers.see(camera)
 
+    def take_newcomers(self) -> set[str]:
+        """Return the cameras that somebody began to look at since the last call: he waits for the latest frame."""
+        with self._lock:
+            found, self._newcomers = self._newcomers, set()
+        return found
+
     def take_wishes(self) -> list[Change]:
         """Return what was wished since the last call."""
         wishes: list[Change] = []
@@ -263,6 +270,8 @@ class Desk:
         """Look at some cameras, or at all, until the viewer is closed. Raises UnknownCameraError."""
         for name in cameras or ():
             self._known(name)
+        with self._lock:
+            self._newcomers.update(self._places if cameras is None else cameras)
         viewer = self._viewers.add(cameras)
         for item in self.cameras():
             viewer.put("camera", item["name"], item)

@@ -43,8 +43,9 @@ class Page:
     def step(self, cameras: Iterable[CameraProcess], facts: Facts) -> list[Change]:
         """Show what is looked at, and nothing else; returns what was wished."""
         self.desk.know(facts)
+        new = self.desk.take_newcomers()
         for camera in cameras:
-            camera.show(self.desk.looked_at(camera.name))
+            camera.show(self.desk.looked_at(camera.name), camera.name in new)
         return self.desk.take_wishes()
 
     def move(self, config: Config, timeout: float) -> None:

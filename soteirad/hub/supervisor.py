@@ -190,9 +190,10 @@ class CameraProcess:
         if not self._adjust_due:
             self.send(Adjust(job.camera))
 
-    def show(self, wanted: bool) -> None:
-        """Let it send live frames, or no more; for each turn of the loop."""
-        if wanted != self._showing and self.connection is not None and self.wish(Show(wanted)):
+    def show(self, wanted: bool, again: bool = False) -> None:
+        """Let it send live frames, or no more; for each turn of the loop. `again`: the latest one once more, too."""
+        news = wanted != self._showing or (wanted and again)
+        if news and self.connection is not None and self.wish(Show(wanted)):
             self._showing = wanted
 
     def wish(self, wish: TakePicture | Inquire | Show) -> bool:

@@ -244,3 +244,11 @@ def test_who_looks_at_a_camera_that_is_taken_out_of_the_file_is_told_so(rig: Rig
     assert (kind, item["name"], item["online"]) == ("camera", "yard", False)
     assert item["reason"] == "it is not in the configuration any more"
     models.Camera.model_validate(item)
+
+
+def test_whoever_begins_to_look_is_a_newcomer_once_for_the_latest_frame_even_if_others_look_already(rig: Rig) -> None:
+    for _ in range(2):
+        rig.desk.viewer(["yard"])
+        assert rig.desk.take_newcomers() == {"yard"} and rig.desk.take_newcomers() == set()
+    rig.desk.viewer(None)
+    assert rig.desk.take_newcomers() == {"porch", "yard"}

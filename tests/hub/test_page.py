@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from soteirad.config import Config
+from soteirad.hub.desk import Facts
 from soteirad.hub.page import Page
+from soteirad.hub.supervisor import CameraProcess
 from tests.brokers import free_port
 
 
@@ -41,3 +44,26 @@ def test_a_port_that_was_taken_at_a_reload_is_tried_again_at_the_next(
         assert listens(after.web.address[1]) and not listens(before.web.address[1])
     finally:
         page.stop(2.0)
+
+
+class Shown:
+    """Notes what a camera process is told, turn by turn."""
+
+    name = "porch"
+
+    def __init__(self) -> None:
+        self.told: list[tuple[bool, bool]] = []
+
+    def show(self, wanted: bool, again: bool = False) -> None:
+        self.told.append((wanted, again))
+
+
+def test_whoever_begins_to_look_gets_the_latest_frame_of_a_slow_camera_that_others_look_at(tmp_path: Path) -> None:
+    house = config(tmp_path, free_port())
+    page, camera = Page(house, tmp_path / "soteira.yaml", lambda: None), Shown()
+    page.desk.configure(house, house)
+    for _ in range(2):
+        page.desk.viewer(["porch"])
+        for _ in range(2):
+            page.step([cast(CameraProcess, camera)], Facts())
+    assert camera.told == [(True, True), (True, False)] * 2
