@@ -36,9 +36,13 @@ class Page:
             self._server.bind()
 
     def start(self) -> None:
-        """Begin to answer."""
-        if self._server is not None:
+        """Begin to answer; without a place for the token there is no page, which is told: it is a guest."""
+        if self._server is None:
+            return
+        try:
             self._server.start(self.desk)
+        except SoteiraError as error:
+            self._do_without(error)
 
     def step(self, cameras: Iterable[CameraProcess], facts: Facts) -> list[Change]:
         """Show what is looked at, and nothing else; returns what was wished."""
@@ -59,8 +63,7 @@ class Page:
             self.bind()
             self.start()
         except SoteiraError as error:
-            self._server = None
-            logger.error("there is no page now: %s", error)
+            self._do_without(error)
 
     def stop(self, timeout: float) -> None:
         """Send all away and free the port."""
@@ -68,6 +71,12 @@ class Page:
         if self._server is not None:
             self._server.stop(timeout)
             self._server = None
+
+    def _do_without(self, error: SoteiraError) -> None:
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+        logger.error("there is no page now: %s", error)
 
     def _diff(self, lines: str) -> str:
         try:

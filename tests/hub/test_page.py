@@ -12,6 +12,7 @@ from soteirad.config import Config
 from soteirad.hub.desk import Facts
 from soteirad.hub.page import Page
 from soteirad.hub.supervisor import CameraProcess
+from soteirad.web.token import token_file
 from tests.brokers import free_port
 
 
@@ -67,3 +68,21 @@ def test_whoever_begins_to_look_gets_the_latest_frame_of_a_slow_camera_that_othe
         for _ in range(2):
             page.step([cast(CameraProcess, camera)], Facts())
     assert camera.told == [(True, True), (True, False)] * 2
+
+
+def test_a_token_that_cannot_be_kept_costs_the_page_and_not_the_watch(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    house = config(tmp_path, free_port())
+    token_file(tmp_path).mkdir()
+    page = Page(house, tmp_path / "soteira.yaml", lambda: None)
+    page.bind()
+    page.start()
+    assert "there is no page now" in caplog.text and "the token of the page cannot be written" in caplog.text
+    assert not listens(house.web.address[1])
+    token_file(tmp_path).rmdir()
+    page.move(house, 2.0)
+    try:
+        assert listens(house.web.address[1])
+    finally:
+        page.stop(2.0)
