@@ -274,7 +274,7 @@ class Desk:
             self._newcomers.update(self._places if cameras is None else cameras)
         viewer = self._viewers.add(cameras)
         for item in self.cameras():
-            viewer.put("camera", item["name"], item)
+            viewer.begin_with("camera", item["name"], item)
         return viewer
 
     def picture(self, camera: str, seq: int | None) -> bytes | None:

@@ -61,6 +61,13 @@ class Viewer:
                 self._waiting.append((kind, data))
             self._changed.notify()
 
+    def begin_with(self, kind: MessageKind, camera: str, data: dict[str, Any]) -> None:
+        """Give it what there was when it came, unless something newer of that kind waits already."""
+        if self.sees(camera):
+            with self._changed:
+                self._newest.setdefault((kind, camera), data)
+                self._changed.notify()
+
 
 class Viewers:
     """All who look; `on_change` is called when somebody comes or goes, from any thread."""

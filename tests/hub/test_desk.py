@@ -252,3 +252,18 @@ def test_whoever_begins_to_look_is_a_newcomer_once_for_the_latest_frame_even_if_
         assert rig.desk.take_newcomers() == {"yard"} and rig.desk.take_newcomers() == set()
     rig.desk.viewer(None)
     assert rig.desk.take_newcomers() == {"porch", "yard"}
+
+
+def test_what_changes_while_somebody_comes_is_not_hidden_by_what_was_before(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = rig.desk.cameras
+
+    def slow() -> list[dict[str, Any]]:
+        found = look()
+        rig.desk.status("porch", True)
+        return found
+
+    monkeypatch.setattr(rig.desk, "cameras", slow)
+    _, item = rig.desk.viewer(["porch"]).next(0)  # type: ignore[misc]
+    assert item["online"] is True
