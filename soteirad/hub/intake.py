@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -185,23 +185,26 @@ class Intake:
     def _settle(self, ahead: _Ahead) -> None:
         """Let what is new go ahead; the place of a closing is taken by the events that it means."""
         new, sure = self._waiting[ahead.settled :], []
-        if new and ahead.visits is None:
+        # What a closing that has to wait will close, its successors must not close, too.
+        sure_of_visits = not any(isinstance(item, Closing) for item in self._waiting[: ahead.settled])
+        if new and ahead.visits is None and sure_of_visits:
             with suppress(StorageError):  # it cannot even be read
                 ahead.knows_visits(self._journal.open_visits())
         del self._waiting[ahead.settled :]
+        behind = _ids(new)
         for item in new:
             if isinstance(item, Event):
                 self._waiting.append(item)
                 sure.append(item)
                 ahead.add(item)
             else:
-                self._waiting += self._closed(item, ahead)
+                self._waiting += self._closed(item, ahead, behind)
         ahead.settled = len(self._waiting)
         self._on_sure(sure)
 
-    def _closed(self, closing: Closing, ahead: _Ahead) -> Sequence[Event | Closing]:
+    def _closed(self, closing: Closing, ahead: _Ahead, behind: set[str]) -> Sequence[Event | Closing]:
         """Return what a camera's last process spooled, and a `left` for each of its visits; the closing itself as long
-        as these cannot be known."""
+        as these cannot be known. What came `behind` it may be spooled as well, by its successor."""
         try:
             spooled = self._spool.read(closing.camera)
             known = {event.id for event in spooled if event.id in ahead.ids or self._journal.knows(event.id)}
@@ -209,7 +212,7 @@ class Intake:
             return [closing]
         if ahead.visits is None:
             return [closing]
-        events = [event for event in spooled if event.id not in known]
+        events = [event for event in spooled if event.id not in known | behind]
         ahead.spooled.update(event.id for event in spooled)
         for event in events:
             ahead.add(event)
@@ -231,15 +234,22 @@ class Intake:
 
     def _close(self, closing: Closing) -> None:
         """What a process that ended watched is unknown: its visits end, and its successor finds things `present`."""
-        self._take_spooled(closing.camera)
+        self._take_spooled(closing.camera, _ids(self._waiting))
         self._journal.close_open_visits(closing.reason, time.time(), closing.camera)
 
-    def _take_spooled(self, camera: str | None = None) -> int:
-        """Journal what cameras (or one) spooled; an id that is there already is not journaled again."""
-        found = self._spool.read(camera)
+    def _take_spooled(self, camera: str | None = None, behind: Collection[str] = ()) -> int:
+        """Journal what cameras (or one) spooled; an id that is there already is not journaled again.
+
+        What waits `behind` the end of a process is of its successor, which spools what is not answered.
+        """
+        found = [event for event in self._spool.read(camera) if event.id not in behind]
         self._journal.append(found)
         self._spool.forget({event.id for event in found})
         return len(found)
+
+
+def _ids(items: Sequence[Event | Closing]) -> set[str]:
+    return {item.id for item in items if isinstance(item, Event)}
 
 
 def _leading_events(items: Sequence[Event | Closing], limit: int) -> list[Event]:

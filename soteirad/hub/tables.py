@@ -74,8 +74,7 @@ _REMEDIES = (
     ("readonly", "it is read-only for this user; give the file and its folder to the user soteirad runs as"),
     ("unable to open", "its folder is missing or not writable for the user soteirad runs as"),
     ("disk is full", "the disk is full; free some space (nothing that was committed is lost)"),
-    ("disk I/O error", "the disk refuses it: `df` tells whether it is full, `dmesg` and `mount` whether it fails or has "
-                       "become read-only"),
+    ("disk I/O error", "the disk refuses it: `df` tells whether it is full, `dmesg` and `mount` whether it fails"),
     ("locked", "another process holds it; is a second soteirad running?"),
 )
 

@@ -323,3 +323,30 @@ def test_a_spool_of_many_events_is_walked_a_few_times_only(rig: Rig, monkeypatch
     monkeypatch.setattr(Path, "glob", lambda self, pattern: walks.append(pattern) or glob(self, pattern))
     assert rig.intake.recover() == (50, 0)
     assert len(walks) == 2 and rig.spool.read() == []
+
+
+@pytest.mark.parametrize("seconds", [1.0, 4.0])
+def test_what_the_successor_of_a_process_has_spooled_is_not_closed_with_that_process(rig: Rig, seconds: float) -> None:
+    rig.broken = {"append", "close_open_visits"}
+    rig.intake.take([Closing("porch", "camera_restart")])
+    event = make("entered", 1)
+    rig.spool.write(event)  # nobody has answered its camera for a while
+    rig.now += seconds
+    rig.intake.take([event])
+    assert rig.intake.ahead() == ([event] if seconds > 3.0 else ())
+    rig.broken = set()
+    rig.intake.take([])
+    assert rig.journaled() == [("porch", "entered", 1, None)]
+    assert rig.journal.open_visits() == [event] and rig.committed == [event]
+
+
+def test_a_second_closing_does_not_close_what_a_first_one_that_waits_will(rig: Rig) -> None:
+    rig.intake.hurry()
+    rig.intake.take([make("entered", 1)])
+    rig.broken = {"append", "close_open_visits", "open_visits"}
+    rig.intake.take([Closing("porch", "camera_restart")])
+    rig.broken.remove("open_visits")
+    rig.intake.take([Closing("porch", "removed")])
+    rig.broken = set()
+    rig.intake.take([])
+    assert rig.journaled()[1:] == [("porch", "left", 1, "camera_restart")]
