@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -83,7 +84,8 @@ class SignalsFiles:
             pass
         finally:
             for path in (self._signals, self._events):
-                _part(path).unlink(missing_ok=True)
+                with suppress(OSError):  # a folder that became read-only: what went wrong before is what is told
+                    _part(path).unlink(missing_ok=True)
 
 
 def write_events(events: Iterable[Event], file: IO[str], clip: str | None = None) -> None:

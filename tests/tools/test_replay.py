@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import threading
 from pathlib import Path
@@ -215,3 +216,17 @@ def test_a_folder_that_cannot_be_written_is_named_and_a_broken_clip_leaves_no_ha
     with pytest.raises(SoteiraError):
         replay_all([play(tmp_path / "broken.mp4")], folder=tmp_path / "signals")
     assert list((tmp_path / "signals").iterdir()) == []
+
+
+def test_a_folder_that_becomes_read_only_is_told_in_an_owners_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    signals = SignalsFiles(tmp_path, "a")
+    signals.open()
+    monkeypatch.setattr("pathlib.Path.replace", refuse)
+    monkeypatch.setattr("pathlib.Path.unlink", refuse)
+    with pytest.raises(SoteiraError, match=r"a.signals.csv: the signals cannot be written: Read-only file system"):
+        signals.finish([])
