@@ -17,8 +17,9 @@ AROUND = 3
 """Lines that are shown before and after a change."""
 
 _COMMENT = re.compile("(?:^|(?<=[ \\t\r\n]))#[^\r\n]*")
-_ADDRESS = re.compile(r"://.*@|[^\s:@]+:\S*@")
-_SETTING = re.compile(r"([\w-]+)[\"']?\s*[:=]\s*|\b((?i:(?:password|passwd|pwd)\s+(?:is|was)|pw|bearer))\s+")
+_SETTING = re.compile(r"(?<![\w-])([\w-]+)[\"']?\s*[:=]\s*|\b((?i:(?:password|passwd|pwd)\s+(?:is|was)|pw|bearer))\s+")
+_NO_VALUE = " \t\"'{}[],>|-+"
+_WORD = re.compile(r"\S+")
 _OPEN = re.compile(r"([ \t]*#[# \t]*)[\"']?([\w-]+)[\"']?[ \t]*:[ \t]*(?:[>|][-+0-9]*)?[ \t]*")
 """A key that is commented out, whose value may go on in the next lines."""
 _PATH = re.compile(r"(https?://[^\s/?#\"']*[/?#])[^\s\"']+", re.IGNORECASE)
@@ -69,12 +70,21 @@ def _shown(text: str, secrets: tuple[str, ...]) -> list[str]:
 
 def _without_secrets(comment: re.Match[str]) -> str:
     """Return a comment up to what looks like a credential: a line that is commented out may hold one."""
-    text = _ADDRESS.sub(lambda found: f"://{HIDDEN}@" if found[0].startswith(":") else f"{HIDDEN}@", comment[0])
+    text = comment[0]
+    start, end = text.find("://"), text.rfind("@")
+    if 0 <= start < end:
+        text = f"{text[: start + 3]}{HIDDEN}{text[end:]}"
+    text = _WORD.sub(lambda word: _without_user_info(word[0]), text)
     for match in _SETTING.finditer(text):
-        value = VARIABLE.sub("", text[match.end() :])
-        if looks_secret(match[1] or match[2]) and value.strip(" \t\"'{}[],>|-+"):
+        if looks_secret(match[1] or match[2]) and VARIABLE.sub("", text[match.end() :]).strip(_NO_VALUE):
             return f"{text[: match.end()]}{HIDDEN}"
     return text
+
+
+def _without_user_info(word: str) -> str:
+    """Return a word such as user:password@host from its last @ on."""
+    at = word.rfind("@")
+    return f"{HIDDEN}{word[at:]}" if ":" in word[: max(at, 0)] and "://" not in word else word
 
 
 def _without_rest(lines: list[str]) -> list[str]:

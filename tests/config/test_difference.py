@@ -76,3 +76,9 @@ def test_of_a_webhook_only_the_host_is_shown() -> None:
     old = "webhooks:\n- url: \"https://h.example:81/api/webhook/hunter2\"\n  headers: {X-Id: hunter3}\n  timeout: 1\n"
     shown = diff(old, old.replace("1\n", "2\n"))
     assert "hunter" not in shown and ' - url: "https://h.example:81/***"\n   headers: {X-Id: ***}\n' in shown
+
+
+@pytest.mark.parametrize("long", ["x", "a:", "://", "@"])
+def test_a_very_long_comment_takes_no_longer_for_each_character(long: str) -> None:
+    old = f"# {long * 100_000}\nb: 1\n"
+    assert "+b: 2\n" in diff(old, old.replace("b: 1", "b: 2"))  # anything quadratic takes minutes
