@@ -98,13 +98,15 @@ def write(proposal: Proposal) -> Path:
     """
     path = proposal.path
     backup = path.with_name(f"{path.name}.bak")
+    target = backup
     try:
         _check_unchanged(proposal)
         _replace(backup, proposal.before, path)
         _check_unchanged(proposal)  # a slow card takes its time for the backup
+        target = path
         _replace(path, proposal.after, path)
     except OSError as error:
-        raise SoteiraError(f"{path}: this file cannot be written{_why(error)}") from None
+        raise SoteiraError(f"{target}: this file cannot be written{_why(error)}") from None
     return backup
 
 

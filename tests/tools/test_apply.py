@@ -187,6 +187,12 @@ def test_a_disk_that_fails_leaves_the_file_as_it_was(
     assert file.read_bytes() == old and [path.name for path in file.parent.iterdir()] == ["soteira.yaml"]
 
 
+def test_a_backup_that_cannot_be_written_is_the_file_that_is_named(file: Path) -> None:
+    file.with_name("soteira.yaml.bak").mkdir()
+    with pytest.raises(SoteiraError, match=r"soteira.yaml.bak: this file cannot be written \(Is a directory\)"):
+        write(propose(file, LINES))
+
+
 def test_without_a_terminal_the_command_shows_and_refuses_and_with_yes_it_writes(file: Path) -> None:
     lines = file.with_name("lines.yaml")
     lines.write_text(LINES, encoding="utf-8")
