@@ -175,7 +175,7 @@ class Desk:
 
     def confirmed(self, event: Event) -> None:
         """Tell those who look of an event that was just committed; its picture follows."""
-        if not self._viewers.see(event.camera):
+        if not self._viewers.there:
             return
         item = event_item(Row(0, event, 0.0, None, None), ())  # its place in the journal is told to those who ask
         self._viewers.tell("event", event.camera, {**item, "seq": None})
@@ -267,7 +267,10 @@ class Desk:
         return areas_as_yaml(camera, self._known(camera), areas)
 
     def viewer(self, cameras: Sequence[str] | None) -> Viewer:
-        """Look at some cameras, or at all, until the viewer is closed. Raises UnknownCameraError."""
+        """Look at some cameras, or at all, and hear of everything, until the viewer is closed.
+
+        Raises UnknownCameraError.
+        """
         for name in cameras or ():
             self._known(name)
         with self._lock:
@@ -304,7 +307,7 @@ class Desk:
         return config.cameras[camera]
 
     def _tell_camera(self, name: str) -> None:
-        item = self._camera(name) if self._viewers.see(name) else None
+        item = self._camera(name) if self._viewers.there else None
         if item is not None:
             self._viewers.tell("camera", name, item)
 

@@ -14,7 +14,10 @@ MOST_WAITING = 200
 
 
 class Viewer:
-    """One browser that looks at some cameras (None: all). Of frames and cameras only the newest waits."""
+    """One browser, which hears of everything and sees the frames of some cameras (None: of all).
+
+    Of frames and cameras only the newest waits.
+    """
 
     def __init__(self, cameras: Collection[str] | None, on_close: Callable[[Viewer], None]) -> None:
         self.cameras = None if cameras is None else frozenset(cameras)
@@ -46,12 +49,12 @@ class Viewer:
             self._on_close(self)
 
     def sees(self, camera: str) -> bool:
-        """Say whether it looks at a camera."""
+        """Say whether it sees a camera's frames."""
         return self.cameras is None or camera in self.cameras
 
     def put(self, kind: MessageKind, camera: str, data: dict[str, Any]) -> None:
-        """Give it something about a camera, if it looks at that one."""
-        if not self.sees(camera):
+        """Give it something about a camera, if it is no frame that it does not see."""
+        if kind == "frame" and not self.sees(camera):
             return
         with self._changed:
             if kind in ("frame", "camera"):
@@ -63,10 +66,9 @@ class Viewer:
 
     def begin_with(self, kind: MessageKind, camera: str, data: dict[str, Any]) -> None:
         """Give it what there was when it came, unless something newer of that kind waits already."""
-        if self.sees(camera):
-            with self._changed:
-                self._newest.setdefault((kind, camera), data)
-                self._changed.notify()
+        with self._changed:
+            self._newest.setdefault((kind, camera), data)
+            self._changed.notify()
 
 
 class Viewers:
@@ -78,19 +80,24 @@ class Viewers:
         self._viewers: list[Viewer] = []
 
     def add(self, cameras: Collection[str] | None) -> Viewer:
-        """Return a new viewer of these cameras, or of all."""
+        """Return a new viewer, who sees the frames of these cameras, or of all."""
         viewer = Viewer(cameras, self._remove)
         with self._lock:
             self._viewers.append(viewer)
         self._on_change()
         return viewer
 
+    @property
+    def there(self) -> bool:
+        """Whether there is anybody."""
+        return bool(self._viewers)
+
     def see(self, camera: str) -> bool:
-        """Say whether anybody looks at a camera."""
+        """Say whether anybody sees a camera's frames."""
         return any(viewer.sees(camera) for viewer in self._all())
 
     def tell(self, kind: MessageKind, camera: str, data: dict[str, Any]) -> None:
-        """Give something about a camera to all who look at it."""
+        """Give something about a camera to all whom it concerns."""
         for viewer in self._all():
             viewer.put(kind, camera, data)
 

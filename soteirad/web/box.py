@@ -60,7 +60,10 @@ class Box(Protocol):
         """Return the lines for the file that give a camera these zones and masks. Raises WishError."""
 
     def viewer(self, cameras: Sequence[str] | None) -> Viewer:
-        """Look at some cameras, or at all, from now until the viewer is closed. Raises UnknownCameraError."""
+        """Hear of everything, and see the frames of some cameras, or of all, from now until the viewer is closed.
+
+        Raises UnknownCameraError.
+        """
 
     def picture(self, camera: str, seq: int | None) -> bytes | None:
         """Return the JPEG of a live frame, or of the latest; None when there is none (any more)."""

@@ -301,9 +301,9 @@ class Health(Model):
 
 
 class StreamQuery(Model):
-    """Whose frames; all cameras' without it."""
+    """Whose frames; all cameras' without it. Events, near misses and changes come of all cameras in any case."""
 
-    cameras: Annotated[str, Field(max_length=4096, description="Names with commas.")] | None = None
+    cameras: Annotated[str, Field(max_length=4096, description="Names with commas; empty for no frames.")] | None = None
 
 
 class Document(BaseModel):

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
 
-from soteirad.hub.viewers import MOST_WAITING, Viewer, Viewers
-
-
-def drain(viewer: Viewer) -> list[tuple[str, dict[str, Any]]]:
-    found = []
-    while (message := viewer.next(0.0)) is not None:
-        found.append(message)
-    return found
+from soteirad.hub.viewers import MOST_WAITING, Viewers
+from tests.hub.looking import drain
 
 
-def test_a_viewer_gets_what_is_of_its_cameras_and_one_without_a_list_gets_all() -> None:
+def test_a_viewer_sees_the_frames_of_its_cameras_and_hears_of_all_else() -> None:
     viewers = Viewers(lambda: None)
-    one, all_ = viewers.add(["porch"]), viewers.add(None)
-    viewers.tell("event", "porch", {"n": 1})
-    viewers.tell("event", "yard", {"n": 2})
-    assert drain(one) == [("event", {"n": 1})]
-    assert drain(all_) == [("event", {"n": 1}), ("event", {"n": 2})]
+    assert not viewers.there
+    one, all_, none = viewers.add(["porch"]), viewers.add(None), viewers.add([])
+    viewers.tell("event", "yard", {"n": 1})
+    viewers.tell("frame", "porch", {"n": 2})
+    viewers.tell("frame", "yard", {"n": 3})
+    assert drain(one) == [("event", {"n": 1}), ("frame", {"n": 2})]
+    assert drain(all_) == [("event", {"n": 1}), ("frame", {"n": 2}), ("frame", {"n": 3})]
+    assert drain(none) == [("event", {"n": 1})] and viewers.there
 
 
 def test_of_frames_and_cameras_only_the_newest_waits() -> None:
@@ -57,7 +53,7 @@ def test_a_camera_that_sends_much_does_not_starve_another() -> None:
 def test_who_waits_is_woken_by_news_and_by_the_end() -> None:
     viewers = Viewers(lambda: None)
     viewer = viewers.add(None)
-    got: list[Any] = []
+    got: list[object] = []
     waiter = threading.Thread(target=lambda: got.extend([viewer.next(60.0), viewer.next(60.0)]), daemon=True)
     waiter.start()
     viewers.tell("event", "porch", {"n": 1})

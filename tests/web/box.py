@@ -430,7 +430,7 @@ class FakeBox:
             found = journal.rows("SELECT seq, id FROM events ORDER BY seq DESC LIMIT ?", (len(events),))
             seqs = {event_id: seq for seq, event_id in found}
             topics = {
-                seqs[event.id]: f"soteira/{event.camera}/event"
+                event.id: f"soteira/{event.camera}/event"
                 for (index, _), event in zip(moments, events, strict=True)
                 if index % 10 != 9
             }
@@ -438,7 +438,8 @@ class FakeBox:
             asked = [event for event in events if (event.event_type, event.camera) == ("entered", "porch")]
             AnswerBook(journal).write([_answer_to(event) for event in asked], [], time.time())
         rows = [(seqs[event.id], event, at) for (_, at), event in zip(moments, events, strict=True)]
-        return [Row(seq, event, at, at if seq in topics else None, topics.get(seq)) for seq, event, at in rows]
+        sent = [(row, topics.get(row[1].id)) for row in rows]
+        return [Row(seq, event, at, None if topic is None else at, topic) for (seq, event, at), topic in sent]
 
     def _event(self, index: int, at: float) -> Event:
         kind = KINDS[index % len(KINDS)]
@@ -506,7 +507,7 @@ class FakeViewer:
     def put(self, kind: MessageKind, data: dict[str, Any]) -> None:
         """Queue a message; frames that were not taken give way."""
         camera = data["event"]["camera"] if kind == "event" else data["name"] if kind == "camera" else data["camera"]
-        if self._cameras is not None and camera not in self._cameras:
+        if kind == "frame" and self._cameras is not None and camera not in self._cameras:
             return
         with self._ready:
             if len(self._messages) >= KEPT_MESSAGES:

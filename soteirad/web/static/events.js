@@ -46,7 +46,7 @@ export class Events {
 			if (live.connected && this.was) this.#load(); // While it was lost there may have been events.
 			this.was ||= live.connected;
 		});
-		live.want("all");
+		live.want([]);
 		try {
 			for (const camera of await api.cameras()) this.cameras.set(camera.name, camera);
 			this.#options();

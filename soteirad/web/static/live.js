@@ -21,15 +21,15 @@ class Live extends EventTarget {
 		addEventListener("pageshow", () => this.#soon(0));
 	}
 
-	/** Say which cameras are in view: names, "all", or null for no stream. Only their news come, not just their frames. */
+	/** Say which cameras are in view: their frames come, and the news of all. Null is for no stream. */
 	want(cameras) {
-		this.#wanted = cameras === "all" || !cameras ? cameras : [...cameras].sort();
+		this.#wanted = cameras && [...cameras].sort();
 		if (cameras) this.#soon(SETTLE_MS);
 		else this.#close();
 		this.dispatchEvent(new Event("connection"));
 	}
 
-	get needed() { return Boolean(this.#wanted?.length); }
+	get needed() { return Boolean(this.#wanted); }
 
 	#soon(ms) {
 		clearTimeout(this.#timer);
@@ -41,7 +41,7 @@ class Live extends EventTarget {
 			this.#close();
 			return;
 		}
-		const address = this.#wanted === "all" ? "api/stream" : `api/stream?cameras=${this.#wanted.map(encodeURIComponent).join(",")}`;
+		const address = `api/stream?cameras=${this.#wanted.map(encodeURIComponent).join(",")}`;
 		if (this.#source && this.#open === address) return;
 		this.#close();
 		this.#open = address;
