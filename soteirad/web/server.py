@@ -84,11 +84,13 @@ class WebServer:
         return self._thread is not None and self._thread.is_alive()
 
     def _serve(self) -> None:
-        assert self._server is not None and self._socket is not None  # noqa: S101 - start made them
+        server = self._server
+        assert server is not None and self._socket is not None  # noqa: S101 - start made them
         try:
-            self._server.run([self._socket])
+            server.run([self._socket])
         except Exception:
-            logger.exception("the page has failed: this is a fault in Soteira; the cameras are watched as before")
+            if not server.should_exit:  # else it ends too late, and its socket was closed meanwhile
+                logger.exception("the page has failed: this is a fault in Soteira; the cameras are watched as before")
 
 
 def _listen(family: int, host: str, port: int) -> socket.socket:

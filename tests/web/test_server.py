@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from soteirad.config.section import from_plain
 from soteirad.config.web import WebConfig
 from soteirad.errors import StorageError, WebError
 from soteirad.web import connection as limits
+from soteirad.web.box import Viewer
 from soteirad.web.server import WebServer
 from tests.brokers import free_port
 from tests.waiting import wait_until
@@ -241,3 +243,25 @@ def test_a_device_that_vanished_does_not_keep_its_place_for_a_quarter_of_an_hour
     monkeypatch.setattr(limits.Connection, "_be_idle", look)
     site.http.get("/healthz")
     assert found[0] == 1000 * limits.STUCK_S
+
+
+def test_a_server_that_is_slow_to_end_when_told_to_leaves_no_traceback_behind(
+    site: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    busy, go, look = threading.Event(), threading.Event(), site.box.viewer
+
+    def hold(cameras: Sequence[str] | None) -> Viewer:
+        busy.set()
+        go.wait(10)
+        return look(cameras)
+
+    monkeypatch.setattr(site.box, "viewer", hold)  # it is called by the loop's own thread
+    with site.connect() as connection:
+        connection.sendall(stream_head(site))
+        assert busy.wait(10)
+        thread = next(thread for thread in threading.enumerate() if thread.name == "web")
+        site.server.stop(0.05)
+        go.set()
+        thread.join(10)
+    assert not thread.is_alive()
+    assert "the page has failed" not in caplog.text and "Traceback" not in caplog.text
