@@ -74,7 +74,7 @@ _REMEDIES = (
     ("readonly", "it is read-only for this user; give the file and its folder to the user soteirad runs as"),
     ("unable to open", "its folder is missing or not writable for the user soteirad runs as"),
     ("disk is full", "the disk is full; free some space (nothing that was committed is lost)"),
-    ("disk I/O error", "the disk refuses it: `df` tells whether it is full, `dmesg` and `mount` whether it fails"),
+    ("disk I/O error", "the disk refuses it: it is full (`df`), fails (`dmesg`) or has become read-only (`mount`)"),
     ("locked", "another process holds it; is a second soteirad running?"),
 )
 
