@@ -51,7 +51,8 @@ def bench(clip: Path, processes: int) -> None:
     print(f"{clip.name}: {recording.facts.seconds:.0f} s, {len(recording.analysed)} frames analysed, "
           f"{recording.path.stat().st_size / 1e6:.0f} MB kept; ready in {time.perf_counter() - began:.1f} s")
     card = model_card(camera)
-    knobs = first_round(Knobs.of(camera), camera, scores=True)
+    present = Knobs.of(camera)
+    knobs = first_round(present, present, camera, scores=True)
     settings = [pipeline_settings(k.apply(camera), card) for k in knobs]
     shares = [[settings[i] for i in share] for share in groups(knobs, processes)]
     began, cpu = time.perf_counter(), time.process_time()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from soteirad.tune.bounds import Bounds, within
 from soteirad.tune.knobs import Knobs
 
 Goal = Literal["miss nothing", "balanced", "save power"]
@@ -15,10 +16,12 @@ BALANCED_SHARE = 0.95
 """`balanced` finds this share of what `miss nothing` finds ..."""
 SAVING_SHARE = 0.8
 """... and `save power` this."""
-PROMPT_S = 0.25
+PROMPT_S = 0.5
 """`miss nothing` may be later, on average, than the quickest of its kind by this."""
-SIMILAR = 1.05
-"""Settings within this factor of the fewest looks cost the same: the one that changes fewest keys is taken."""
+SIMILAR = 1.1
+"""Settings within this factor of the fewest looks cost the same, since another day would order them otherwise."""
+FEW_ENTRIES = 10
+"""With fewer, a single lucky look makes settings good: recommendations then keep closer to what is set."""
 
 
 @dataclass(frozen=True)
@@ -60,19 +63,24 @@ def front(scores: Sequence[Score]) -> list[Score]:
     return kept
 
 
-def recommend(scores: Sequence[Score], present: Score) -> dict[Goal, Score]:
-    """Return the settings for each goal.
+def recommend(scores: Sequence[Score], present: Score, bounds: Bounds) -> dict[Goal, Score]:
+    """Return the settings for each goal; one of the scores at least must be within `bounds.nothing`.
 
-    * miss nothing: finds most; of those, the fewest extra; of those, at most `PROMPT_S` later than the quickest; of
-      those, the fewest changed keys, since nothing says that other changes would do no harm; then the fewest looks.
+    * miss nothing: of those within its bounds, finds most; of those, the fewest extra; of those, at most `PROMPT_S`
+      later than the quickest; of those, the fewest changed keys, since nothing says that other changes would do no
+      harm; then the fewest looks.
     * balanced: the fewest looks that find `BALANCED_SHARE` of that, and as many extra entries as `miss nothing` or the
-      present settings at most.
+      present settings at most, within its bounds.
     * save power: the same with `SAVING_SHARE`.
 
-    Only counts decide, never measured times, so that the same clips give the same answer on any machine.
+    The latter two are in no key more careful than `miss nothing`: a gate that lets more through saves nothing, unless
+    by chance. Only counts decide, never measured times, so that the same clips give the same answer on any machine.
     """
-    most = max(s.found for s in scores)
-    sure = [s for s in scores if s.found == most]
+    few = present.entries < FEW_ENTRIES
+    careful = bounds.wary if few else bounds.wariest
+    sure = [s for s in scores if within(s.knobs, bounds.nothing) and within(careful, s.knobs)]
+    most = max(s.found for s in sure)
+    sure = [s for s in sure if s.found == most]
     fewest = min(s.extra for s in sure)
     clean = [s for s in sure if s.extra == fewest]
     quickest = min(s.delay or 0.0 for s in clean)
@@ -80,13 +88,18 @@ def recommend(scores: Sequence[Score], present: Score) -> dict[Goal, Score]:
     nothing = min(prompt, key=lambda s: (len(s.knobs.changes(present.knobs)), s.looks, s.scene_runs))
     extra = max(nothing.extra, present.extra)
 
-    def frugal(share: float) -> Score:
-        return _cheapest([s for s in scores if s.found >= share * most and s.extra <= extra], present)
+    def frugal(share: float, limit: Knobs) -> Score:
+        return _cheapest([s for s in scores if s.found >= share * most and s.extra <= extra
+                          and within(s.knobs, limit) and within(nothing.knobs, s.knobs)], present)  # fmt: skip
 
-    return {"miss nothing": nothing, "balanced": frugal(BALANCED_SHARE), "save power": frugal(SAVING_SHARE)}
+    saving = bounds.balanced if few else bounds.saving
+    return {"miss nothing": nothing, "balanced": frugal(BALANCED_SHARE, bounds.balanced),
+            "save power": frugal(SAVING_SHARE, saving)}  # fmt: skip
 
 
 def _cheapest(scores: Sequence[Score], present: Score) -> Score:
+    """Return, of those that cost as little as any: the best, then the one with fewest changes, then the nearest."""
     limit = min(s.looks for s in scores) * SIMILAR
     alike = [s for s in scores if s.looks <= limit]
-    return min(alike, key=lambda s: (len(s.knobs.changes(present.knobs)), s.looks, s.scene_runs, -s.found))
+    return min(alike, key=lambda s: (-s.found, s.extra, len(s.knobs.changes(present.knobs)),
+                                     round(s.knobs.distance(present.knobs), 6), s.looks, s.scene_runs))  # fmt: skip

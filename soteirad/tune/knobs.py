@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from itertools import product
@@ -21,16 +22,16 @@ _PLACES: dict[str, tuple[str, str]] = {
     "min_score": ("objects", "min_score"),
 }
 
-MOTION = (0.005, 0.01, 0.02, 0.03, 0.05, 0.08)
-STRIDE = (2, 4, 6, 10)
+MOTION = (0.005, 0.01, 0.02, 0.03, 0.04, 0.06)
+STRIDE = (2, 4, 6, 8)
 SCENE = ((0.10, 0.90), (0.20, 0.80), (0.35, 0.65), (0.60, 0.40))
 """Distance and SSIM together, from careful to careless."""
-INTERVAL = (1.0, 5.0, 10.0)
-STILL = (5.0, 30.0, 60.0)
+INTERVAL = (1.0, 4.0, 6.0)
+STILL = (5.0, 20.0, 30.0)
 SCORE = (0.3, 0.5, 0.6)
-LAZIER = ((5.0, 10.0), (30.0, 60.0))
+LAZIER = ((4.0, 6.0), (20.0, 30.0))
 """What the second round tries of the two intervals."""
-STRIDES_BETWEEN = (3, 8, 14)
+STRIDES_BETWEEN = (3, 10, 12)
 MOST_REFINED = 5
 
 
@@ -67,6 +68,14 @@ class Knobs:
             if getattr(present, f.name) != getattr(self, f.name)
         }
 
+    def distance(self, other: Knobs) -> float:
+        """Return how far settings are from others: doublings of each key, and steps of 0.2 of the shares of a scene."""
+        ratios = ("motion_threshold", "scene_interval", "stride", "still_interval")
+        doublings: float = sum(abs(math.log2(getattr(self, n) / getattr(other, n))) for n in ratios)
+        shares = ("scene_distance", "scene_ssim", "min_score")
+        steps: float = sum(abs(getattr(self, n) - getattr(other, n)) for n in shares) / 0.2
+        return doublings + steps
+
     def values(self) -> dict[str, Any]:
         """Return all settings by their key in the configuration."""
         return {".".join(place): getattr(self, name) for name, place in _PLACES.items()}
@@ -85,9 +94,11 @@ class Knobs:
         return yaml.safe_dump(sections if camera is None else {"cameras": {camera: sections}}, sort_keys=False)
 
 
-def first_round(present: Knobs, camera: CameraConfig, scores: bool) -> list[Knobs]:
+def first_round(present: Knobs, floor: Knobs, camera: CameraConfig, scores: bool) -> list[Knobs]:
     """Return the settings to try first: the present ones, motion x stride x scene, and each other knob by itself.
 
+    `floor` is the most careless that may miss nothing: where that is not the present ones, it is tried with all motion
+    and strides that are as careful.
     `scores` tries `min_score` too, which only the owner's labels can judge: by itself the detector is always right.
     """
     scenes = [(present.scene_distance, present.scene_ssim), *SCENE]
@@ -95,6 +106,9 @@ def first_round(present: Knobs, camera: CameraConfig, scores: bool) -> list[Knob
     tried = [present]
     for motion, stride, (distance, ssim) in product(motions, (present.stride, *STRIDE), scenes):
         tried.append(replace(present, motion_threshold=motion, stride=stride, scene_distance=distance, scene_ssim=ssim))
+    tried += [replace(floor, motion_threshold=motion, stride=stride)
+              for motion, stride in product((floor.motion_threshold, *MOTION), (floor.stride, *STRIDE))
+              if motion <= floor.motion_threshold and stride <= floor.stride]  # fmt: skip
     for distance, ssim in SCENE:
         tried += [replace(present, scene_distance=distance), replace(present, scene_ssim=ssim)]
     tried += [replace(present, scene_interval=value) for value in INTERVAL]

@@ -39,7 +39,7 @@ def print_tuning(tuning: Tuning) -> None:
     """Print what the settings come to, the notes, and the lines for the configuration."""
     console = Console()
     truth = "your labels" if tuning.labelled else "a look at every frame"
-    table = Table(title=f"{len(tuning.scores)} settings, judged by {truth}")
+    table = Table(title=f"{len(tuning.scores)} settings, judged by {truth}: {_entries(tuning.present.entries)}")
     for column in ("", "entries found", "false", "later by", "looks a minute", "processor (estimate)"):
         table.add_column(column, justify="left" if not column else "right")
     for name, score in rows(tuning):
@@ -99,6 +99,10 @@ def write_yaml(folder: Path, tuning: Tuning) -> list[Path]:
 def file_name(goal: Goal) -> str:
     """Return a goal as part of a file's name."""
     return goal.replace(" ", "-")
+
+
+def _entries(count: int) -> str:
+    return f"{count} entr{'y' if count == 1 else 'ies'}"
 
 
 def _score(score: Score, tuning: Tuning) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from soteirad import __version__
 from soteirad.page import STYLE, write_page
-from soteirad.tune.advice import BALANCED_SHARE, GOALS, SAVING_SHARE, Goal, Score
+from soteirad.tune.advice import BALANCED_SHARE, FEW_ENTRIES, GOALS, SAVING_SHARE, Goal, Score
+from soteirad.tune.bounds import BALANCED_TIMES, SAVING_TIMES
 from soteirad.tune.charts import clock, plot, timeline
 from soteirad.tune.gallery import Gallery
 from soteirad.tune.knobs import Knobs
@@ -22,9 +23,11 @@ MOST_PICTURES = 60
 """In one report: entries first, then what was reported and is none."""
 
 _SENSE: dict[Goal, str] = {
-    "miss nothing": "Finds the most, with the fewest false entries, and changes no more than that needs.",
-    "balanced": f"The fewest looks that find {BALANCED_SHARE:.0%} of that.",
-    "save power": f"The fewest looks that find {SAVING_SHARE:.0%} of that.",
+    "miss nothing": "Finds the most, and is in no key more careless than your present settings or the defaults.",
+    "balanced": f"The fewest looks that find {BALANCED_SHARE:.0%} of that, at most {BALANCED_TIMES:g} times as "
+                f"careless as the defaults.",
+    "save power": f"The fewest looks that find {SAVING_SHARE:.0%} of that, at most {SAVING_TIMES:g} times as careless "
+                  f"as the defaults ({BALANCED_TIMES:g} times with fewer than {FEW_ENTRIES} entries).",
 }
 
 
@@ -48,6 +51,7 @@ def html_report(tuning: Tuning) -> str:
         *([f"<div class=notes>{''.join(f'<p>{escape(n)}</p>' for n in tuning.notes)}</div>"] if tuning.notes else []),
         "<h2>Recommendations</h2>",
         f"<div class=cards>{''.join(_card(i, n, s, tuning) for i, (n, s) in enumerate(rows(tuning)))}</div>",
+        f"<p class=note>{_basis(tuning)}</p>",
         "<p class=note>Put the lines into your configuration yourself, or save them to a file and let "
         "<code>soteirad config apply FILE</code> do it.</p>",
         "<h2>All settings that were tried</h2>",
@@ -70,6 +74,12 @@ def _summary(tuning: Tuning) -> str:
     truth = "your own labels" if tuning.labelled else "what the detector finds when it looks at every frame"
     return (f"<p>{len(tuning.scores)} combinations of settings were tried on {names} ({clock(seconds)} in all). They "
             f"are judged by {truth}: {tuning.present.entries} entries that should be reported.</p>")  # fmt: skip
+
+
+def _basis(tuning: Tuning) -> str:
+    count = tuning.present.entries
+    return (f"All of this rests on {count} entr{'y' if count == 1 else 'ies'}. What looks less often than now may miss "
+            f"what is in none of these clips: who only passes by, or is far away.")  # fmt: skip
 
 
 def _card(index: int, name: str, score: Score, tuning: Tuning) -> str:

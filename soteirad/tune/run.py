@@ -10,19 +10,18 @@ from pathlib import Path
 
 from soteirad.assembly import model_card, pipeline_settings
 from soteirad.config import CameraConfig
+from soteirad.config.schema import camera_from
 from soteirad.errors import SoteiraError
 from soteirad.tools.check import replay_camera
-from soteirad.tune.advice import Goal, Score, front, recommend
+from soteirad.tune.advice import FEW_ENTRIES, Goal, Score, front, recommend
+from soteirad.tune.bounds import Bounds, within
 from soteirad.tune.crew import Crew
-from soteirad.tune.knobs import Knobs, first_round, groups, second_round
+from soteirad.tune.knobs import Knobs, first_round, groups, second_round, unique
 from soteirad.tune.labels import read_labels
 from soteirad.tune.match import Entry, Matched, entry_of, match
 from soteirad.tune.recording import Recording
 from soteirad.tune.store import Store
 from soteirad.tune.sweep import Ran
-
-FEW_ENTRIES = 10
-"""With fewer, a single lucky look makes settings good."""
 
 OnStep = Callable[[str, float], None]
 """Is told what is being done and how much of that is done, 0-1."""
@@ -111,17 +110,20 @@ class _Tuner:
         name = self._measure()
         camera = self._clips[0].camera
         present, scores = Knobs.of(camera), bool(self._wish.labels)
-        tried = first_round(present, camera, scores)
+        bounds = Bounds.of(present, Knobs.of(camera_from({"source": str(camera.source)})))
+        tried = first_round(present, bounds.nothing, camera, scores)
         self._try(tried, "trying settings")
-        best = front([self._score(k) for k in tried])
-        more = [k for k in second_round([s.knobs for s in best], present, scores) if k not in tried]
+        first = [self._score(k) for k in tried]
+        near = [s for s in first if within(s.knobs, bounds.saving)]
+        best = unique(s.knobs for s in [*recommend(first, first[0], bounds).values(), *front(near)])
+        more = [k for k in second_round(best, present, scores) if k not in tried]
         self._try(more, "trying more settings")
         scored = [self._score(k) for k in [*tried, *more]]
-        advice = recommend(scored, scored[0])
+        advice = recommend(scored, scored[0], bounds)
         shown = list(dict.fromkeys([present, *(s.knobs for s in advice.values())]))
         results = tuple(self._result(clip, shown) for clip in self._clips)
         return Tuning(name, scores, scored[0], tuple(scored), tuple(front(scored)), advice, results, self._names,
-                      tuple(self._notes()))  # fmt: skip
+                      tuple(self._notes(advice["miss nothing"])))  # fmt: skip
 
     def _measure(self) -> str | None:
         """Record the clips and find what should be found; returns the camera's name if there is one."""
@@ -204,13 +206,16 @@ class _Tuner:
     def _entries(self, ran: Ran) -> list[Entry]:
         return [entry_of(seen, self._names) for seen in ran.seen if seen.kind == "entered"]
 
-    def _notes(self) -> list[str]:
+    def _notes(self, nothing: Score) -> list[str]:
         """Return what the owner should know before believing the result."""
         notes = []
         count = sum(len(clip.entries) for clip in self._clips)
         if count < FEW_ENTRIES:
             notes.append(f"Only {count} entr{'y' if count == 1 else 'ies'} to judge by: a longer clip, or several, "
                          f"gives advice that is worth more.")  # fmt: skip
+        if nothing.missed:
+            notes.append(f"'miss nothing' misses {nothing.missed} of {nothing.entries} entries here: no settings near "
+                         f"the present ones and the defaults find more.")  # fmt: skip
         for clip in self._clips:
             name = clip.recording.facts.clip
             if clip.reference.views:

@@ -97,6 +97,7 @@ def test_labels_judge_instead_of_the_detector_and_a_camera_has_the_lines_under_i
     document = json.loads(result.stdout)
     assert document["reference"] == "labels" and document["present"]["entries"] == 2
     assert document["present"]["found"] == 1
+    assert any("'miss nothing' misses 1 of 2 entries here" in note for note in document["notes"])
     assert document["present"]["settings"]["objects.stride"] == 2
     assert document["recommendations"]["save power"]["yaml"].startswith("cameras:\n  porch:\n")
     assert len({s["settings"]["objects.min_score"] for s in document["settings"]}) > 1

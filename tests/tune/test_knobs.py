@@ -9,6 +9,7 @@ import yaml
 
 from soteirad.config import load_config
 from soteirad.config.schema import camera_from
+from soteirad.tune.bounds import within
 from soteirad.tune.knobs import Knobs, first_round, groups, second_round
 from tests.tune.made import PRESENT
 
@@ -44,20 +45,31 @@ def test_a_configuration_with_the_lines_has_the_settings(tmp_path: Path) -> None
 def test_all_that_is_tried_is_possible_and_different_and_the_present_comes_first() -> None:
     for camera in (CAMERA, camera_from({"source": "a.mp4", "motion": {"ceiling": 0.1, "threshold": 0.03}})):
         present = Knobs.of(camera)
-        tried = first_round(present, camera, scores=True)
-        assert tried[0] == present and len(set(tried)) == len(tried) >= 80
+        tried = first_round(present, present, camera, scores=False)
+        assert tried[0] == present and len(set(tried)) == len(tried) >= 100
         for knobs in [*tried, *second_round(tried[:5], present, scores=True)]:
             assert Knobs.of(camera_from(knobs.apply(camera).model_dump())) == knobs
 
 
+def test_of_a_careless_owner_the_settings_that_miss_nothing_are_tried_too() -> None:
+    careless = replace(PRESENT, stride=12, still_interval=60.0)
+    tried = first_round(careless, PRESENT, CAMERA, scores=False)
+    assert PRESENT in tried and sum(within(k, PRESENT) for k in tried) >= 6
+
+
+def test_the_distance_of_settings_counts_doublings() -> None:
+    assert PRESENT.distance(PRESENT) == 0
+    assert replace(PRESENT, stride=16, motion_threshold=0.01).distance(PRESENT) == 3
+
+
 def test_a_score_is_tried_only_where_labels_can_judge_it() -> None:
-    assert {k.min_score for k in first_round(PRESENT, CAMERA, scores=False)} == {0.4}
+    assert {k.min_score for k in first_round(PRESENT, PRESENT, CAMERA, scores=False)} == {0.4}
     assert {k.min_score for k in second_round([PRESENT], PRESENT, scores=False)} == {0.4}
-    assert len({k.min_score for k in first_round(PRESENT, CAMERA, scores=True)}) > 2
+    assert len({k.min_score for k in first_round(PRESENT, PRESENT, CAMERA, scores=True)}) > 2
 
 
 def test_groups_share_out_all_and_keep_like_scenes_together() -> None:
-    tried = first_round(PRESENT, CAMERA, scores=False)
+    tried = first_round(PRESENT, PRESENT, CAMERA, scores=False)
     for count in (1, 2, 3):
         shares = list(groups(tried, count))
         assert len(shares) == count and sorted(i for share in shares for i in share) == list(range(len(tried)))
