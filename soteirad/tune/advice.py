@@ -16,7 +16,7 @@ BALANCED_SHARE = 0.95
 """`balanced` finds this share of what `miss nothing` finds ..."""
 SAVING_SHARE = 0.8
 """... and `save power` this."""
-PROMPT_S = 0.5
+PROMPT_S = 0.25
 """`miss nothing` may be later, on average, than the quickest of its kind by this."""
 SIMILAR = 1.1
 """Settings within this factor of the fewest looks cost the same, since another day would order them otherwise."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from soteirad.assembly import model_card, pipeline_settings
 from soteirad.config import CameraConfig
 from soteirad.config.schema import camera_from
+from soteirad.detect.card import printable
 from soteirad.errors import SoteiraError
 from soteirad.tools.check import replay_camera
 from soteirad.tune.advice import FEW_ENTRIES, Goal, Score, front, recommend
@@ -97,6 +98,12 @@ def tune(wish: Wish, store: Store, crew: Crew, on_step: OnStep = lambda _what, _
         return _Tuner(wish, store, crew, on_step).run()
 
 
+def _check_clip(path: Path) -> None:
+    """Raise SoteiraError for a pipe or a device: it is read more than once."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise SoteiraError(f"{path}: this is no file: save the film to one, and give that")
+
+
 class _Tuner:
     def __init__(self, wish: Wish, store: Store, crew: Crew, on_step: OnStep) -> None:
         self._wish = wish
@@ -130,6 +137,7 @@ class _Tuner:
         wish, name = self._wish, None
         overrides = {"track": None if wish.track is None else list(wish.track)}
         for number, path in enumerate(wish.clips):
+            _check_clip(path)
             found, camera = replay_camera(path, wish.config, wish.camera, "max", overrides)
             name = found if wish.config is not None else None
             camera = camera.model_copy(update={"detect": True})
@@ -140,6 +148,13 @@ class _Tuner:
             what = f"measuring {path.name}"
             self._on_step(what, 0.0)
             recording = self._store.recording(camera, partial(self._on_step, what))
+            # Measurements are those of a content, whatever name it had when they were made.
+            name_now = printable(path.name.encode(errors="replace").decode())
+            recording.facts = replace(recording.facts, clip=name_now)
+            twin = next((c for c in self._clips if c.recording.path == recording.path), None)
+            if twin is not None:
+                raise SoteiraError(f"{path}: this is the same film as {twin.camera.source}: give each once, or its "
+                                   f"entries count twice")  # fmt: skip
             settings = pipeline_settings(camera, card, every_frame=True)
             [[reference]] = self._crew.sweep(recording, [[settings]])
             if wish.labels:

@@ -21,7 +21,10 @@ from soteirad.tune.survey import THUMBNAIL_QUALITY, THUMBNAIL_WIDTH, survey
 MOST_BYTES = 1_000_000_000
 SUFFIX = ".recording"
 _PARTIAL = ".partial"
-_ABANDONED_S = 24 * 3600.0
+_PASSING = ".passing"
+"""Of a recording that is taken away at the end; like a partial one it has the number of its process in its name."""
+STALE_S = 86_400
+"""A file of a process that was ended by force is taken away after a day: none works for so long."""
 
 OnFrame = Callable[[float], None]
 """Is given the share of a clip that is measured, 0-1."""
@@ -31,7 +34,7 @@ class Store:
     """Recordings of clips in a folder, by what was recorded and how.
 
     A recording holds pictures. With privacy masks it would hold what they cover, since the gates see all of the
-    picture: such a recording is not kept, and `close` takes it away.
+    picture: such a recording belongs to one process, is not kept, and `close` takes it away.
     """
 
     def __init__(self, folder: Path | None, most_bytes: int = MOST_BYTES) -> None:
@@ -46,7 +49,10 @@ class Store:
         Raises SourceError, ModelError, and SoteiraError where nothing can be kept.
         """
         folder = self._usable()
-        path = folder / f"{_key(camera)}{SUFFIX}"
+        key, passing = _key(camera), bool(camera.privacy_mask)
+        path = folder / (f"{key}.{os.getpid()}{_PASSING}" if passing else f"{key}{SUFFIX}")
+        if passing:
+            self._passing.append(path)
         found = _opened(path)
         try:
             if found is None:
@@ -59,8 +65,6 @@ class Store:
         if found is None:
             raise SoteiraError(f"{path}: what was just written there reads back damaged: check the disk")
         self._open.append(found)
-        if camera.privacy_mask:
-            self._passing.append(path)
         self._tidy(folder)
         return found
 
@@ -86,23 +90,25 @@ class Store:
         return self._folder
 
     def _make(self, camera: CameraConfig, path: Path, on_frame: OnFrame) -> None:
-        partial = path.with_name(f"{path.stem}.{os.getpid()}{_PARTIAL}")
+        partial = path.with_name(f"{path.name.partition('.')[0]}.{os.getpid()}{_PARTIAL}")
         writer = RecordingWriter(partial)
         try:
             writer.open()
             survey(camera, writer, on_frame)
             partial.replace(path)
         finally:
-            writer.close()
-            partial.unlink(missing_ok=True)
+            try:
+                writer.close()
+            finally:  # on a full disk even closing fails
+                partial.unlink(missing_ok=True)
 
     def _tidy(self, folder: Path) -> None:
         """Remove what was used longest ago until the rest is small enough; what is in use stays."""
-        for left in folder.glob(f"*{_PARTIAL}"):  # of a run that was killed
-            with contextlib.suppress(OSError):
-                if time.time() - left.stat().st_mtime > _ABANDONED_S:
-                    left.unlink()
         used = {recording.path for recording in self._open}
+        for path in [*folder.glob(f"*{_PARTIAL}"), *folder.glob(f"*{_PASSING}")]:
+            with contextlib.suppress(OSError):
+                if path not in used and path.stat().st_mtime < time.time() - STALE_S:
+                    path.unlink()
         files: list[tuple[float, int, Path]] = []
         for path in folder.glob(f"*{SUFFIX}"):
             with contextlib.suppress(OSError):

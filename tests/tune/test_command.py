@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -71,6 +72,18 @@ def test_a_second_run_says_the_same_and_measures_nothing_again(
     assert report.read_text(encoding="utf-8") == written[1]
 
 
+def test_a_clip_that_was_renamed_has_its_new_name_also_where_no_terminal_could_print_it(
+    written: tuple[dict[str, Any], str, Path], short: Path, tmp_path: Path
+) -> None:
+    named, report = tmp_path / "<b>\udcff\x1b[31m.mp4", tmp_path / "report.html"
+    named.symlink_to(short)
+    result = soteirad("tune", named, "--json", "--out", report)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert json.loads(result.stdout)["clips"][0]["clip"] == "<b>? [31m.mp4"
+    html = report.read_text(encoding="utf-8")
+    assert "&lt;b&gt;? [31m.mp4" in html and "<b>?" not in html and "hall.mp4" not in html
+
+
 def test_the_report_asks_nothing_of_anybody_and_is_small(written: tuple[dict[str, Any], str, Path]) -> None:
     html = written[1]
     assert len(html) < BIG
@@ -114,6 +127,8 @@ def test_labels_judge_instead_of_the_detector_and_a_camera_has_the_lines_under_i
         (["hall.mp4", "--out", "none/report.html"], "the report cannot be written there"),
         (["brief.mp4"], "too few to tune by"),
         (["text.mp4"], "text.mp4"),
+        (["pipe.mp4"], "pipe.mp4: this is no file"),
+        (["hall.mp4", "again.mp4"], "again.mp4: this is the same film as"),
         (["hall.mp4", "--track", "cat"], "nothing that is looked for (cat) comes into the picture"),
     ],
 )
@@ -122,6 +137,8 @@ def test_a_mistake_is_told_in_one_line(
     options: list[str], said: str,
 ) -> None:
     (tmp_path / "hall.mp4").symlink_to(short)
+    (tmp_path / "again.mp4").symlink_to(short)
+    os.mkfifo(tmp_path / "pipe.mp4")
     (tmp_path / "bad.txt").write_text("1 person\nsoon person\n", encoding="utf-8")
     (tmp_path / "text.mp4").write_text("no video", encoding="utf-8")
     if "brief.mp4" in options:

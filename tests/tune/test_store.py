@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -120,6 +121,39 @@ def test_what_is_in_use_stays_however_small_the_room_is(tmp_path: Path, clip: Pa
 def test_pictures_under_a_privacy_mask_do_not_stay(tmp_path: Path, clip: Path) -> None:
     camera = camera_of(clip).model_copy(update={"privacy_mask": ((0.0, 0.0, 1.0, 0.0, 1.0, 1.0),)})
     assert not ask(tmp_path, camera).exists()
+
+
+def test_a_recording_that_does_not_stay_is_of_one_run_and_takes_none_from_another(tmp_path: Path, clip: Path) -> None:
+    camera = camera_of(clip)
+    kept = ask(tmp_path, camera)
+    masked = camera.model_copy(update={"privacy_mask": ((0.0, 0.0, 1.0, 0.0, 1.0, 1.0),)})
+    with closing(Store(tmp_path)) as mine:
+        path = mine.recording(masked).path
+        with mock.patch.object(os, "getpid", return_value=os.getpid() + 1):
+            assert ask(tmp_path, masked) != path
+        assert path.exists() and path.suffix != SUFFIX, "a run that is ended by force leaves nothing that is read again"
+    assert not path.exists() and kept.exists()
+
+
+@pytest.mark.parametrize("suffix", [".partial", ".passing"])
+def test_what_a_run_left_that_was_ended_by_force_goes_after_a_day(tmp_path: Path, clip: Path, suffix: str) -> None:
+    old, new = tmp_path / f"aa.1{suffix}", tmp_path / f"bb.2{suffix}"
+    for path, age in ((old, module.STALE_S + 60), (new, 60)):
+        path.write_bytes(b"pictures")
+        os.utime(path, (time.time() - age,) * 2)
+    ask(tmp_path, camera_of(clip))
+    assert not old.exists() and new.exists()
+
+
+def test_a_disk_that_is_full_up_to_the_closing_leaves_nothing(
+    tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = OSError(28, "No space left on device")
+    monkeypatch.setattr(module, "survey", mock.Mock(side_effect=full))
+    monkeypatch.setattr(RecordingWriter, "close", mock.Mock(side_effect=full))
+    with pytest.raises(SoteiraError, match="No space left on device"):
+        ask(tmp_path / "cache", camera_of(clip))
+    assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_a_survey_that_fails_leaves_nothing(tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
