@@ -6,6 +6,7 @@ import gc
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -33,6 +34,7 @@ class Crew:
         self._processes = min(MOST_PROCESSES, os.cpu_count() or 1) if processes is None else processes
         self._pool: ProcessPoolExecutor | None = None
         self._done: Any = None
+        self._stop: Any = None
 
     def sweep(self, recording: Recording, shares: Sequence[Sequence[PipelineSettings]], traced: bool = False,
               on_progress: Callable[[float], None] = lambda _: None) -> list[list[Ran]]:  # fmt: skip
@@ -55,8 +57,9 @@ class Crew:
                                "close other programs, or give a shorter clip") from None  # fmt: skip
 
     def close(self) -> None:
-        """End the processes."""
+        """End the processes, also in the middle of their work."""
         if self._pool is not None:
+            self._stop.set()
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
 
@@ -79,20 +82,34 @@ class Crew:
         if self._pool is None:
             context = multiprocessing.get_context("spawn")
             self._done = context.Value("L", 0)
-            self._pool = ProcessPoolExecutor(self._processes, context, _begin, (self._done,))
+            self._stop = context.Event()
+            self._pool = ProcessPoolExecutor(self._processes, context, _begin, (self._done, self._stop))
         return self._pool
 
 
-_DONE: list[Any] = []
-"""In a process of the pool: the number that it shares with its parent."""
+_SHARED: list[Any] = []
+"""In a process of the pool: what it shares with its parent, the number of frames done and the wish to stop."""
 
 
-def _begin(done: Any) -> None:
+class _StoppedError(Exception):
+    """The parent wants no more of this; nobody asks for the result."""
+
+
+def _begin(done: Any, stop: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its children
     # A sweep makes millions of small objects and hardly a cycle: looking for those took a fifth of its time (measured).
     gc.freeze()
     gc.set_threshold(_FEW_COLLECTIONS)
-    _DONE[:] = [done]
+    _SHARED[:] = [done, stop]
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed says nothing, and a process of a pool would wait for it for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _work(path: Path, settings: tuple[PipelineSettings, ...], traced: bool) -> list[Ran]:
@@ -102,8 +119,10 @@ def _work(path: Path, settings: tuple[PipelineSettings, ...], traced: bool) -> l
         nonlocal frames
         frames += 1
         if frames % _TELL_EVERY == 0:
-            with _DONE[0].get_lock():
-                _DONE[0].value += _TELL_EVERY
+            with _SHARED[0].get_lock():
+                _SHARED[0].value += _TELL_EVERY
+            if _SHARED[1].is_set():
+                raise _StoppedError
 
     recording = Recording(path)
     recording.open()
