@@ -230,7 +230,7 @@ def tune(
     from soteirad.page import check_report_place
     from soteirad.resources import cache_folder
     from soteirad.tune.crew import Crew
-    from soteirad.tune.present import document, print_tuning, progress, write_yaml
+    from soteirad.tune.present import check_yaml_place, document, print_tuning, progress, write_yaml
     from soteirad.tune.report import write_report
     from soteirad.tune.run import Wish
     from soteirad.tune.run import tune as run_tuning
@@ -238,6 +238,8 @@ def tune(
 
     if out is not None:
         check_report_place(out)
+    if yaml is not None:
+        check_yaml_place(yaml)
     tracked = None if track is None else [label.strip() for label in track.split(",")]
     cache = cache_folder()
     with contextlib.closing(Store(None if cache is None else cache / "tune")) as store:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from soteirad.errors import SoteiraError
@@ -13,6 +14,8 @@ def check_report_place(path: Path) -> None:
         raise SoteiraError(
             f"{path}: the report cannot be written there: give the name of a file in a folder that exists"
         )
+    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+        raise SoteiraError(f"{path}: the report cannot be written there: you may not write to it")
 
 
 def write_page(path: Path, html: str) -> None:

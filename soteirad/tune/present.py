@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,13 @@ def document(tuning: Tuning) -> dict[str, Any]:
         "settings": [_score(s, tuning) for s in tuning.scores],
         "notes": list(tuning.notes),
     }  # fmt: skip
+
+
+def check_yaml_place(folder: Path) -> None:
+    """Raise SoteiraError, before the long work, when there can be no folder or no file in it."""
+    nearest = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise SoteiraError(f"{folder}: the recommendations cannot be written there: give a folder that you may write")
 
 
 def write_yaml(folder: Path, tuning: Tuning) -> list[Path]:

@@ -51,6 +51,11 @@ def test_about_a_hundred_settings_are_tried_and_three_are_recommended(
     assert tuple(document["recommendations"]) == GOALS
     for advice in document["recommendations"].values():
         assert advice["found"] == 1 and (advice["yaml"] == "") == (advice["changes"] == {})
+    present = document["present"]["settings"]
+    sure, balanced, saving = (document["recommendations"][goal]["settings"] for goal in GOALS)
+    keys = ("motion.threshold", "objects.stride", "scene.distance", "scene.interval", "objects.still_interval")
+    assert all(sure[k] <= present[k] for k in keys) and sure["scene.ssim"] >= present["scene.ssim"]
+    assert all(s[k] <= 2 * present[k] for k in keys for s in (balanced, saving)), "one entry is few"
     saving = document["recommendations"]["save power"]
     assert saving["looks"] < document["present"]["looks"]
 
@@ -125,6 +130,8 @@ def test_labels_judge_instead_of_the_detector_and_a_camera_has_the_lines_under_i
         (["hall.mp4", "--labels", "bad.txt", "--labels", "bad.txt"], "2 label files for 1 clips"),
         (["hall.mp4", "--track", "unicorn"], "unicorn"),
         (["hall.mp4", "--out", "none/report.html"], "the report cannot be written there"),
+        (["gone.mp4", "--yaml", "bad.txt"], "the recommendations cannot be written there: give a folder"),
+        (["gone.mp4", "--yaml", "bad.txt/lines"], "the recommendations cannot be written there: give a folder"),
         (["brief.mp4"], "too few to tune by"),
         (["text.mp4"], "text.mp4"),
         (["pipe.mp4"], "pipe.mp4: this is no file"),
