@@ -162,7 +162,7 @@ def evaluate(
     from soteirad.evaluate.report import write_report
     from soteirad.evaluate.run import evaluate as run_evaluation
     from soteirad.evaluate.run import parse_runs
-    from soteirad.page import check_report_place
+    from soteirad.report_page import check_report_place
 
     runs = parse_runs(model, backend or [], precision or [], threads)
     if html is not None:
@@ -227,7 +227,7 @@ def tune(
     as_json: JsonOption = False,
 ) -> None:
     """Try a hundred settings on recordings of a camera and recommend three of them."""
-    from soteirad.page import check_report_place
+    from soteirad.report_page import check_report_place
     from soteirad.resources import cache_folder
     from soteirad.tune.crew import Crew
     from soteirad.tune.present import check_yaml_place, document, print_tuning, progress, write_yaml

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from soteirad.event import Event
+from soteirad.tune.match import iou as overlap
+from soteirad.tune.match import pair
 
 
 @dataclass(frozen=True)
@@ -75,20 +77,7 @@ def entries(events: Sequence[Event]) -> list[Event]:
 
 def score(reported: Sequence[Event], truth: Sequence[Entry], seconds: float = 1.0, iou: float = 0.3) -> Score:
     """Match one to one (largest possible number): same label, IoU at least `iou`, at most `seconds` off."""
-    allowed = [[j for j, t in enumerate(truth) if _fits(e, t, seconds, iou)] for e in reported]
-    owner: dict[int, int] = {}
-
-    def place(i: int, tried: set[int]) -> bool:
-        for j in allowed[i]:
-            if j not in tried:
-                tried.add(j)
-                if j not in owner or place(owner[j], tried):
-                    owner[j] = i
-                    return True
-        return False
-
-    for i in range(len(reported)):
-        place(i, set())
+    owner = pair([[j for j, t in enumerate(truth) if _fits(e, t, seconds, iou)] for e in reported])
     missed = tuple(t for j, t in enumerate(truth) if j not in owner)
     false = tuple(e for i, e in enumerate(reported) if i not in owner.values())
     return Score(len(owner), len(reported), len(truth), missed, false)
@@ -98,11 +87,4 @@ def _fits(event: Event, entry: Entry, seconds: float, iou: float) -> bool:
     assert event.media_time is not None and event.box is not None
     if event.label != entry.label or not entry.earliest - seconds <= event.media_time <= entry.latest + seconds:
         return False
-    return _iou(event.box, entry.box_at(event.media_time)) >= iou
-
-
-def _iou(a: Sequence[float], b: Sequence[float]) -> float:
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    both = max(0.0, width) * max(0.0, height)
-    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both
-    return both / union if union > 0 else 0.0
+    return overlap(event.box, entry.box_at(event.media_time)) >= iou

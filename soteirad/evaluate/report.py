@@ -11,7 +11,7 @@ from soteirad.evaluate.ap import CURVE_IOU, MOST_BOXES
 from soteirad.evaluate.curves import CURVES, POINTS, CurveName, Values
 from soteirad.evaluate.present import AP_NAMES, cause, percent
 from soteirad.evaluate.run import MIN_SCORE, Evaluation, Measured
-from soteirad.page import STYLE, write_page
+from soteirad.report_page import STYLE, write_page
 
 _WIDTH, _LEFT, _RIGHT, _TOP = 520, 52, 10, 10
 _MAIN, _STRIP = 270, 96

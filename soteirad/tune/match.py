@@ -12,7 +12,7 @@ TOLERANCE_S = 3.0
 IOU = 0.3
 """... and, where the entry's place is known, whose box then overlaps the reported one by this much (IoU)."""
 
-Box = tuple[float, float, float, float]
+Box = Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -51,24 +51,30 @@ def entry_of(seen: Seen, names: Sequence[str]) -> Entry:
 
 def match(reported: Sequence[Entry], entries: Sequence[Entry]) -> Matched:
     """Match as many reports and entries as possible; of several ways, one in which early reports take near entries."""
-    allowed = [_candidates(report, entries) for report in reported]
-    owner: dict[int, int] = {}
-
-    def place(report: int, tried: set[int]) -> bool:
-        for entry in allowed[report]:
-            if entry not in tried:
-                tried.add(entry)
-                if entry not in owner or place(owner[entry], tried):
-                    owner[entry] = report
-                    return True
-        return False
-
-    for report in range(len(reported)):
-        place(report, set())
+    owner = pair([_candidates(report, entries) for report in reported])
     pairs = tuple(sorted((report, entry) for entry, report in owner.items()))
     matched = {report for report, _ in pairs}
     extra = tuple(i for i in range(len(reported)) if i not in matched)
     return Matched(pairs, extra, tuple(j for j in range(len(entries)) if j not in owner))
+
+
+def pair(allowed: Sequence[Sequence[int]]) -> dict[int, int]:
+    """Return a largest one-to-one pairing, right -> left: `allowed` holds for each left one the right ones that fit it,
+    the best first (Kuhn's algorithm)."""
+    owner: dict[int, int] = {}
+
+    def place(left: int, tried: set[int]) -> bool:
+        for right in allowed[left]:
+            if right not in tried:
+                tried.add(right)
+                if right not in owner or place(owner[right], tried):
+                    owner[right] = left
+                    return True
+        return False
+
+    for left in range(len(allowed)):
+        place(left, set())
+    return owner
 
 
 def iou(a: Box, b: Box) -> float:

@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 
 from soteirad import __version__
-from soteirad.page import STYLE, write_page
+from soteirad.report_page import STYLE, write_page
 from soteirad.tune.advice import BALANCED_SHARE, FEW_ENTRIES, GOALS, SAVING_SHARE, Goal, Score
 from soteirad.tune.bounds import BALANCED_TIMES, SAVING_TIMES
 from soteirad.tune.charts import clock, plot, timeline

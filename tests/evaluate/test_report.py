@@ -15,7 +15,7 @@ from soteirad.errors import SoteiraError
 from soteirad.evaluate.curves import CURVES
 from soteirad.evaluate.report import html_report, write_report
 from soteirad.evaluate.run import Evaluation
-from soteirad.page import check_report_place
+from soteirad.report_page import check_report_place
 from tests.evaluate.made import made_evaluation
 
 

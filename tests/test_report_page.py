@@ -9,7 +9,7 @@ from unittest import mock
 import pytest
 
 from soteirad.errors import SoteiraError
-from soteirad.page import check_report_place
+from soteirad.report_page import check_report_place
 
 
 def test_a_place_that_may_not_be_written_is_told_beforehand(tmp_path: Path) -> None:
