@@ -102,14 +102,16 @@ class Hub:
         self._page.bind()
         self._controls.settle(self._file)
         self._config = self._controls.effective(self._file)
+        self._desk.configure(self._file, self._config)
+        self._page.start()  # it says that engines are proven, which may take a minute
         try:
             self._choices = choose_engines(self._config.watched, {}, self._is_to_end, self._notifier.status)
         except Stopped:
+            self._page.stop(PAGE_STOP_S)
             return 0
         self._fleet.found(self._jobs())
         self._recover()
         self._tell_config()
-        self._page.start()
         self._webhooks.start()
         self._storage.start()
         self._broadcast.start()
