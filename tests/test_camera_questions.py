@@ -469,7 +469,7 @@ def test_questions_count_as_pictures_for_a_stalled_hub(pipe: Any, caplog: pytest
     assert dropped == ["the hub is slow: the question parcel is dropped"] * 3
     for number in range(MAX_PICTURES):
         assert hub.poll(PATIENCE_S) and hub.recv() == asked(number, 1_000_000)
-    wait_until(lambda: uplink._pictures == 0)
+    wait_until(lambda: not any(uplink._pictures.values()))
     uplink.picture(asked(99))
     assert hub.poll(PATIENCE_S) and hub.recv() == asked(99)
 

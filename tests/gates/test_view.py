@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from skimage import data
 
 from soteirad.gates import structure
-from soteirad.gates import view as view_module
 from soteirad.gates.structure import Seen, Structure, shift_between
 from soteirad.gates.view import View, ViewWatch
 from tests.shared_data import DEMO, shared, vtest
@@ -73,9 +72,8 @@ def once(function: Callable[..., Any]) -> Callable[..., Any]:
 def each_picture_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Most tests show one picture for many seconds: its structure, and how two differ, stay what they are."""
     monkeypatch.setattr(Structure, "of", once(Structure.of))
-    for module in (structure, view_module):
-        for name in ("compare", "shift_between"):
-            monkeypatch.setattr(module, name, once(getattr(module, name)))
+    for name in ("compare", "shift_between"):
+        monkeypatch.setattr(structure, name, once(getattr(structure, name)))
 
 
 def watch(before: Grey) -> ViewWatch:

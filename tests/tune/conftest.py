@@ -19,6 +19,7 @@ from tests import clips
 from tests.tune.made import Measured
 
 Measure = Callable[[Path], Measured]
+Look = Callable[[Detector, Picture], Detections]
 
 
 def camera_of(clip: Path) -> CameraConfig:
@@ -27,7 +28,7 @@ def camera_of(clip: Path) -> CameraConfig:
 
 
 @pytest.fixture(scope="session")
-def looks_once() -> Iterator[None]:
+def look() -> Look:
     """The detector is pure: what it was asked before, it answers from memory."""
     detect, known = Detector.detect, {}
 
@@ -37,19 +38,26 @@ def looks_once() -> Iterator[None]:
             known[key] = detect(detector, picture)
         return known[key]
 
+    return look
+
+
+@pytest.fixture(scope="module", autouse=True)
+def looks_once(look: Look) -> Iterator[None]:
+    """Tests of other modules have their own detectors."""
     with mock.patch.object(Detector, "detect", look):
         yield
 
 
 @pytest.fixture(scope="session")
-def measure(tmp_path_factory: pytest.TempPathFactory, looks_once: None) -> Iterator[Measure]:
+def measure(tmp_path_factory: pytest.TempPathFactory, look: Look) -> Iterator[Measure]:
     store = Store(tmp_path_factory.mktemp("recordings"))
     known: dict[Path, Measured] = {}
 
     def measured(clip: Path) -> Measured:
         if clip not in known:
             camera = camera_of(clip)
-            known[clip] = Measured(camera, store.recording(camera))
+            with mock.patch.object(Detector, "detect", look):
+                known[clip] = Measured(camera, store.recording(camera))
         return known[clip]
 
     yield measured
