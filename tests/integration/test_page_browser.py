@@ -106,7 +106,8 @@ def test_an_event_appears_without_reload_with_its_picture(opened: Window) -> Non
     page.locator(".row").nth(before).wait_for(timeout=60_000)
     picture = page.locator(".row.type-entered img").first
     picture.wait_for(timeout=60_000)
-    assert picture.evaluate("i => i.decode().then(() => i.naturalWidth)") > 100
+    # An event is told before its picture is written: the page asks again.
+    opened.until(lambda: picture.evaluate("i => i.decode().then(() => i.naturalWidth, () => 0)") > 100)
     opened.save("real-events")
     page.locator(".row.type-entered").first.click()
     page.get_by_role("dialog").get_by_text("Changed share").wait_for()
