@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -11,6 +10,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from soteirad.digest import digest_of
 from soteirad.errors import ModelError
 from soteirad.resources import resource
 
@@ -219,17 +219,11 @@ EXTERNAL_DATA = re.compile(rb"\x0a\x08location\x12(.)([^\x00-\x1f]{1,255})", re.
 
 def file_digest(path: Path) -> tuple[int, str]:
     """Return size in bytes and sha256 of a model: its file and those it names, or a folder's. Raises ModelError."""
-    digest, size = hashlib.sha256(), 0
     try:
-        folder = path.is_dir()
-        for part in sorted(p for p in path.rglob("*") if p.is_file()) if folder else [path, *external_files(path)]:
-            with part.open("rb") as file:
-                while chunk := file.read(1 << 20):
-                    digest.update(chunk)
-                    size += len(chunk)
+        inside = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else None
+        return digest_of([path, *external_files(path)] if inside is None else inside)
     except OSError as error:
         raise ModelError(f"{path}: the model file cannot be read ({error.strerror})") from error
-    return size, digest.hexdigest()
 
 
 def external_files(path: Path) -> list[Path]:

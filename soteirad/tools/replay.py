@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from soteirad.capture.clock import Clock
 from soteirad.capture.source import open_source
 from soteirad.config import CameraConfig
 from soteirad.diagnostics import summary
+from soteirad.digest import digest_of
 from soteirad.errors import ModelError, SoteiraError, SourceEnded
 from soteirad.event import Event, replay_id
 from soteirad.messages import Ask
@@ -64,7 +64,7 @@ def replay(name: str, camera: CameraConfig, every_frame: bool = False,
     cv2.setNumThreads(1)
     source = open_source(camera.source, source_settings(camera), clock=clock)
     source.open()
-    clip = _content_hash(Path(camera.source))
+    _, clip = digest_of([Path(camera.source)])
     # Event times are media times, however fast the clip is played.
     unpaced = camera.model_copy(update={"speed": "max"})
     watch = CameraWatch(name, unpaced, lambda _, media, what: replay_id(clip, media, what),
@@ -172,11 +172,3 @@ def _check(plays: Sequence[Play], folder: Path | None) -> None:
         if folder is not None and other is not play.clip:
             raise SoteiraError(f"{other} and {play.clip}: both would be recorded as {play.clip.stem}.signals.csv: "
                                "rename one of them, or replay it by itself")  # fmt: skip
-
-
-def _content_hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()

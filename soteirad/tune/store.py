@@ -14,6 +14,7 @@ from pathlib import Path
 from soteirad import __version__
 from soteirad.assembly import choose_engine, model_card, source_settings
 from soteirad.config import CameraConfig
+from soteirad.digest import digest_of
 from soteirad.errors import SoteiraError
 from soteirad.tune.recording import VERSION, DamagedError, Recording, RecordingWriter
 from soteirad.tune.survey import THUMBNAIL_QUALITY, THUMBNAIL_WIDTH, survey
@@ -151,15 +152,11 @@ def _key(camera: CameraConfig) -> str:
 
 
 def _content_hash(path: Path) -> str:
-    digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
+        return digest_of([path])[1]
     except FileNotFoundError:
         raise SoteiraError(f"{path}: there is no such file: give the path of a video file") from None
     except IsADirectoryError:
         raise SoteiraError(f"{path}: this is a folder: give a video file") from None
     except OSError as error:
         raise SoteiraError(f"{path}: the clip cannot be read: {error.strerror}") from None
-    return digest.hexdigest()
