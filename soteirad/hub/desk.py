@@ -5,11 +5,10 @@ The hub's thread puts things down and takes wishes; the page's threads read and 
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -58,6 +57,8 @@ class Facts:
 
     connected: bool = False
     storage_problem: str = ""
+    free_bytes: int | None = None
+    total_bytes: int | None = None
 
 
 class Desk:
@@ -80,8 +81,9 @@ class Desk:
         self._file: Config | None = None
         self._config: Config | None = None
         self._diff = diff
-        self._misses: deque[dict[str, Any]] = deque(maxlen=KEPT_MISSES)
-        self._miss_pictures: deque[tuple[str, int, bytes]] = deque(maxlen=MISSES_WITH_PICTURE)
+        self._misses: deque[tuple[dict[str, Any], int | None]] = deque(maxlen=KEPT_MISSES)
+        """Near misses, the newest first, and the number of the live frame that shows each."""
+        self._miss_pictures: dict[tuple[str, int], bytes] = {}
         self._wishes: deque[Change] = deque(maxlen=1000)
         self._llm: Mapping[str, Any] | None = None
         self._facts = Facts()
@@ -165,13 +167,15 @@ class Desk:
             if place is None:
                 return
             shown = bool(place.frames) and self._monotonic() - place.frame_at <= PICTURE_AGE_S
-            item = {"camera": camera, "time": missed.time, **missed.what.payload(), "picture": None}
-            if shown:
-                seq, jpeg = place.frames[-1]
-                self._miss_pictures.append((camera, seq, jpeg))
-                item["picture"] = f"/api/cameras/{camera}/live/{seq}.jpg"
-            self._misses.appendleft(item)
-        self._viewers.tell("near_miss", camera, item)
+            item = {"camera": camera, "time": missed.time, **missed.what.payload()}
+            seq = place.frames[-1][0] if shown else None
+            if seq is not None:
+                self._miss_pictures[camera, seq] = place.frames[-1][1]
+            while len(self._miss_pictures) > MISSES_WITH_PICTURE:
+                del self._miss_pictures[next(iter(self._miss_pictures))]
+            self._misses.appendleft((item, seq))
+            told = self._with_picture(item, seq)
+        self._viewers.tell("near_miss", camera, told)
 
     def confirmed(self, event: Event) -> None:
         """Tell those who look of an event that was just committed; its picture follows."""
@@ -227,7 +231,9 @@ class Desk:
             "version": __version__, "time": iso_time(datetime.now(timezone.utc).timestamp()),
             "uptime_s": round(now - self._began), "ready": self._not_ready, "hub": {"memory_mb": memory_mb()},
             "mqtt": {"connected": facts.connected, **self._outbox()},
-            "storage": self._disk(facts.storage_problem), "llm": self._llm, "cameras": cameras,
+            "storage": {"path": str(self._storage), "free_bytes": facts.free_bytes, "total_bytes": facts.total_bytes,
+                        "problem": facts.storage_problem},
+            "llm": self._llm, "cameras": cameras,
         }  # fmt: skip
 
     def overrides(self) -> dict[str, str]:
@@ -246,8 +252,7 @@ class Desk:
     def near_misses(self) -> list[dict[str, Any]]:
         """Return what the gates let go lately, newest first."""
         with self._lock:
-            kept = {(camera, seq) for camera, seq, _ in self._miss_pictures}
-            return [_with_picture(item, kept) for item in self._misses]
+            return [self._with_picture(item, seq) for item, seq in self._misses]
 
     def set(self, camera: str, setting: str, value: float | None) -> None:
         """Change a threshold soon; None is what the file says. Raises WishError."""
@@ -289,16 +294,18 @@ class Desk:
             if seq is None:
                 fresh = place.frames and self._monotonic() - place.frame_at <= PICTURE_AGE_S
                 return place.frames[-1][1] if fresh else None
-            missed = {number: jpeg for name, number, jpeg in self._miss_pictures if name == camera}
-            return {**missed, **dict(place.frames)}.get(seq)
+            return dict(place.frames).get(seq, self._miss_pictures.get((camera, seq)))
 
     def _forget_pictures(self, camera: str) -> None:
         """Let live pictures go: they may show what is masked by now. With the lock."""
         if camera in self._places:
             self._places[camera].frames.clear()
-        kept = [picture for picture in self._miss_pictures if picture[0] != camera]
-        self._miss_pictures.clear()
-        self._miss_pictures.extend(kept)
+        self._miss_pictures = {key: jpeg for key, jpeg in self._miss_pictures.items() if key[0] != camera}
+
+    def _with_picture(self, item: dict[str, Any], seq: int | None) -> dict[str, Any]:
+        """Return a near miss with the address of its picture, if that is still there. With the lock."""
+        there = seq is not None and (item["camera"], seq) in self._miss_pictures
+        return {**item, "picture": f"/api/cameras/{item['camera']}/live/{seq}.jpg" if there else None}
 
     def _known(self, camera: str) -> CameraConfig:
         config = self._config
@@ -338,26 +345,10 @@ class Desk:
         except StorageError:  # told where it is written; there is none before the first event
             return {"waiting": 0, "dropped": 0}
 
-    def _disk(self, problem: str) -> dict[str, Any]:
-        try:
-            usage = shutil.disk_usage(self._storage)
-            free, total = usage.free, usage.total
-        except OSError as error:
-            free, total, problem = 0, 0, problem or f"{self._storage}: {error.strerror}"
-        return {"path": str(self._storage), "free_bytes": free, "total_bytes": total, "problem": problem}
-
 
 def _threshold(setting: str, camera: CameraConfig, file: CameraConfig) -> dict[str, Any]:
     (low, high), value, said = limits(camera, setting), value_of(camera, setting), value_of(file, setting)
     return {"value": value, "file": said, "low": low, "high": high, "overridden": value != said}
-
-
-def _with_picture(item: dict[str, Any], kept: Collection[tuple[str, int]]) -> dict[str, Any]:
-    """Return a near miss without a picture that is gone."""
-    picture = item["picture"]
-    if picture is not None and (item["camera"], int(picture.rpartition("/")[2].removesuffix(".jpg"))) not in kept:
-        return {**item, "picture": None}
-    return dict(item)
 
 
 def _names(config: Config | None) -> str:

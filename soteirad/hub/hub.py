@@ -160,7 +160,7 @@ class Hub:
         self._take_messages()
         self._intake.take(self._answers.step(time.monotonic()))
         heard = self._broadcast.step(time.monotonic())
-        wished = self._page.step(self._fleet, Facts(self._broadcast.connected, self._storage.problem))
+        wished = self._page.step(self._fleet, self._facts())
         if not self._stopping:
             self._obey(heard, wished)
         self._controls.save()
@@ -176,6 +176,11 @@ class Hub:
         self._feed_watchdog(now)
         online = sum(self._bulletin.online(c.name) for c in self._fleet)
         self._notifier.status(f"{len(self._fleet)} cameras, {online} online, {self._events} events")
+
+    def _facts(self) -> Facts:
+        """Return what the page is told of the hub itself."""
+        storage = self._storage
+        return Facts(self._broadcast.connected, storage.problem, storage.free_bytes, storage.total_bytes)
 
     def _feed_watchdog(self, now: float) -> None:
         """Tell systemd that all is at work; a camera that cannot be revived is no reason to restart the others."""

@@ -42,8 +42,3 @@ def _read_below(folder: Path, way: tuple[str, ...], file: str) -> bytes | None:
             return opened.read() if stat.S_ISREG(facts.st_mode) and facts.st_size <= LARGEST else None
     finally:
         os.close(place)
-
-
-def picture_address(snapshot: str | None) -> str | None:
-    """Return where the page finds the picture that an event names."""
-    return None if snapshot is None else f"/api/snapshots/{snapshot}"

@@ -201,7 +201,7 @@ def test_health_tells_how_all_do(rig: Rig, tmp_path: Path) -> None:
     journal.append([Event("01J", "entered", "porch", "2026-11-22T10:00:00.000Z", label="person", track_id=1)])
     journal.close()
     rig.desk.be_ready()
-    rig.desk.know(Facts(True, "the disk is full"))
+    rig.desk.know(Facts(True, "the disk is full", 5_000_000, 9_000_000))
     rig.desk.status("porch", False, "no route to host")
     rig.desk.diagnostics("porch", {"fps": 9.9}, 2)
     rig.now += 12
