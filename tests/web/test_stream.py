@@ -48,7 +48,8 @@ def test_a_camera_that_there_is_not_is_told_before_the_stream_begins(shared: Run
 
 def test_a_browser_that_goes_leaves_no_viewer(site: Running) -> None:
     with site.http.stream("GET", "/api/stream", headers=site.bearer) as answer:
-        next(answer.iter_lines())
+        lines = answer.iter_lines()  # held: an iterator that is thrown away closes the connection
+        next(lines)
         assert site.box.looking == 1
     wait_until(lambda: site.box.looking == 0)
 
