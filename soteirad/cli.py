@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from soteirad import __version__, clip_commands
+from soteirad import __version__, clip_commands, setup_commands
 from soteirad.errors import ConfigError, SoteiraError
 
 DEFAULT_CONFIG = clip_commands.DEFAULT_CONFIG
@@ -23,7 +23,6 @@ app = typer.Typer(
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")]
 JsonOption = clip_commands.JsonOption
-SERVER_HELP = clip_commands.SERVER_HELP
 LINES_HELP = "A file with the lines, - for the standard input; without it, what was set over MQTT or on the page."
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], typer.Option("--log-level")]
 
@@ -179,32 +178,7 @@ def evaluate(
         print_evaluation(evaluation)
 
 
-@app.command()
-def doctor(
-    llm: Annotated[bool, typer.Option("--llm", help="Ask the vision models about known pictures.")] = False,
-    config: Annotated[Path | None, typer.Option("--config", "-c", help="The configuration file.")] = None,
-    base_url: Annotated[str | None, typer.Option("--base-url", help=SERVER_HELP)] = None,
-    model: Annotated[str | None, typer.Option("--model", help="The model on that server.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Check what Soteira works with. So far: --llm."""
-    from soteirad.tools.ask import llm_of
-    from soteirad.tools.doctor import examine
-    from soteirad.tools.present import finding_line
-
-    if not llm:
-        raise typer.BadParameter("say what to check: --llm")
-    if config is None and base_url is None:
-        config = DEFAULT_CONFIG
-    found = []
-    for finding in examine(llm_of(config, base_url, model)):
-        found.append(finding)
-        if not as_json:
-            print(finding_line(finding), flush=True)
-    if as_json:
-        print(json.dumps([finding.document() for finding in found], indent=1))
-    raise typer.Exit(any(finding.verdict == "fail" for finding in found))
-
+app.command()(setup_commands.doctor)
 
 config_app = typer.Typer(help="The configuration file, and what was changed over MQTT or on the page.")
 app.add_typer(config_app, name="config")
