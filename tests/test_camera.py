@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from soteirad import camera as camera_module
-from soteirad.camera import PREVIEW_WIDTH, CameraJob, FileRunner, LiveRunner
+from soteirad.camera import FileRunner, LiveRunner
 from soteirad.config import CameraConfig
 from soteirad.config.schema import camera_from
 from soteirad.detect.choice import Choice
@@ -21,6 +21,7 @@ from soteirad.detector_thread import DetectorThread
 from soteirad.errors import HangError
 from soteirad.mailbox import Crashed, Mailbox
 from soteirad.messages import Adjust, CameraState, LiveFrame, Missed, Preview, Show, TakePicture
+from soteirad.runner import PREVIEW_WIDTH, CameraJob
 from soteirad.watch import CameraWatch
 from tests.capture.made import frame_of
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from soteirad import camera as camera_module
 from soteirad.asking import DETAIL_WAIT_S, Present
-from soteirad.camera import CameraJob, FileRunner, LiveRunner
+from soteirad.camera import FileRunner, LiveRunner
 from soteirad.capture.frame import Frame
 from soteirad.config import CameraConfig
 from soteirad.config.question import AD_HOC
@@ -32,6 +32,7 @@ from soteirad.event import Event, iso_time
 from soteirad.llm.picture import Shot
 from soteirad.mailbox import Mailbox, SourceOffline, SourceOnline
 from soteirad.messages import Adjust, Ask, CameraState, Inquire, Picture, SourceFinished
+from soteirad.runner import CameraJob
 from soteirad.spool import Spool
 from soteirad.uplink import MAX_PICTURES, Uplink
 from soteirad.watch import CameraWatch, Outcome

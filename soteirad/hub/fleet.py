@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from multiprocessing.context import BaseContext
 from pathlib import Path
 
-from soteirad.camera import CameraJob
 from soteirad.config import CameraConfig, Config
 from soteirad.config.overrides import alike
 from soteirad.hub.engines import Choices
 from soteirad.hub.supervisor import CameraProcess, process_context
+from soteirad.runner import CameraJob
 
 
 def camera_jobs(config: Config, choices: Choices, spool: Path, log_level: str) -> dict[str, CameraJob]:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from soteirad.camera import CameraJob
 from soteirad.config import Config
 from soteirad.errors import SoteiraError, Stopped
 from soteirad.event import Event
@@ -32,6 +31,7 @@ from soteirad.hub.webhooks import Webhooks
 from soteirad.hub.wishes import Wishes
 from soteirad.messages import Committed, Confirmed, FromCamera
 from soteirad.mqtt.client import Message
+from soteirad.runner import CameraJob
 from soteirad.service.notify import Notifier
 from soteirad.service.signals import Signals
 from soteirad.spool import Spool

@@ -18,10 +18,11 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 
-from soteirad.camera import CameraJob, camera_main
+from soteirad.camera import camera_main
 from soteirad.config import CameraConfig
 from soteirad.hub.health import Crashes, Pulse
 from soteirad.messages import Adjust, CameraStatus, FromCamera, Heartbeat, Inquire, Show, Stop, TakePicture, ToCamera
+from soteirad.runner import CameraJob
 
 logger = logging.getLogger(__name__)
 

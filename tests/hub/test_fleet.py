@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from soteirad.camera import CameraJob
 from soteirad.config import Config
 from soteirad.hub import fleet as fleet_module
 from soteirad.hub.fleet import Changes, Fleet, camera_jobs
 from soteirad.hub.supervisor import CameraProcess
 from soteirad.messages import Adjust, Heartbeat, Stop, TakePicture
+from soteirad.runner import CameraJob
 from tests.waiting import wait_until
 
 
