@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from soteirad import camera as camera_module
+from soteirad import runner as runner_module
 from soteirad.camera import FileRunner, LiveRunner
 from soteirad.config import CameraConfig
 from soteirad.config.schema import camera_from
@@ -145,7 +145,7 @@ class Rig:
 
     def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **settings: object) -> None:
         self.time = Time()
-        monkeypatch.setattr(camera_module, "time", self.time)
+        monkeypatch.setattr(runner_module, "time", self.time)
         self.camera = self.configured(**settings)
         self.watch = CameraWatch("porch", self.camera, lambda *_: "id", CHOICE)
         self.uplink = Kept()
