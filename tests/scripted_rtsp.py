@@ -91,16 +91,19 @@ def _payloads(nal: bytes) -> list[bytes]:
 class ScriptedRtsp:
     """Sends the pictures in real time times `speed`, then keeps silent, or hangs up with `hang_up`.
 
-    `answers` gives the status to answer a method with: `{"SETUP": 461}`. `encoding` is what it calls its codec.
+    `answers` gives the status to answer a method with: `{"SETUP": 461}`. `encoding` is what it calls its codec,
+    `location` where a refusal (302) says that it is to be found.
     """
 
     def __init__(self, pictures: Sequence[Unit], *, speed: float = 1.0, hang_up: bool = False,
-                 answers: Mapping[str, int] | None = None, encoding: str = "H264") -> None:  # fmt: skip
+                 answers: Mapping[str, int] | None = None, encoding: str = "H264",
+                 location: str = "") -> None:  # fmt: skip
         self._pictures = pictures
         self._speed = speed
         self._hang_up = hang_up
         self._answers = dict(answers or {})
         self._encoding = encoding
+        self._location = location
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._port = int(self._listener.getsockname()[1])
         self._connections: list[socket.socket] = []
@@ -194,6 +197,8 @@ class ScriptedRtsp:
             lines += ["Session: 1;timeout=60", "Transport: RTP/AVP/TCP;unicast;interleaved=0-1"]
         elif status == 200:
             lines.append("Session: 1")
+        elif self._location:
+            lines.append(f"Location: {self._location}")
         return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
 
     def _play(self, connection: socket.socket, lock: threading.Lock) -> None:

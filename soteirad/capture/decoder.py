@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 
 from soteirad.capture.clock import Clock
 from soteirad.capture.hardware import STATEFUL
-from soteirad.capture.reasons import SILENT, UNKNOWN_CODEC, explain
+from soteirad.capture.reasons import SILENT, UNKNOWN_CODEC, explain, odd_codec
 from soteirad.errors import SourceEnded, SourceError, SourceRefused
 
 logger = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ class Decoder:
         self._url = url
         container = self._open_container(url, options, timeout, format_)
         try:
-            stream = self._choose_stream(container)
+            stream = self._choose_stream(container, options.get("codec_whitelist"))
             stream.thread_type = "NONE"
             self.counts_frames = container.format.name in COUNTING_FORMATS
             self.rate = float(stream.average_rate or 25)
@@ -152,7 +152,7 @@ class Decoder:
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise explain(self._name, url, error) from None
 
-    def _choose_stream(self, container: InputContainer) -> VideoStream:
+    def _choose_stream(self, container: InputContainer, allowed: str | None) -> VideoStream:
         # FFmpeg plays text files as video of a terminal.
         found = [] if container.format.name == "tty" else container.streams.video
         if not found:
@@ -163,6 +163,9 @@ class Decoder:
         stream = found[self._index]
         if stream.codec_context is None:
             raise SourceRefused(f"{self._name}: {UNKNOWN_CODEC}")
+        # FFmpeg heeds its own list only for the probe.
+        if allowed is not None and stream.codec_context.codec.name not in allowed.split(","):
+            raise SourceRefused(f"{self._name}: {odd_codec(stream.codec_context.codec.name)}")
         return stream
 
     def _hardware_decoder(self, stream: VideoStream) -> VideoCodecContext | None:

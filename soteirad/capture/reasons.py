@@ -6,13 +6,26 @@ import errno
 
 import av.error
 
-from soteirad.config.address import is_device, is_live
+from soteirad.config.address import is_device, is_live, scheme_of
 from soteirad.errors import SourceError, SourceRefused
 
 UNKNOWN_CODEC = "the video codec is unknown to this FFmpeg: set the camera to H.264"
 SILENT = "nothing comes from it any more, or no answer: is the camera on, and is the address right?"
 _NO_STREAM = "it does not answer with a stream that can be read: is it a camera's address, and is the camera well?"
 """FFmpeg says the same of a camera that is silent, of one that speaks TLS, and of what is no stream at all."""
+_NO_CAMERA = (
+    "it answers with what no camera sends, such as a list of other addresses, which are not followed: give the address "
+    "of the video itself"
+)
+_MOVED = (
+    "it does not accept what it is asked, or it sends us to another address, which is not followed: give the final "
+    "address"
+)
+_ELSEWHERE = (
+    "it cannot be reached, or it sends us to another address, which is not followed: check the host name and the "
+    "network, and give the final address"
+)
+"""FFmpeg says the same of both."""
 _NO_DEVICE = (
     "there is no such device, or the daemon may not open it: is it plugged in, and does the service have the drop-in "
     "for USB cameras?"
@@ -51,6 +64,11 @@ _SYSTEM = {
 }
 
 
+def odd_codec(name: str) -> str:
+    """Return why video of the codec that FFmpeg calls `name` is not taken from the network."""
+    return f"it sends video as {name}, which cameras do not: set the camera to H.264"
+
+
 def explain(name: str, url: str, error: Exception) -> SourceError:
     """Return the error to raise for FFmpeg's `error` at the source `name` (fit for a log) with the address `url`."""
     kind = SourceRefused if isinstance(error, _REFUSALS) else SourceError
@@ -58,9 +76,24 @@ def explain(name: str, url: str, error: Exception) -> SourceError:
         return kind(f"{name}: {_NO_DEVICE}")
     if is_live(url) and isinstance(error, av.error.InvalidDataError):
         return kind(f"{name}: {_NO_STREAM}")
+    limited = _beyond_limits(url, error)
+    if limited is not None:
+        return kind(f"{name}: {limited}")
     for known, text in _LIBRARY.items():
         if isinstance(error, known):
             return kind(f"{name}: {text}")
     number = getattr(error, "errno", None)
     text = _SYSTEM.get(number or 0) or getattr(error, "strerror", None) or type(error).__name__
     return kind(f"{name}: {str(text).replace(url, 'the source')}")
+
+
+def _beyond_limits(url: str, error: Exception) -> str | None:
+    """Return why a camera over the network is refused that asks for more than `limits.py` allows."""
+    scheme = scheme_of(url)
+    if scheme.startswith("rtsp") and isinstance(error, av.error.ArgumentError):
+        return _MOVED
+    if scheme.startswith("http") and isinstance(error, av.error.ArgumentError):
+        return _NO_CAMERA
+    if scheme.startswith("http") and getattr(error, "errno", None) == errno.EIO:
+        return _ELSEWHERE
+    return None

@@ -12,6 +12,7 @@ from soteirad.capture.age import CaptureClock
 from soteirad.capture.clock import Clock, SystemClock
 from soteirad.capture.decoder import Decoder, StreamCounters
 from soteirad.capture.frame import Frame, Scalers
+from soteirad.capture.limits import FILE_LIMITS, network_limits
 from soteirad.config.address import AVFOUNDATION, LIVE_SCHEMES, V4L2_FOLDER, is_live, scheme_of
 from soteirad.config.secrets import redact_url
 from soteirad.errors import SourceEnded, SourceError
@@ -132,7 +133,7 @@ def ffmpeg_address(source: str, settings: SourceSettings) -> tuple[str, dict[str
         return source.removeprefix(AVFOUNDATION), {"framerate": "30", "pixel_format": "nv12", **size}, "avfoundation"
     # Without a guess at the frame rate, and keeping what is read for the probe, the first frame of an RTSP camera
     # that sends a key frame every 2 s came after 0.8 s instead of 4.1 s (measured), and is its first one.
-    options = {"flags": "low_delay", "fpsprobesize": "0"}
+    options = {"flags": "low_delay", "fpsprobesize": "0", **network_limits(source)}
     if scheme_of(source).startswith("rtsp"):
         # FFmpeg asks for the next one when a camera refuses the first, or sends nothing through it.
         options["rtsp_transport"] = "udp+tcp" if settings.transport == "udp" else "tcp"
@@ -167,7 +168,7 @@ class FileSource:
             raise SourceError(f"{self._path}: there is no such file: correct the path of this source")
         if self._path.is_dir():
             raise SourceError(f"{self._path}: this is a folder: give a video file")
-        self._decoder.open(str(self._path), {}, None)
+        self._decoder.open(str(self._path), FILE_LIMITS, None)
         self._opened = (self._clock.monotonic(), self._clock.wall())
 
     def read(self) -> Frame:
