@@ -77,3 +77,19 @@ def test_a_reload_is_told_with_the_time_that_systemd_wants_and_ends_with_readine
     state, _, stamp = reloading.partition("\nMONOTONIC_USEC=")
     assert (state, ready) == ("RELOADING=1", "READY=1")
     assert before <= int(stamp) <= after
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="addresses outside the file system are Linux's")
+def test_an_address_outside_the_file_system_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind("")  # Linux chooses one
+        receiver.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", "@" + receiver.getsockname()[1:].decode())
+        Notifier().ready()
+        assert received(receiver) == ["READY=1"]
+
+
+@pytest.mark.parametrize("address", ["", "vsock:2:1", "/there/is/none", "@soteira-there-is-none"])
+def test_a_systemd_that_cannot_be_told_is_no_fault(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", address)
+    Notifier().ready()
