@@ -40,9 +40,11 @@ def run(
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     from soteirad.config import load_config, take_secrets
     from soteirad.hub.hub import Hub
+    from soteirad.service.cores import forbid_core_dumps
     from soteirad.service.logs import setup_logging
     from soteirad.service.signals import reap_children
 
+    forbid_core_dumps()
     reap_children()
     environment = take_secrets(os.environ)
     hub = Hub(lambda: load_config(config, environment), config, log_level, until_end)

@@ -46,6 +46,8 @@ def edited(text: str, changes: Mapping[str, Any]) -> str:
     tree, data = _parsed(body)
     if data is not None and not isinstance(data, dict):
         raise _error(Place(1, 1), (), "this file has no sections such as cameras:")
+    if not changes:
+        return text
     wanted = combined(data, changes)
     edit = _Edit(body, tree)
     try:
