@@ -10,9 +10,12 @@
     ├── BrokerError         files for the encrypted connection to the MQTT broker
     ├── WebError            the address of the page
     ├── ProviderError       a vision model's server (in llm/reasons.py)
-    └── StorageError        the journal or the state directory
+    └── StorageError        the journal or the state directory; it may pass by itself
+        ├── StorageRefused  it will be the same at the next try: its owner has to change something
+        └── DamagedError    the journal is damaged: the daemon mends it
 
-`SoteiraError` ends a command with exit code 1 and its message, never with a traceback.
+`SoteiraError` ends a command with exit code 1 and its message, never with a traceback; a daemon whose start fails for
+a reason that `passes` ends with 75 instead.
 """
 
 from __future__ import annotations
@@ -20,6 +23,9 @@ from __future__ import annotations
 
 class SoteiraError(Exception):
     """The base of all errors whose message is written for the owner."""
+
+    passes = False
+    """Whether the next try may succeed although nobody has changed anything: a full disk, a port in use."""
 
 
 class ConfigError(SoteiraError):
@@ -62,8 +68,26 @@ class WebError(SoteiraError):
     """The page cannot listen where the configuration says."""
 
 
+class WebTaken(WebError):  # noqa: N818 - a state that passes
+    """Somebody else listens there, perhaps a daemon that is about to end; or the address is not there yet."""
+
+    passes = True
+
+
 class StorageError(SoteiraError):
     """The journal or the state directory cannot be used."""
+
+    passes = True
+
+
+class StorageRefused(StorageError):  # noqa: N818 - it stays so
+    """The same at the next try: the owner has to change something."""
+
+    passes = False
+
+
+class DamagedError(StorageError):
+    """The journal is damaged: what SQLite wrote there is not what it reads, or a row says nothing that can be."""
 
 
 class HangError(RuntimeError):

@@ -8,6 +8,7 @@ from typing import Any
 
 from soteirad.hub.ask_record import AskRecord
 from soteirad.hub.journal import DAY_S, Journal
+from soteirad.hub.salvage import readable_record
 
 MOST_RECORDS = 100_000
 
@@ -40,7 +41,7 @@ class AnswerBook:
     def events(self, ids: Collection[str]) -> dict[str, dict[str, Any]]:
         """Return the payloads of those events that the journal holds, by id."""
         found = {i: self._journal.rows("SELECT payload FROM events WHERE id = ?", (i,)) for i in ids}
-        return {i: json.loads(rows[0][0]) for i, rows in found.items() if rows}
+        return {i: self._journal.read(json.loads, rows[0][0]) for i, rows in found.items() if rows}
 
     def latest(self, camera: str, question: str) -> tuple[AskRecord | None, AskRecord | None]:
         """Return the newest record of a question, and the newest that was answered; by their order on the disk, since
@@ -62,7 +63,8 @@ class AnswerBook:
             )
 
     def _read(self, query: str, parameters: tuple[Any, ...] = ()) -> list[AskRecord]:
-        return [AskRecord.from_payload(json.loads(row[0])) for row in self._journal.rows(query, parameters)]
+        rows = self._journal.rows(query, parameters)
+        return [self._journal.read(readable_record, row[0]) for row in rows]
 
 
 def _json(record: AskRecord) -> str:

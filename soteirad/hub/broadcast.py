@@ -67,6 +67,10 @@ class Broadcast:
         self._retained.step(now)
         return heard
 
+    def write_again(self) -> None:
+        """Put what is known to lie at the broker on disk once more: the journal has lost it."""
+        self._retained.write_again()
+
     def pump(self) -> None:
         """Publish what the journal holds."""
         self._guard(self._outbox.pump)

@@ -84,6 +84,10 @@ class Controls:
         if not self._saved:
             self._saved = self._guard(lambda: self._journal.replace_overrides(self._overrides))
 
+    def write_again(self) -> None:
+        """Put all that was set on disk once more: the journal has lost it."""
+        self._saved = False
+
     def of(self, camera: str) -> list[str]:
         """Return which settings of a camera are changed."""
         return sorted(setting for name, setting in self._overrides if name == camera)

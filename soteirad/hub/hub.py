@@ -22,6 +22,7 @@ from soteirad.hub.fleet import Changes, Fleet, camera_jobs
 from soteirad.hub.guard import Guard
 from soteirad.hub.intake import Closing, Intake
 from soteirad.hub.journal import Journal
+from soteirad.hub.mender import Mender
 from soteirad.hub.page import Page
 from soteirad.hub.reception import Reception
 from soteirad.hub.reload import Loaded, Reload
@@ -45,6 +46,7 @@ WEBHOOKS_STOP_S = 0.5
 PAGE_STOP_S = 0.5
 ANSWERS_STOP_S = 0.3
 STORAGE_STOP_S = 0.3
+MENDER_STOP_S = 0.3
 """Together the end takes under 5 seconds."""
 OLD_CAMERAS_S = 5.0
 """How long a start waits for the cameras of a hub that was killed to write what they still hold."""
@@ -69,6 +71,7 @@ class Hub:
         self._signals = Signals()
         self._notifier = Notifier()
         self._journal = Journal(storage.journal)
+        self._mender = Mender(self._journal, self._signals.wake, self._mended)
         self._fleet = Fleet(self._signals.wake)
         self._choices: Choices = {}
         self._reload: Reload | None = None
@@ -143,10 +146,17 @@ class Hub:
         self._spool.claim()
         if not self._spool.wait_until_free(OLD_CAMERAS_S, self._signals.wait) and not self._signals.stop:
             logger.warning("camera processes of a daemon that was killed are still there")
-        self._journal.open()
+        self._mender.open()
+        self._storage.note = self._mender.note
         self._storage.load()
         self._broadcast.load()
         self._controls.load()
+
+    def _mended(self) -> None:
+        """Give a new journal what the damaged one may have lost and this run knows."""
+        self._storage.note = self._mender.note
+        self._controls.write_again()
+        self._broadcast.write_again()
 
     def _recover(self) -> None:
         found, closed = self._intake.recover()
@@ -165,6 +175,7 @@ class Hub:
             self._obey(heard, wished)
         self._controls.save()
         now = time.monotonic()
+        self._mender.step(now)
         self._storage.step(now)
         self._fleet.check(now)
         if not self._stopping:
@@ -396,6 +407,7 @@ class Hub:
         self._storage.stop(STORAGE_STOP_S)
         self._webhooks.stop(WEBHOOKS_STOP_S)
         self._broadcast.stop(MQTT_STOP_S)
+        self._mender.stop(MENDER_STOP_S)
         self._journal.close()
         self.restart = self.restart and not self._signals.told_to_stop  # a signal came while we ended
         logger.info("stopped")

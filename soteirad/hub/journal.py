@@ -15,14 +15,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from soteirad.errors import StorageError
+from soteirad.errors import DamagedError, StorageError, StorageRefused
 from soteirad.event import Event, iso_time, new_id
-from soteirad.hub.tables import explained, prepare
+from soteirad.hub.damage import check_content, check_file
+from soteirad.hub.salvage import readable_event
+from soteirad.hub.tables import check_owner, explained, prepare
 
 BUSY_TIMEOUT_S = 5.0
 DAY_S = 86400.0
+_Read = TypeVar("_Read")
 MOST_PRUNED = 500
 """What is deleted in one transaction: who waits for a much longer one misses frames."""
 
@@ -55,25 +58,51 @@ class Journal:
         self._path = path
         self._clock = clock
         self._db: sqlite3.Connection | None = None
+        self._away = False
+        self.suspect = False
+        """Whether something was met that looks like damage; `hub/mender.py` looks closer."""
+        self.highest = 0
+        """The highest place that was ever given to an event, as far as it is known."""
 
-    def open(self) -> None:
-        """Open the file, or make it (not its folder). Raises StorageError if it cannot be used."""
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
+
+    def open(self, make: bool = True) -> None:
+        """Open the file and check it; `make` it (not its folder), or bring it up to date, if need be.
+
+        Raises StorageError if it cannot be used, DamagedError if it is damaged.
+        """
         if not self._path.parent.is_dir():
-            raise StorageError(f"{self._path}: its folder does not exist: create it first")
+            raise StorageRefused(f"{self._path}: its folder does not exist: create it first")
+        check_file(self._path)
         try:
-            self._db = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+            address = f"{self._path.absolute().as_uri()}?mode={'rwc' if make else 'rw'}"
+            self._db = sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+            check_owner(self._db, self._path)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             # macOS answers fsync before the drive has the data; these make it wait. No effect elsewhere.
             self._db.execute("PRAGMA fullfsync = ON")
             self._db.execute("PRAGMA checkpoint_fullfsync = ON")
-            prepare(self._db, self._path)
+            if make:
+                check_content(self._db, self._path)
+            prepare(self._db, self._path, upgrade=make)
+            found = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+            self.highest = max(self.highest, int(found[0]) if found else 0)
         except sqlite3.Error as error:
             self.close()
             raise explained(self._path, error) from error
         except StorageError:
             self.close()
             raise
+        self._away = self.suspect = False
+
+    def set_aside(self) -> None:
+        """Close the file for as long as it is mended: until it is opened again every method raises StorageError."""
+        self.close()
+        self._away = True
 
     def close(self) -> None:
         """Close the file. Closing twice, or without `open`, does nothing."""
@@ -129,18 +158,16 @@ class Journal:
 
     def pending(self, limit: int, after_seq: int = 0) -> list[JournalEntry]:
         """Return up to `limit` unpublished entries with a higher seq than `after_seq`, in journal order."""
-        rows = self.rows(
+        return self._entries(
             "SELECT seq, payload, recorded_at FROM events WHERE published_at IS NULL AND seq > ? ORDER BY seq LIMIT ?",
             (after_seq, limit),
         )
-        return [JournalEntry(seq, self._parse(payload), recorded_at) for seq, payload, recorded_at in rows]
 
     def after(self, seq: int, limit: int) -> list[JournalEntry]:
         """Return up to `limit` entries with a higher seq, published or not, in journal order."""
-        rows = self.rows(
+        return self._entries(
             "SELECT seq, payload, recorded_at FROM events WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit)
         )
-        return [JournalEntry(seq, self._parse(payload), recorded_at) for seq, payload, recorded_at in rows]
 
     def knows(self, event_id: str) -> bool:
         """Say whether an event is in the journal."""
@@ -169,7 +196,7 @@ class Journal:
     def recorded_last(self) -> float | None:
         """Return when (epoch seconds) the newest event was written; None if there is none."""
         rows = self.rows("SELECT recorded_at FROM events ORDER BY seq DESC LIMIT 1")
-        return float(rows[0][0]) if rows else None
+        return self.read(float, rows[0][0]) if rows else None
 
     def last_events(self, n: int) -> list[Event]:
         """Return the last `n` events in journal order, the newest last."""
@@ -213,7 +240,7 @@ class Journal:
     def overrides(self) -> dict[tuple[str, str], Any]:
         """Return the settings that were changed over MQTT: (camera, setting) -> value."""
         rows = self.rows("SELECT camera, setting, value FROM overrides")
-        return {(camera, setting): json.loads(value) for camera, setting, value in rows}
+        return {(camera, setting): self.read(json.loads, value) for camera, setting, value in rows}
 
     def replace_overrides(self, overrides: Mapping[tuple[str, str], Any]) -> None:
         """Keep these overrides and no others."""
@@ -226,7 +253,8 @@ class Journal:
 
     def retained(self) -> dict[str, dict[str, str]]:
         """Return the topics on which something of ours may lie retained at the broker: topic -> note."""
-        return {topic: json.loads(note) for topic, note in self.rows("SELECT topic, note FROM retained")}
+        rows = self.rows("SELECT topic, note FROM retained")
+        return {topic: self.read(json.loads, note) for topic, note in rows}
 
     def note_retained(self, notes: Mapping[str, Mapping[str, str]]) -> None:
         """Remember topics before something is published on them; a known topic gets the new note."""
@@ -248,9 +276,10 @@ class Journal:
         inserted = db.execute(
             "INSERT OR IGNORE INTO events (id, camera, event_type, recorded_at, payload) VALUES (?, ?, ?, ?, ?)",
             (event.id, event.camera, event.event_type, now, payload),
-        ).rowcount
-        if not inserted:
+        )
+        if not inserted.rowcount:
             return
+        self.highest = max(self.highest, inserted.lastrowid or 0)
         if event.opens_visit and event.track_id is not None:
             # A visit that is still open under this track id was never closed: its process is gone.
             _close_visits(db, event, now, "superseded", event.track_id)
@@ -276,7 +305,7 @@ class Journal:
                 with suppress(sqlite3.Error):
                     db.execute("ROLLBACK")
             if isinstance(error, sqlite3.Error):
-                raise explained(self._path, error) from error
+                raise self._told(error) from error
             raise
 
     def rows(self, query: str, parameters: tuple[Any, ...] = ()) -> list[Any]:
@@ -284,21 +313,37 @@ class Journal:
         try:
             return self._opened().execute(query, parameters).fetchall()
         except sqlite3.Error as error:
-            raise explained(self._path, error) from error
+            raise self._told(error) from error
+
+    def read(self, parse: Callable[[Any], _Read], value: Any) -> _Read:
+        """Return what `parse` makes of a value from the journal. Raises DamagedError for what it cannot read."""
+        try:
+            return parse(value)
+        except (TypeError, ValueError, AttributeError) as error:
+            self.suspect = True
+            raise DamagedError(
+                f"{self._path}: it holds something that this version cannot read ({type(error).__name__}): it is "
+                "damaged, or a newer version wrote it"
+            ) from error
 
     def _opened(self) -> sqlite3.Connection:
+        if self._away:
+            raise StorageError(f"{self._path}: it is damaged and is being mended")
         if self._db is None:
             raise RuntimeError("the journal is not open")
         return self._db
 
+    def _told(self, error: sqlite3.Error) -> StorageError:
+        found = explained(self._path, error)
+        self.suspect = self.suspect or isinstance(found, DamagedError)
+        return found
+
+    def _entries(self, query: str, parameters: tuple[Any, ...]) -> list[JournalEntry]:
+        return [JournalEntry(seq, self._parse(payload), self.read(float, recorded_at))
+                for seq, payload, recorded_at in self.rows(query, parameters)]  # fmt: skip
+
     def _parse(self, payload: str) -> Event:
-        try:
-            return Event.from_payload(json.loads(payload))
-        except (TypeError, ValueError) as error:
-            raise StorageError(
-                f"{self._path}: it holds an event that this version cannot read ({error}): "
-                "install the version that wrote it, or move the file away to begin a new one"
-            ) from error
+        return self.read(readable_event, payload)
 
 
 def is_there(journal: Path) -> bool:

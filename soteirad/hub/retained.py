@@ -91,6 +91,10 @@ class Retained:
         """Learn from the ledger what an earlier run left at the broker. Raises StorageError."""
         self._noted = dict(self._ledger.retained())
 
+    def write_again(self) -> None:
+        """Put all that is known on disk: the ledger has lost it."""
+        self._unwritten.update(self._noted)
+
     def picture(self, topic: str, jpeg: bytes) -> None:
         """Publish a picture as soon as the broker is ready for it; one that still waits gives way to a newer one."""
         self.set(topic, jpeg, Rank.PICTURE)

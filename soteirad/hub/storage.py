@@ -46,6 +46,8 @@ class Storage:
         self._log = CsvLog(config.log, journal, Guard(guards))
         self._retention = Retention(config.path, config.journal, guards, look=look, aged=self._calendar.now)
         self._look_at = self._prune_at = float("-inf")
+        self.note = ""
+        """What is to be told as a problem for as long as there is no other one."""
         self.problem = ""
         """What is wrong with the disk, and what follows from it, in one sentence; empty if all is well."""
 
@@ -131,7 +133,7 @@ class Storage:
         if self._disk.tight:
             return self._tight()
         problems = (self._pictures_guard.problem, self._log.problem if self._config.csv else "",
-                    self._retention.problem, self._guard.problem)  # fmt: skip
+                    self._retention.problem, self._guard.problem, self.note)  # fmt: skip
         return next(filter(None, problems), "")
 
     def _prune(self, now: float) -> None:

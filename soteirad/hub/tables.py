@@ -3,10 +3,14 @@ mean to an owner."""
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from pathlib import Path
 
-from soteirad.errors import StorageError
+from soteirad.errors import DamagedError, StorageError, StorageRefused
+from soteirad.hub.backup import back_up, backup_of, backups
+
+logger = logging.getLogger(__name__)
 
 _SCHEMA = (
     """CREATE TABLE events (
@@ -69,47 +73,87 @@ _UPGRADES: tuple[tuple[str, ...], ...] = (
 SCHEMA_VERSION = 1 + len(_UPGRADES)
 
 _REMEDIES = (
-    ("not a database", "it is not a journal; move it away, and a new one is made at the next start"),
-    ("malformed", "it is damaged; save what is readable with `sqlite3 FILE .recover`, then move it away"),
     ("readonly", "it is read-only for this user; give the file and its folder to the user soteirad runs as"),
     ("unable to open", "its folder is missing or not writable for the user soteirad runs as"),
     ("disk is full", "the disk is full; free some space (nothing that was committed is lost)"),
     ("disk I/O error", "the disk refuses it: it is full (`df`), fails (`dmesg`) or has become read-only (`mount`)"),
     ("locked", "another process holds it; is a second soteirad running?"),
 )
+_DAMAGE = ("malformed", "not a database", "Could not decode")
+"""Of SQLITE_CORRUPT and SQLITE_NOTADB, and of text in a row that is none."""
 
 
-def prepare(db: sqlite3.Connection, path: Path) -> None:
-    """Make the tables, or bring those of an earlier version up to date. Raises StorageError and sqlite3.Error."""
+def prepare(db: sqlite3.Connection, path: Path, upgrade: bool = True) -> int:
+    """Make the tables, or bring those of an earlier version up to date; returns which version there was, 0 for none.
+
+    Without `upgrade` only today's are taken. Raises StorageError and sqlite3.Error; then nothing was changed.
+    """
     # The lock comes before the look: another process may open a new journal along with the daemon.
     db.execute("BEGIN IMMEDIATE")
     version = version_of(db, path)
+    if version == SCHEMA_VERSION:  # nothing to write, which a full disk would not take
+        db.execute("ROLLBACK")
+        return version
     if version == 0:
-        if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            raise StorageError(f"{path}: the database of another program: choose another path")
-        for statement in _SCHEMA:
-            db.execute(statement)
-        version = 1
+        make_tables(db)
+    elif not upgrade:
+        raise StorageError(f"{path}: an earlier Soteira wrote this journal: start the daemon, which upgrades it")
+    else:
+        back_up(path, version)
+        _upgrade(db, version)
+    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    db.execute("COMMIT")
+    if version:
+        logger.info("%s: upgraded from schema %d to %d; what it was before is in %s", path, version, SCHEMA_VERSION,
+                    backup_of(path, version).name)  # fmt: skip
+    return version
+
+
+def check_owner(db: sqlite3.Connection, path: Path) -> None:
+    """See that a database is empty or ours. Raises StorageError and sqlite3.Error."""
+    if version_of(db, path) == 0 and db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise StorageRefused(f"{path}: the database of another program: choose another path")
+
+
+def make_tables(db: sqlite3.Connection) -> None:
+    """Make today's tables, within the transaction under way."""
+    for statement in _SCHEMA:
+        db.execute(statement)
+    _upgrade(db, 1)
+
+
+def _upgrade(db: sqlite3.Connection, version: int) -> None:
     for upgrade in _UPGRADES[version - 1 :]:
         for statement in upgrade:
             db.execute(statement)
-    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    db.execute("COMMIT")
 
 
 def version_of(db: sqlite3.Connection, path: Path) -> int:
     """Return the version of the tables, 0 if there are none of ours. Raises StorageError if this program is too old."""
     version = int(db.execute("PRAGMA user_version").fetchone()[0])
     if version > SCHEMA_VERSION:
-        raise StorageError(
+        raise StorageRefused(
             f"{path}: a newer Soteira wrote this journal (schema {version}, this one knows up to "
-            f"{SCHEMA_VERSION}): install that version again, or move the file away to begin a new one"
+            f"{SCHEMA_VERSION}): install that version again{_way_back(path)}, or move the file away to begin a new one"
         )
     return version
+
+
+def _way_back(path: Path) -> str:
+    """Return how to go back to the copy that was made before the upgrade, if there is one."""
+    backup = next((file for version, file in backups(path) if version <= SCHEMA_VERSION), None)
+    return f", or go back to what it was before the upgrade with `cp {backup} {path}`" if backup is not None else ""
 
 
 def explained(path: Path, error: sqlite3.Error) -> StorageError:
     """Return what an owner is told about an error of SQLite."""
     text = str(error)
+    if isinstance(error, sqlite3.DatabaseError) and any(sign in text for sign in _DAMAGE):
+        return damaged(path, ", or not a journal at all" if "not a database" in text else "")
     remedy = next((remedy for sign, remedy in _REMEDIES if sign in text), "check the disk and the file")
     return StorageError(f"{path}: {text}: {remedy}")
+
+
+def damaged(path: Path, what: str = "") -> DamagedError:
+    """Return what an owner is told about a damaged journal."""
+    return DamagedError(f"{path}: it is damaged{what}: the daemon saves what can be read, and begins a new one")

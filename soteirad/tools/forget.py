@@ -37,7 +37,7 @@ def forget_all(path: Path, force: bool = False) -> list[str]:
     if not is_there(config.storage.journal):
         return _take_back_all(config, (), force)
     with closing(Journal(config.storage.journal)) as journal:
-        journal.open()
+        journal.open(make=False)
         found = _take_back_all(config, journal.retained().keys(), force)
         journal.forget_retained(found)
     return found

@@ -24,5 +24,5 @@ def overrides_of(config: Config) -> dict[tuple[str, str], Value]:
     if not is_there(file):
         return {}
     with closing(Journal(file)) as journal:
-        journal.open()
+        journal.open(make=False)
         return usable(config, journal.overrides())
