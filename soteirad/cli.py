@@ -16,6 +16,9 @@ from soteirad.errors import ConfigError, SoteiraError
 
 DEFAULT_CONFIG = clip_commands.DEFAULT_CONFIG
 
+TRY_AGAIN = 75
+"""The exit code (EX_TEMPFAIL) of a daemon that could not start for a reason that may pass: systemd tries again."""
+
 app = typer.Typer(
     help="Three gates between your cameras and Home Assistant.", no_args_is_help=True, add_completion=False,
     pretty_exceptions_enable=False,
@@ -40,16 +43,24 @@ def run(
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     from soteirad.config import load_config, take_secrets
     from soteirad.hub.hub import Hub
+    from soteirad.hub.state_folder import UMASK
     from soteirad.service.cores import forbid_core_dumps
     from soteirad.service.logs import setup_logging
     from soteirad.service.signals import reap_children
 
     forbid_core_dumps()
+    os.umask(UMASK)
     reap_children()
     environment = take_secrets(os.environ)
     hub = Hub(lambda: load_config(config, environment), config, log_level, until_end)
     setup_logging(log_level)
-    code = hub.run()
+    try:
+        code = hub.run()
+    except SoteiraError as error:
+        if not error.passes:
+            raise
+        print(f"soteirad: {error}", file=sys.stderr)
+        raise typer.Exit(TRY_AGAIN) from None
     if hub.restart:  # the same process for systemd, with all that it was started with
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)  # noqa: S606
     raise typer.Exit(code)
@@ -298,7 +309,7 @@ def version() -> None:
 
 
 def main() -> None:
-    """Run the command line: exit 0 good, 1 a finding, 2 wrong usage, 3 an internal fault."""
+    """Run the command line: exit 0 good, 1 a finding, 2 wrong usage, 3 an internal fault, 75 try again."""
     try:
         app()
     except ConfigError as error:

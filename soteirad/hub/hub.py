@@ -26,6 +26,7 @@ from soteirad.hub.mender import Mender
 from soteirad.hub.page import Page
 from soteirad.hub.reception import Reception
 from soteirad.hub.reload import Loaded, Reload
+from soteirad.hub.state_folder import prepare_folder
 from soteirad.hub.storage import Storage
 from soteirad.hub.supervisor import CameraProcess
 from soteirad.hub.webhooks import Webhooks
@@ -142,6 +143,7 @@ class Hub:
         return camera_jobs(self._config, self._choices, self._config.storage.path / "spool", self._log_level)
 
     def _open_storage(self) -> None:
+        prepare_folder(self._config.storage.path)
         self._spool.create()
         self._spool.claim()
         if not self._spool.wait_until_free(OLD_CAMERAS_S, self._signals.wait) and not self._signals.stop:

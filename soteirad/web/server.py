@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from soteirad.config.web import WebConfig
-from soteirad.errors import WebError
+from soteirad.errors import WebError, WebTaken
 from soteirad.web.box import Box
 from soteirad.web.token import ensure_token
 
@@ -54,7 +54,8 @@ class WebServer:
         try:
             self._socket = _listen(family, host, port)
         except OSError as error:
-            raise WebError(f"web.listen: {self._config.listen} cannot be used: {_reason(error, port)}") from None
+            kind = WebTaken if error.errno in (errno.EADDRINUSE, errno.EADDRNOTAVAIL) else WebError
+            raise kind(f"web.listen: {self._config.listen} cannot be used: {_reason(error, port)}") from None
 
     def start(self, box: Box) -> None:
         """Serve in a thread of its own. Raises StorageError when the token cannot be written, or read."""

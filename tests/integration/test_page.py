@@ -153,7 +153,7 @@ def test_a_port_that_is_taken_ends_the_start_with_one_line(
     taken = {"listen": f"127.0.0.1:{page.port}"}
     second = write_config(tmp_path / "second", broker.port, {"a": {"source": "x.mp4"}}, web=taken)
     result = soteirad("run", "-c", second)
-    assert result.returncode == 1
+    assert result.returncode == 75, "the other one may be about to end"
     (line,) = [line for line in result.stderr.splitlines() if "web.listen" in line]
     assert f"127.0.0.1:{page.port} cannot be used: another program listens there" in line
     assert "Traceback" not in result.stderr
