@@ -33,6 +33,7 @@ from soteirad.messages import (
 )
 from soteirad.runner import CameraJob, Runner
 from soteirad.service.logs import setup_logging
+from soteirad.service.memory import go_first
 from soteirad.spool import Spool
 from soteirad.uplink import Uplink
 from soteirad.watch import CameraWatch, LookResult, Outcome
@@ -51,6 +52,7 @@ DRIVER_S = 2.0
 def camera_main(job: CameraJob, connection: Connection) -> None:
     """Run a camera process until the hub says stop, the hub is gone, or a file source has ended."""
     setup_logging(job.log_level, job.name)
+    go_first()
     stop = threading.Event()
     # Ctrl-C and a terminal's hang-up reach the whole group; the hub decides.
     for number in (signal.SIGINT, signal.SIGHUP):

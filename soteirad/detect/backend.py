@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import mmap
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -111,6 +112,16 @@ def _give_back_memory() -> None:
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # other C libraries have no malloc_trim
             ctypes.CDLL(None).malloc_trim(0)
+
+
+def may_write_programs() -> bool:
+    """Say whether this process may write machine code and run it: systemd's MemoryDenyWriteExecute forbids it."""
+    protection = mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC
+    try:
+        mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=protection).close()
+    except OSError:
+        return False
+    return True
 
 
 def first_line(error: Exception) -> str:

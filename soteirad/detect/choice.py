@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from soteirad import __version__
+from soteirad.detect.backend import may_write_programs
 from soteirad.detect.card import ModelCard, file_digest
 from soteirad.detect.engine import BackendName, Engine, Precision
 from soteirad.detect.trial import Trial, run_together
@@ -193,7 +194,8 @@ def device_of(backend: str, wanted: str = "auto") -> str:
 
 
 def _key(card: ModelCard, digests: list[str], engines: list[Engine]) -> str:
-    """Return a hash of all that a choice hangs on: model, answers, engines, libraries and processor."""
+    """Return a hash of all that a choice hangs on: model, answers, engines, libraries, processor, and what this process
+    is allowed to."""
     versions = {}
     for library in LIBRARIES:
         try:
@@ -203,7 +205,8 @@ def _key(card: ModelCard, digests: list[str], engines: list[Engine]) -> str:
     golden = file_digest(card.folder / card.golden)[1] if card.golden else ""
     parts = [card.model_dump_json(), *digests, golden, __version__, [asdict(e) for e in engines], versions,
              platform.python_version(), platform.machine(),
-             platform.release() if platform.system() == "Darwin" else "", _processor()]  # fmt: skip
+             platform.release() if platform.system() == "Darwin" else "", _processor(),
+             may_write_programs()]  # fmt: skip
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

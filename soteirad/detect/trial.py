@@ -63,7 +63,7 @@ class Trial:
         self.card = card
         self.engine = engine
         self.passing = False
-        """Whether the problem may be gone another time: it took too long, or was killed."""
+        """Whether the problem may be gone another time: it took too long, or was killed or told to end."""
         self._stop = stop
         self.problem: str | None = None
         self.verdict: str | None = None
@@ -146,7 +146,9 @@ class Trial:
             self.stop()
             return ModelError("it stopped answering")
         self.stop()
-        self.passing = code == -signal.SIGKILL
+        if self._stop():  # systemd's signal to end reaches all processes of a service
+            raise Stopped("told to stop while engines were tried")
+        self.passing = code in (-signal.SIGKILL, -signal.SIGTERM)
         return ModelError(f"it crashed ({signal.Signals(-code).name if code < 0 else f'exit code {code}'})")
 
 

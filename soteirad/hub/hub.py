@@ -29,12 +29,12 @@ from soteirad.hub.reload import Loaded, Reload
 from soteirad.hub.state_folder import prepare_folder
 from soteirad.hub.storage import Storage
 from soteirad.hub.supervisor import CameraProcess
+from soteirad.hub.vitals import Condition, Vitals
 from soteirad.hub.webhooks import Webhooks
 from soteirad.hub.wishes import Wishes
 from soteirad.messages import Committed, Confirmed, FromCamera
 from soteirad.mqtt.client import Message
 from soteirad.runner import CameraJob
-from soteirad.service.notify import Notifier
 from soteirad.service.signals import Signals
 from soteirad.spool import Spool
 
@@ -70,7 +70,6 @@ class Hub:
         storage = config.storage
         self._spool = Spool(storage.path / "spool")
         self._signals = Signals()
-        self._notifier = Notifier()
         self._journal = Journal(storage.journal)
         self._mender = Mender(self._journal, self._signals.wake, self._mended)
         self._fleet = Fleet(self._signals.wake)
@@ -79,6 +78,7 @@ class Hub:
         self._prove = False
         disk: list[Guard] = []
         self._guard = Guard(disk)
+        self._vitals = Vitals(self._journal, Guard(disk))
         self._intake = Intake(self._journal, self._spool, Guard(disk), self._committed, self._sure)
         self._controls = Controls(self._journal, Guard(disk))
         self._page = Page(config, file, self._signals.wake)
@@ -92,16 +92,17 @@ class Hub:
         self._reception = Reception(self._storage, self._broadcast, self._answers, self._desk)
         self._wishes = Wishes(self._fleet, self._bulletin.online, self._answers)
         self._webhooks = Webhooks(config.webhooks)
-        self._events, self._prune_at = 0, 0.0
+        self._prune_at = 0.0
         self._finished_at: float | None = None
         self._stopping = False
-        self._hang_told = False
         self.restart = False
         """Whether the daemon is to be started anew when `run` has returned."""
 
     def run(self) -> int:
         """Run the daemon; returns the exit code. Raises SoteiraError when it cannot start."""
         self._signals.install()
+        self._vitals.start()
+        self._vitals.doing("opening the journal")
         self._open_storage()
         self._page.bind()
         self._controls.settle(self._file)
@@ -109,7 +110,7 @@ class Hub:
         self._desk.configure(self._file, self._config)
         self._page.start()  # it says that engines are proven, which may take a minute
         try:
-            self._choices = choose_engines(self._config.watched, {}, self._is_to_end, self._notifier.status)
+            self._choices = choose_engines(self._config.watched, {}, self._is_to_end, self._vitals.doing)
         except Stopped:
             self._page.stop(PAGE_STOP_S)
             return 0
@@ -121,7 +122,8 @@ class Hub:
         self._broadcast.start()
         for camera in self._fleet:
             self._start_camera(camera)
-        self._notifier.ready()
+        self._tell_vitals()
+        self._vitals.ready()
         self._desk.be_ready()
         logger.info("watching %s", ", ".join(c.name for c in self._fleet) or "no camera")
         try:
@@ -135,8 +137,8 @@ class Hub:
         return 1 if self._failed() or (self._until_end and self._reception.file_failed) else 0
 
     def _is_to_end(self) -> bool:
-        """Say whether to end while engines are proven; after a restart the watchdog is awake all the time."""
-        self._notifier.watchdog(time.monotonic())
+        """Say whether to end while engines are proven, which is progress."""
+        self._vitals.starting()
         return self._signals.stop
 
     def _jobs(self) -> dict[str, CameraJob]:
@@ -186,23 +188,20 @@ class Hub:
         if now >= self._prune_at and self._storage.knows_age():
             self._prune_at = now + PRUNE_EVERY_S
             self._answers.prune(self._config.storage.retain_days)
-        self._feed_watchdog(now)
-        online = sum(self._bulletin.online(c.name) for c in self._fleet)
-        self._notifier.status(f"{len(self._fleet)} cameras, {online} online, {self._events} events")
+        if not self._stopping:
+            self._tell_vitals()
+        self._vitals.progress(now, self._broadcast.hangs(now))
 
     def _facts(self) -> Facts:
         """Return what the page is told of the hub itself."""
         storage = self._storage
         return Facts(self._broadcast.connected, storage.problem, storage.free_bytes, storage.total_bytes)
 
-    def _feed_watchdog(self, now: float) -> None:
-        """Tell systemd that all is at work; a camera that cannot be revived is no reason to restart the others."""
-        if not self._broadcast.hangs(now):
-            self._hang_told = False
-            self._notifier.watchdog(now)
-        elif not self._hang_told:
-            self._hang_told = True
-            logger.error("the MQTT connection's thread hangs: the watchdog is not fed any more")
+    def _tell_vitals(self) -> None:
+        """Tell systemd how we are."""
+        online = sum(self._bulletin.online(c.name) for c in self._fleet)
+        doing = self._reload.doing if self._reload is not None else ""
+        self._vitals.tell(Condition(len(self._fleet), online, self._broadcast.connected, doing, self._storage.problem))
 
     def _start_due(self, now: float) -> None:
         for camera in self._fleet:
@@ -228,7 +227,7 @@ class Hub:
             file = self._file
             load = self._load if self._signals.reload else lambda: file
             self._signals.reload, self._prove = False, self._prove and self._signals.reload
-            self._notifier.reloading()
+            self._vitals.reloading()
             self._reload = Reload(load, lambda config: self._controls.effective(config).watched, self._choices,
                                   lambda: self._signals.stop, self._signals.wake)  # fmt: skip
             self._reload.start()
@@ -242,7 +241,7 @@ class Hub:
                 logger.error("the new configuration cannot be used: the old one stays in force")
                 if not self._prove:  # else they were not tried yet
                     self._give_up_unproven()
-            self._notifier.ready()
+            self._vitals.ready()
 
     def _give_up_unproven(self) -> None:
         """Switch cameras off again that were switched on and have no engine: they would make the next start fail."""
@@ -321,7 +320,7 @@ class Hub:
 
     def _sure(self, events: Sequence[Event]) -> None:
         """Tell what happened."""
-        self._events += len(events)
+        self._vitals.recorded(len(events))
         for event in events:
             if event.event_type != "answered":  # the answer itself was told
                 logger.info("%s: %s %s", event.camera, event.event_type, event.label or "")
@@ -389,10 +388,7 @@ class Hub:
     def _shut_down(self) -> None:
         """End cameras, take what they still send, publish what can be, say offline."""
         self._desk.be_ready("stopping")
-        if self.restart:
-            self._notifier.reloading()  # systemd would end us for good at `stopping`
-        else:
-            self._notifier.stopping()
+        self._vitals.stopping(self.restart)
         self._stopping = True
         for camera in self._fleet:
             camera.ask_to_stop()

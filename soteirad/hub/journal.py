@@ -193,6 +193,10 @@ class Journal:
         """Return how many events were ever dropped unpublished: too old, or too many."""
         return int(self.rows("SELECT value FROM meta WHERE key = 'dropped'")[0][0])
 
+    def count_since(self, since: float) -> int:
+        """Return how many events were written since then (epoch seconds)."""
+        return int(self.rows("SELECT count(*) FROM events WHERE recorded_at >= ?", (since,))[0][0])
+
     def recorded_last(self) -> float | None:
         """Return when (epoch seconds) the newest event was written; None if there is none."""
         rows = self.rows("SELECT recorded_at FROM events ORDER BY seq DESC LIMIT 1")

@@ -40,6 +40,8 @@ class Reload:
         self._stop = stop
         self._on_wake = on_wake
         self._thread = threading.Thread(target=self._run, name="reload", daemon=True)
+        self.doing = "reading the configuration again"
+        """What it is at, in a few words."""
         self.result: Loaded | Refused | None = None
         """What came of it, when it is done."""
 
@@ -47,10 +49,14 @@ class Reload:
         """Start the thread."""
         self._thread.start()
 
+    def _on_trial(self, what: str) -> None:
+        self.doing = what
+
     def _run(self) -> None:
         try:
             config = self._load()
-            self.result = Loaded(config, choose_engines(self._watched(config), self._known, self._stop))
+            self.result = Loaded(config, choose_engines(self._watched(config), self._known, self._stop,
+                                                        self._on_trial))  # fmt: skip
         except Stopped:
             return
         except ConfigError as error:

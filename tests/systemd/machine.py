@@ -3,8 +3,8 @@
     python -m tests.systemd.machine boot COMMAND ...    # systemd is pid 1, and the network is a loopback
     python -m tests.systemd.machine build COMMAND ...   # no systemd, and this machine's network: to install something
 
-What it writes is gone at its end, but for what it writes to `/opt/soteira`: that is the folder APPLIANCE, as if it had been
-installed there. Needs root. Memory and processor limits are not enforced in it, and it has no devices.
+What it writes is gone at its end, but for what it writes to `/opt/soteira`: that is the folder APPLIANCE, as if it had
+been installed there. Needs root. Memory and processor limits are not enforced in it, and it has no devices.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ root=$work/root
 mount -t overlay overlay -o "lowerdir=/,upperdir=$work/upper,workdir=$work/scratch" "$root"
 mount -t proc proc "$root/proc"
 mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
-mkdir -p "$root/opt/soteira" "$root$checkout" "$root$python"
-mount --bind "$appliance" "$root/opt/soteira"
-mount --bind "$checkout" "$root$checkout"
-mount --bind "$python" "$root$python"
+mkdir -p "$root/opt/soteira" && mount --bind "$appliance" "$root/opt/soteira"
+for folder in "$checkout" "$venv" "$python"; do
+  mkdir -p "$root$folder" && mount --bind "$folder" "$root$folder"
+done
 """
 _BUILD = """
 mount --rbind /dev "$root/dev"
@@ -53,11 +53,15 @@ for device in null zero full random urandom tty; do
   touch "$root/dev/$device"
   mount --bind "/dev/$device" "$root/dev/$device"
 done
+mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"
+ln -s pts/ptmx "$root/dev/ptmx"
 ln -s /proc/self/fd "$root/dev/fd"
 mkdir -p "$root/etc/systemd/system"
 printf '[Unit]\nWants=systemd-journald.service\nAfter=systemd-journald.service\n' > "$root/etc/systemd/system/$target"
 # What this machine's own systemd would start is not ours.
 rm -rf "$root/etc/systemd/system/"*.wants "$root/etc/soteira.yaml" "$root/var/lib/soteira"
+# Credentials reach a service through mounts that spread; in a container systemd leaves this to who made it.
+mount --make-rshared "$root"
 exec env -i container=soteira-test PATH=/usr/sbin:/usr/bin:/sbin:/bin \
   chroot "$root" /lib/systemd/systemd --unit="$target" --log-target=journal --show-status=no
 """
@@ -92,7 +96,8 @@ def _booted(work: str, command: Sequence[str]) -> int:
 
 
 def _unshare(work: str, script: str, kinds: list[str], command: Sequence[str]) -> list[str]:
-    names = {"work": work, "appliance": APPLIANCE, "checkout": CHECKOUT, "python": sys.base_prefix, "target": TARGET}
+    names = {"work": work, "appliance": APPLIANCE, "checkout": CHECKOUT, "venv": sys.prefix,
+             "python": sys.base_prefix, "target": TARGET}
     values = [f"{name}={value}" for name, value in names.items()]
     return ["env", *values, "unshare", *kinds, "--propagation", "private", "sh", "-c", script, "machine", *command]
 

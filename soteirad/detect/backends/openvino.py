@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from soteirad.detect.backend import FileBackend, Outputs, missing, picture_input, size_value
+from soteirad.detect.backend import FileBackend, Outputs, may_write_programs, missing, picture_input, size_value
 from soteirad.detect.card import Format
 from soteirad.detect.preprocess import TensorSpec
 from soteirad.errors import ModelError
@@ -34,6 +34,15 @@ class OpenVinoBackend(FileBackend):
             import openvino as ov
         except ImportError:
             raise missing("OpenVINO", "openvino") from None
+        try:
+            return self._compile(ov, path)
+        except RuntimeError as error:  # OpenVINO's own are of this kind
+            if may_write_programs():
+                raise
+            raise ModelError("OpenVINO writes its programs at run time, and this process may not "
+                             "(MemoryDenyWriteExecute): the drop-in openvino.conf allows it") from error  # fmt: skip
+
+    def _compile(self, ov: Any, path: Path) -> TensorSpec:
         core, precision = ov.Core(), self.engine.precision
         capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if _CAPABILITIES[precision] not in capabilities:
