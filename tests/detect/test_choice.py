@@ -386,6 +386,11 @@ def change_processor(_: Path, patch: pytest.MonkeyPatch) -> Wanted:
     return Wanted("onnx")
 
 
+def change_rights(_: Path, patch: pytest.MonkeyPatch) -> Wanted:
+    patch.setattr(choice, "may_write_programs", lambda: False)
+    return Wanted("onnx")
+
+
 CHANGES = {
     "model file": change_file(f"{NAME}-fp16.onnx"),
     "file of another format": change_file(f"{NAME}-fp16.tflite"),
@@ -397,6 +402,7 @@ CHANGES = {
     "threads": change_threads,
     "Soteira": change_soteira,
     "processor": change_processor,
+    "what the process may do": change_rights,
 }
 
 

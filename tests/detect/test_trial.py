@@ -366,8 +366,16 @@ def test_a_trial_ends_when_it_is_told_to_stop(tmp_path: Path, monkeypatch: pytes
     assert gone(pid)
 
 
+def test_a_trial_that_ends_by_the_signal_that_ends_all_is_no_news_of_its_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid = stand_in(tmp_path, monkeypatch, "os.kill(os.getpid(), 15)")
+    with pytest.raises(Stopped):
+        Trial(load_card(NAME), ONNX, lambda: pid.exists() and gone(pid)).start()
+
+
 @pytest.mark.parametrize(("code", "passing"), [("time.sleep(600)", True), ("os.kill(os.getpid(), 9)", True),
-                                               ("os.kill(os.getpid(), 11)", False)])  # fmt: skip
+                                               ("os.kill(os.getpid(), 15)", True), ("os.kill(os.getpid(), 11)", False)])  # fmt: skip
 def test_only_what_took_too_long_or_was_killed_may_be_gone_another_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, passing: bool
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
+from soteirad.detect.backend import may_write_programs
 from soteirad.detect.backends.openvino import OpenVinoBackend
 from soteirad.detect.card import ModelCard, load_card
 from soteirad.detect.detector import REFERENCE, Detector
@@ -18,7 +20,7 @@ from soteirad.detect.golden import Bounds, check, golden_detector, load_images, 
 from soteirad.errors import ModelError
 from soteirad.tools.models import Wishes, add_model
 from tests.detect.small import make_card, onnx_model, zeros
-from tests.shared_data import shared
+from tests.shared_data import CHECKOUT, shared
 
 ov = pytest.importorskip("openvino", reason="OpenVINO is not installed: install 'soteirad[openvino]'")
 
@@ -178,3 +180,31 @@ def test_a_detector_runs_on_it_as_on_the_reference() -> None:
     assert found[0].classes.tolist() == found[1].classes.tolist()
     assert found[1].scores == pytest.approx(found[0].scores, abs=1e-3)
     assert found[1].boxes == pytest.approx(found[0].boxes, abs=1e-3)
+
+
+FORBIDDEN = """
+import ctypes, sys
+if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0):
+    sys.exit(77)
+from soteirad.detect.backend import may_write_programs
+from soteirad.detect.backends.openvino import OpenVinoBackend
+from soteirad.detect.card import load_card
+from soteirad.detect.engine import Engine
+from soteirad.errors import ModelError
+assert not may_write_programs()
+try:
+    OpenVinoBackend(load_card("nanodet-g-416"), Engine("openvino", "fp32")).load()
+except ModelError as error:
+    print(error)
+"""
+"""The same as systemd's MemoryDenyWriteExecute, asked of Linux (6.3 or newer) by the process itself."""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="this is not Linux: nothing was learned about the service")
+def test_a_process_that_may_not_write_programs_says_which_drop_in_allows_it() -> None:
+    assert may_write_programs()
+    done = subprocess.run([sys.executable, "-c", FORBIDDEN], cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    if done.returncode == 77:
+        pytest.skip("this Linux is older than 6.3 and cannot forbid it: nothing was learned about the service")
+    assert done.returncode == 0, done.stderr
+    assert "MemoryDenyWriteExecute" in done.stdout and "openvino.conf" in done.stdout
