@@ -37,13 +37,18 @@ def choose_engine(camera: CameraConfig, card: ModelCard, stop: Callable[[], bool
 
     None for a model on a server that nothing here stands in for. Raises Stopped when `stop` says so meanwhile.
     """
+    wanted = wanted_engine(camera)
+    return None if wanted is None else choose(card, wanted, cache_folder(), stop)
+
+
+def wanted_engine(camera: CameraConfig) -> Wanted | None:
+    """Return what a camera asks of the engine on this machine; None where nothing here stands in for a server."""
     detector = camera.detector
     if detector.backend == "kserve":
         if detector.server is None or not detector.server.fallback:
             return None
-        return choose(card, Wanted(threads=detector.threads), cache_folder(), stop)
-    wanted = Wanted(detector.backend, detector.precision, detector.threads, detector.device)
-    return choose(card, wanted, cache_folder(), stop)
+        return Wanted(threads=detector.threads)
+    return Wanted(detector.backend, detector.precision, detector.threads, detector.device)
 
 
 class ObjectDetector(Protocol):

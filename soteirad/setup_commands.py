@@ -12,26 +12,33 @@ from soteirad.clip_commands import DEFAULT_CONFIG, SERVER_HELP, JsonOption
 
 
 def doctor(
-    llm: Annotated[bool, typer.Option("--llm", help="Ask the vision models about known pictures.")] = False,
-    config: Annotated[Path | None, typer.Option("--config", "-c", help="The configuration file.")] = None,
-    base_url: Annotated[str | None, typer.Option("--base-url", help=SERVER_HELP)] = None,
+    config: Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")] = DEFAULT_CONFIG,
+    only: Annotated[list[str] | None, typer.Option("--only", help="Check this alone; may be repeated.")] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="Look at cameras briefly, and prove no engine.")] = False,
+    llm: Annotated[bool, typer.Option("--llm", help="Ask the vision models about known pictures, too.")] = False,
+    base_url: Annotated[str | None, typer.Option("--base-url", help=f"With --llm: {SERVER_HELP}")] = None,
     model: Annotated[str | None, typer.Option("--model", help="The model on that server.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check what Soteira works with. So far: --llm."""
-    from soteirad.tools.ask import llm_of
-    from soteirad.tools.doctor import examine
-    from soteirad.tools.present import finding_line
+    """Check everything: cameras, detector, broker, Home Assistant, disk, clock, service ... and say what to do."""
+    from soteirad.doctor.examination import NAMES, examine
+    from soteirad.doctor.finding import worst
+    from soteirad.doctor.patient import admit
+    from soteirad.doctor.present import Screen, document
 
-    if not llm:
-        raise typer.BadParameter("say what to check: --llm")
-    if config is None and base_url is None:
-        config = DEFAULT_CONFIG
-    found = []
-    for finding in examine(llm_of(config, base_url, model)):
-        found.append(finding)
-        if not as_json:
-            print(finding_line(finding), flush=True)
+    if unknown := [name for name in only or () if name not in NAMES]:
+        raise typer.BadParameter(f"--only {unknown[0]}: there are {', '.join(NAMES)}")
+    if base_url is not None and not llm:
+        raise typer.BadParameter("--base-url is for --llm")
+    patient = admit(config, pictures=llm, fast=fast)
+    screen = Screen(quiet=as_json)
+    found = examine(patient, only or (), screen.begin)
+    if base_url is not None:
+        from soteirad.doctor.vision import see
+        from soteirad.tools.ask import llm_of
+
+        found = see(llm_of(None, base_url, model))
+    findings = screen.show_all(found)
     if as_json:
-        print(json.dumps([finding.document() for finding in found], indent=1))
-    raise typer.Exit(any(finding.verdict == "fail" for finding in found))
+        print(json.dumps(document(patient, findings), indent=1))
+    raise typer.Exit(worst(findings) == "fail")

@@ -85,6 +85,7 @@ class Decoder:
         self._raw: Iterator[tuple[av.Packet[Any], float, float]] = iter(())
         self.rate = 25.0
         """Frames a second, as the container says."""
+        self._stateful = False
         self.counts_frames = False
         """Whether time stamps only count frames, as in MJPEG over HTTP, which carries no times."""
 
@@ -103,6 +104,7 @@ class Decoder:
             container.close()
             raise
         self._container, self._stream, self._skipping = container, stream, False
+        self._stateful = decode is not None
         self._raw = self._packets(container, stream)
         self._frames = self._decode(container, stream, decode)
 
@@ -121,6 +123,11 @@ class Decoder:
         if self._stream is None:
             raise SourceError(f"{self._name}: it is not open")
         return self._stream
+
+    @property
+    def in_hardware(self) -> bool:
+        """Whether hardware decodes it; sure only after the first frame. Raises SourceError if it is not open."""
+        return self._stateful or bool(self.stream.codec_context.is_hwaccel)
 
     def _taken(self, items: Iterator[T]) -> T:
         """Return the next of them, with FFmpeg's errors in an owner's words."""

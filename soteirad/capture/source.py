@@ -52,6 +52,10 @@ class Source(Protocol):
 
     live: bool
 
+    @property
+    def decoder(self) -> Decoder:
+        """What decodes it; only for the thread that reads it."""
+
     def open(self) -> None:
         """Connect. Raises SourceError."""
 
@@ -117,6 +121,11 @@ class LiveSource:
                       s.privacy, self._scalers, s.rotate, got.corrupt)  # fmt: skip
         self._index += 1
         return frame
+
+    @property
+    def decoder(self) -> Decoder:
+        """What decodes it; only for the thread that reads it."""
+        return self._decoder
 
     def close(self) -> None:
         """Disconnect."""
@@ -185,6 +194,11 @@ class FileSource:
                       s.privacy, self._scalers, s.rotate, got.corrupt)  # fmt: skip
         self._index += 1
         return frame
+
+    @property
+    def decoder(self) -> Decoder:
+        """What decodes it; only for the thread that reads it."""
+        return self._decoder
 
     def close(self) -> None:
         """Close the file."""

@@ -123,6 +123,12 @@ def choose(card: ModelCard, wanted: Wanted, cache: Path | None = None,
     return choice
 
 
+def remembered(card: ModelCard, wanted: Wanted, cache: Path) -> Choice | None:
+    """Return what `choose` would take from `cache` without a trial; None if it would try. Raises ModelError."""
+    engines = candidates(card, wanted, is_installed, (platform.system(), platform.machine()))
+    return _recall(cache, _key(card, card.verify_file(), engines))
+
+
 def is_installed(backend: BackendName) -> bool:
     """Tell whether a backend's library is there and predicts on this system, without importing it."""
     if backend == "coreml" and platform.system() != "Darwin":

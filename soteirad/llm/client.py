@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,8 +58,17 @@ class Client:
 
     def ask(self, options: Mapping[str, Any], seconds: float) -> Answer:
         """Make one request for a chat completion that may last `seconds`, and return whatever comes."""
+        completions = self._openai.chat.completions.with_raw_response
+        return self._made(lambda: completions.create(**options, timeout=seconds).http_response)
+
+    def models(self, seconds: float) -> Answer:
+        """Ask which models there are, which costs nothing, and return whatever comes."""
+        return self._made(lambda: self._openai.models.with_raw_response.list(timeout=seconds).http_response)
+
+    @staticmethod
+    def _made(request: Callable[[], httpx2.Response]) -> Answer:
         try:
-            response = self._openai.chat.completions.with_raw_response.create(**options, timeout=seconds).http_response
+            response = request()
         except openai.APIStatusError as error:
             response = error.response
         except (openai.APIConnectionError, httpx2.InvalidURL) as error:

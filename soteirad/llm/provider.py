@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote, urlsplit
 from soteirad import __version__
 from soteirad.config.address import split_user_info, told_host
 from soteirad.config.llm import ProviderConfig
-from soteirad.llm.reasons import Asker, BudgetSpent, ProviderError, refused_status
+from soteirad.llm.reasons import Asker, BudgetSpent, ProviderError, quotable, refused_status
 from soteirad.llm.reply import Reply, read_reply
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ __all__ = ["BudgetSpent", "Provider", "ProviderError", "Reply"]
 MOST_ADAPTATIONS = 3
 """How often one question is put in another way; there are no more options to do without."""
 _REFUSED = (400, 422)
+_NO_LIST = (404, 405, 501)
+_SERVES_ONE = "llamacpp"
+"""How llama.cpp's server signs its list; it answers for any name."""
 _OPTIONS = {
     "response_format": r"response_format|json_schema|schema",
     "max_tokens": r"max_tokens",
@@ -81,6 +84,24 @@ class Provider:
         if not 200 <= answer.status < 300:
             raise refused_status(answer.status, answer.body, answer.retry_after, self._asker)
         return read_reply(answer.body, answer.content_type, self._asker)
+
+    def models(self) -> list[str] | None:
+        """Return the names of the models that the server has; None where it serves one whatever it is called.
+
+        Nothing is spent. Raises `ProviderError`, which is `alive` when the server answers and has no such list.
+        """
+        answer = self._connected().models(self._timeout)
+        if answer.status in _NO_LIST:
+            raise ProviderError("it has no list of its models", alive=True)
+        if not 200 <= answer.status < 300:
+            raise refused_status(answer.status, answer.body, answer.retry_after, self._asker)
+        try:
+            found = json.loads(answer.body)["data"]
+            if any(model.get("owned_by") == _SERVES_ONE for model in found):
+                return None
+            return [quotable(str(model["id"])) for model in found]
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            raise ProviderError("it has no list of its models", alive=True) from None
 
     @property
     def takes_schema(self) -> bool:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from soteirad.tools.ask import Row as Asked
     from soteirad.tools.bench import Row
     from soteirad.tools.convert import Converted
-    from soteirad.tools.doctor import Finding
     from soteirad.tools.events import Listed
     from soteirad.tools.models import Added
     from soteirad.tools.record import Progress, Recorded
@@ -94,12 +93,6 @@ def evaluation_lines(found: Evaluation) -> list[str]:
     cost = f", cost {found.cost:.4f}" if found.cost else ""
     lines.append(f"{found.calls} calls, {found.sent_tokens} tokens sent, {found.answered_tokens} answered{cost}")
     return lines
-
-
-def finding_line(finding: Finding) -> str:
-    """Return one line of what the doctor found."""
-    took = f"  {finding.ms / 1000:.1f} s" if finding.ms is not None else ""
-    return f"{finding.verdict.upper():<4}  {finding.server}  {finding.what}: {finding.text}{took}"
 
 
 class ProgressLine:

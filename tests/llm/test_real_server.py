@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from soteirad.config import AnswerType, LlmConfig, ProviderConfig
+from soteirad.doctor.vision import see
 from soteirad.event import iso_time
 from soteirad.llm.answer import answer_schema, read_answer
 from soteirad.llm.picture import Shot
@@ -17,7 +18,6 @@ from soteirad.llm.prompt import chat_messages
 from soteirad.llm.provider import Provider, ProviderError
 from soteirad.messages import Ask
 from soteirad.snapshot import encode_jpeg
-from soteirad.tools.doctor import examine
 from tests.brokers import Mosquitto, Subscriber
 from tests.clips import DEMO
 from tests.daemon import events, write_config
@@ -67,7 +67,7 @@ def test_a_question_that_is_too_long_for_the_model_is_refused_with_its_reason(se
 
 def test_the_doctor_says_what_it_is_able_to_do(server: LlamaServer) -> None:
     llm = LlmConfig.model_validate({"providers": [{"base_url": server.url, "model": MODEL}]})
-    found = {finding.what: finding for finding in examine(llm)}
+    found = {finding.what: finding for finding in see(llm)}
     assert len(found) == 4 and {finding.server for finding in found.values()} == {server.host}
     assert found["answers by a schema"].verdict == "ok"
     assert all(finding.ms for finding in found.values())

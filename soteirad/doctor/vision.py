@@ -1,16 +1,17 @@
-"""`soteirad doctor --llm`: asks each vision model about known pictures, and says what it is able to do."""
+"""The vision models: do their servers answer, and with --llm, what do they make of known pictures?"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from soteirad.config import AnswerType, LlmConfig, ProviderConfig
+from soteirad.doctor.finding import Finding, doubt, fault, told, well
+from soteirad.doctor.patient import Patient
 from soteirad.errors import SoteiraError
 from soteirad.event import iso_time, spoken
 from soteirad.llm.answer import Answer, AnswerError, answer_schema, read_answer
@@ -21,29 +22,50 @@ from soteirad.messages import Ask
 from soteirad.resources import resource
 from soteirad.snapshot import encode_jpeg
 
-Verdict = Literal["ok", "warn", "fail"]
 GOLDEN = "models/golden/golden-1.png"
 QUESTION = "How many people can be seen? Count also those who are only partly in the picture."
 _COLOURS = {"red": (40, 40, 200), "green": (60, 160, 60), "blue": (200, 90, 40)}
 _SIZE = 256
+LISTS_S = 15.0
+MOST_NAMES = 5
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One line: what was tried with a server, how it went, and what to do if it did not."""
+def check(patient: Patient) -> Iterator[Finding]:
+    """Yield whether the servers answer, which costs nothing; what their models see only if pictures are wished for."""
+    llm = patient.configured.llm
+    if llm is None:
+        yield well("llm", "not configured: nothing is sent anywhere")
+    elif patient.pictures:
+        yield from see(llm)
+    else:
+        for config in llm.providers:
+            provider = Provider(config, llm.local_only, llm.connect_timeout, min(llm.timeout, LISTS_S))
+            try:
+                yield _answers(provider, config)
+            finally:
+                provider.close()
 
-    server: str
-    what: str
-    verdict: Verdict
-    text: str
-    ms: float | None = None
 
-    def document(self) -> dict[str, Any]:
-        """Return it as JSON-ready data."""
-        return {key: value for key, value in vars(self).items() if value is not None}
+def _answers(provider: Provider, config: ProviderConfig) -> Finding:
+    """Ask a server for the names of its models."""
+    began = time.monotonic()
+    try:
+        names = provider.models()
+    except ProviderError as error:
+        if error.alive:
+            return doubt(provider.host, "it answers, and does not tell which models it has",
+                         "soteirad doctor --llm asks it about pictures")  # fmt: skip
+        return told(provider.host, error, "is it on, and is base_url right?")
+    ms = (time.monotonic() - began) * 1000
+    if names is None or any(config.model in (name, name.removesuffix(":latest")) for name in names):
+        which = f"it has the model {config.model}" if names else f"it is asked for {config.model}"
+        return well(provider.host, f"it answers; {which} (soteirad doctor --llm asks it about pictures)", ms)
+    several = f"{', '.join(names[:MOST_NAMES])}{' ...' if len(names) > MOST_NAMES else ''}" if names else "none"
+    return fault(provider.host, f"it has no model {config.model}; it has {several}", "load the model there, or correct "
+                 "llm.providers")  # fmt: skip
 
 
-def examine(llm: LlmConfig) -> Iterator[Finding]:
+def see(llm: LlmConfig) -> Iterator[Finding]:
     """Yield what each provider is able to do; sends the golden picture and plain colours, nothing of a camera."""
     for config in llm.providers:
         provider = Provider(config, llm.local_only, llm.connect_timeout, llm.timeout)
@@ -58,7 +80,7 @@ def _examine(provider: Provider, config: ProviderConfig) -> Iterator[Finding]:
     number, text = AnswerType("number"), AnswerType("text")
     first = _tried(provider, QUESTION, number, golden)
     yield _finding(provider, f"{config.model}, {QUESTION}", first, lambda a: a.value == 1,
-                   "one is right: it may see badly")  # fmt: skip
+                   "one is right: take a larger model if it errs in practice, too")  # fmt: skip
     if isinstance(first, ProviderError):  # nothing else would work
         return
     colours = AnswerType("choice", tuple(_COLOURS))
@@ -95,28 +117,31 @@ def _tried(provider: Provider, question: str, answer: AnswerType, *shots: Shot,
 
 
 def _finding(provider: Provider, what: str, tried: _Tried | SoteiraError, good: Callable[[Answer], bool],
-             remedy: str) -> Finding:  # fmt: skip
+             wrong: str) -> Finding:  # fmt: skip
     if isinstance(tried, SoteiraError):
-        return Finding(provider.host, what, "fail", str(tried))
+        return told(f"{provider.host}, {what}", tried, "look at the server's own log")
     said = spoken(tried.answer.value)
     because = f" ({tried.answer.because})" if tried.answer.because else ""
     tokens = f", {tried.tokens} tokens" if tried.tokens is not None else ""
     fine = good(tried.answer)
-    text = f"{said}{because}{tokens}" if fine else f"{said}{because}: {remedy}"
-    return Finding(provider.host, what, "ok" if fine else "warn", text, tried.ms)
+    place = f"{provider.host}, {what}"
+    if fine:
+        return well(place, f"{said}{because}{tokens}", tried.ms)
+    problem, _, remedy = wrong.partition(": ")
+    return replace(doubt(place, f"{said}{because}; {problem}", remedy), ms=tried.ms)
 
 
 def _schema(provider: Provider, tried: _Tried | SoteiraError) -> Finding:
     """Say whether the server makes the model answer in the form that is asked for."""
-    what = "answers by a schema"
+    what, words = f"{provider.host}, answers by a schema", "nothing to do: it is asked for JSON in words as well"
     if isinstance(tried, ProviderError):
-        return Finding(provider.host, what, "warn", f"{tried}: the model is asked for JSON in words")
+        return doubt(what, str(tried), words)
     if not provider.takes_schema:
-        return Finding(provider.host, what, "warn", "the server refuses a schema: the model is asked for JSON in words")
+        return doubt(what, "the server refuses a schema", words)
     if isinstance(tried, SoteiraError) or not tried.text.lstrip().startswith("{"):
-        return Finding(provider.host, what, "warn", "the server takes a schema and does not keep to it: what the model "
-                       "says is read as well as can be")  # fmt: skip
-    return Finding(provider.host, what, "ok", "kept to", tried.ms)
+        return doubt(what, "the server takes a schema and does not keep to it",
+                     "nothing to do: what the model says is read as well as can be")  # fmt: skip
+    return well(what, "kept to", tried.ms)
 
 
 def _golden() -> Shot:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from soteirad.tools.doctor import Finding, examine
 
 from soteirad.config import LlmConfig
-from soteirad.tools.doctor import Finding, examine
 from soteirad.tools.present import finding_line
 from tests.command import typed
 from tests.daemon import soteirad

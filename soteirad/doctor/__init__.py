@@ -1,0 +1,1 @@
+"""`soteirad doctor`: is all well with machine, cameras, broker and service? The daemon has no part in it."""

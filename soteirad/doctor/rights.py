@@ -1,0 +1,138 @@
+"""Permissions: may the service read and write what it needs, and nobody else what is private?"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from soteirad.doctor.finding import Finding, doubt, fault, well
+from soteirad.doctor.patient import AS_ROOT, Account, Patient
+from soteirad.service.layout import SECRET_PREFIX
+from soteirad.web.token import token_file
+
+FOR_OTHERS = 0o007
+FOR_GROUP = 0o070
+MOST_TOLD = 3
+_CREDENTIAL = re.compile(rf"^\s*LoadCredential\s*=\s*({SECRET_PREFIX}\w+)\s*:", re.MULTILINE)
+
+
+def check(patient: Patient) -> Iterator[Finding]:
+    """Yield what is wrong with owners and modes, a line for each place that is well."""
+    yield from _configuration(patient)
+    yield from _secrets(patient)
+    yield from _state(patient)
+
+
+def allows(path: Path, account: Account, wanted: int) -> bool:
+    """Say whether an account may do `wanted` (4 read, 2 write, 1 enter) with a path, by owner and mode. Raises OSError.
+
+    The folders above are looked at, too; access lists are not.
+    """
+    real = path.resolve()
+    return all(_allows(folder.stat(), account, 1) for folder in real.parents) and _allows(real.stat(), account, wanted)
+
+
+def _allows(found: os.stat_result, account: Account, wanted: int) -> bool:
+    if account.uid == 0:
+        return True
+    shift = 6 if found.st_uid == account.uid else 3 if found.st_gid in account.groups else 0
+    return found.st_mode >> shift & wanted == wanted
+
+
+def _configuration(patient: Patient) -> Iterator[Finding]:
+    path = patient.path
+    try:
+        found = path.stat()
+    except OSError:
+        return  # told as a problem of the configuration
+    account, mode = patient.account, stat.S_IMODE(found.st_mode)
+    if mode & 0o002:
+        yield fault(str(path), "everybody on this machine may change it", f"sudo chmod 640 {path}")
+    elif mode & 0o004:
+        close = f"chmod 600 {path}" if account is None else _close(path, account)
+        yield doubt(str(path), "everybody on this machine may read it, and what passwords it holds", close)
+    if account is not None and not allows(path, account, 4):
+        yield fault(str(path), f"the service's user {account.name} may not read it", _close(path, account))
+    elif not mode & 0o006:
+        readers = f"the service's user {account.name} reads it, others do not" if account else "not for everybody"
+        yield well(str(path), readers)
+
+
+def _close(path: Path, account: Account) -> str:
+    return f"sudo chgrp {account.name} {path} && sudo chmod 640 {path}"
+
+
+def _secrets(patient: Patient) -> Iterator[Finding]:
+    folder = patient.layout.secrets
+    try:
+        mode = stat.S_IMODE(folder.stat().st_mode)
+        files = sorted(file for file in folder.iterdir() if file.name.startswith(SECRET_PREFIX))
+    except FileNotFoundError:
+        return
+    except OSError:
+        yield well(str(folder), "closed to this user, as it should be")
+        return
+    if mode & (FOR_GROUP | FOR_OTHERS):
+        yield fault(str(folder), "others than root may look into it", f"sudo chmod 700 {folder}")
+    for file in files:
+        if stat.S_IMODE(file.stat().st_mode) & (FOR_GROUP | FOR_OTHERS):
+            yield fault(str(file), "others than root may read it", f"sudo chmod 600 {file}")
+    yield from _handed_over(patient, [file.name for file in files])
+
+
+def _handed_over(patient: Patient, names: list[str]) -> Iterator[Finding]:
+    """Yield whether systemd gives each secret to the service."""
+    if patient.system != "Linux" or not patient.layout.unit.exists():
+        return
+    given: set[str] = set()
+    for drop_in in (patient.layout.unit, *sorted(patient.layout.drop_ins.glob("*.conf"))):
+        given.update(_CREDENTIAL.findall(drop_in.read_text(encoding="utf-8", errors="replace")))
+    missing = [name for name in names if name not in given]
+    gone = sorted(given.difference(names))
+    if missing:
+        yield fault("secrets", f"the service is not given {', '.join(missing)}",
+                    "sudo soteirad install, then: sudo systemctl restart soteirad")  # fmt: skip
+    if gone:
+        yield fault("secrets", f"the service is to be given {', '.join(gone)}, and there is no such file: it does not "
+                    "start", "put the file back, or: sudo soteirad install")  # fmt: skip
+    if names and not missing and not gone:
+        yield well("secrets", f"{len(names)} of root's alone, given to the service")
+
+
+def _state(patient: Patient) -> Iterator[Finding]:
+    folder = patient.config.storage.path if patient.config is not None else patient.layout.state
+    account = patient.account
+    try:
+        found = folder.stat()
+        inside = sorted(folder.iterdir())
+    except FileNotFoundError:
+        return
+    except OSError:
+        yield doubt(str(folder), "closed to this user", AS_ROOT)
+        return
+    if stat.S_IMODE(found.st_mode) & FOR_OTHERS:
+        yield doubt(str(folder), "everybody on this machine may look into it, at pictures too",
+                    f"sudo chmod 750 {folder}")  # fmt: skip
+    if account is None:
+        return
+    give = f"sudo chown -R {account.name}: {folder}"
+    if not allows(folder, account, 7):
+        yield fault(str(folder), f"the service's user {account.name} may not write there", give)
+        return
+    strangers = [path for path in inside if not _of(path, account)]
+    if strangers:
+        named = ", ".join(path.name for path in strangers[:MOST_TOLD])
+        more = f" and {len(strangers) - MOST_TOLD} more" if len(strangers) > MOST_TOLD else ""
+        yield fault(str(folder), f"{named}{more} belong to somebody else than the service's user {account.name}", give)
+    else:
+        yield well(str(folder), f"all of it belongs to the service's user {account.name}")
+    token = token_file(folder)
+    if token.is_file() and stat.S_IMODE(token.stat().st_mode) & (FOR_GROUP | FOR_OTHERS):
+        yield doubt(str(token), "others may read it: it opens the page", f"sudo chmod 600 {token}")
+
+
+def _of(path: Path, account: Account) -> bool:
+    return path.lstat().st_uid == account.uid or path.name.endswith(".tmp")

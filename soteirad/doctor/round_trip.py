@@ -1,0 +1,66 @@
+"""A message to ourselves over the broker: whether we may write a topic, and read it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from soteirad.config import Config
+from soteirad.errors import BrokerError
+from soteirad.mqtt.broker import Broker, broker_of
+from soteirad.mqtt.notices import Message
+from soteirad.mqtt.visit import Visit
+
+RETURN_S = 3.0
+"""For the message to come back; what lies retained comes before it."""
+
+
+@dataclass(frozen=True)
+class Trip:
+    """What came of it: whether the message came `back`, and after how many `ms`.
+
+    `refused` is why the broker does not take it, if it says so; `heard` is what else came, what is retained above all.
+    """
+
+    back: bool
+    ms: float
+    refused: str
+    heard: tuple[Message, ...]
+
+    def retained(self, topic: str) -> str | None:
+        """Return what lies retained on a topic; None if nothing came."""
+        found = [m.payload.decode("utf-8", "replace") for m in self.heard if m.topic == topic and m.retain]
+        return found[-1] if found else None
+
+
+def visitor(config: Config) -> Broker:
+    """Return the broker with a name of our own there: another client of the daemon's name would throw that out."""
+    broker = broker_of(config.mqtt)
+    return replace(broker, client_id=f"{broker.client_id}-dr{secrets.randbelow(1000)}")
+
+
+def travel(visit: Visit, broker: Broker, topic: str) -> Trip:
+    """Send a message to ourselves. If it does not come back, a second connection asks why. Raises BrokerError."""
+    token, began = secrets.token_hex(8), time.monotonic()
+
+    def returned(found: Sequence[Message]) -> bool:
+        return any(m.topic == topic and m.payload == token.encode() for m in found)
+
+    refused = visit.publish(topic, token)
+    heard = visit.hear(returned, 0.0 if refused else RETURN_S)
+    back, ms = returned(heard), (time.monotonic() - began) * 1000
+    if not back and not refused:
+        refused = _refusal(broker, topic)
+    return Trip(back, ms, refused, tuple(heard))
+
+
+def _refusal(broker: Broker, topic: str) -> str:
+    """Return why the broker does not take a message, which it says in MQTT 5 only; empty if it takes it or is older."""
+    if broker.version == "5":
+        return ""
+    with suppress(BrokerError), Visit(replace(broker, version="5"), []) as visit:
+        return visit.publish(topic, "")
+    return ""
