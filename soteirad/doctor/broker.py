@@ -33,7 +33,9 @@ def check(patient: Patient) -> Iterator[Finding]:
     yield _passes(place, broker, topics, probe, trip)
     if broker.tls is not None and broker.tls.insecure:
         yield doubt(place, "anybody can pretend to be the broker: mqtt.tls.insecure is on", "give mqtt.tls.ca instead")
-    yield _prefix(patient, topics, trip.retained(topics.status()))
+    status = trip.retained(topics.status())
+    if trip.back or status is not None:
+        yield _prefix(patient, topics, status)
 
 
 def _who(broker: Broker) -> str:
@@ -47,7 +49,10 @@ def _passes(place: str, broker: Broker, topics: Topics, probe: str, trip: Trip) 
     if trip.back:
         return well(place, f"a message to {probe} came back after {trip.ms:.0f} ms")
     if trip.refused:
-        return fault(place, f"it takes our messages and passes them to nobody ({trip.refused.lower()})", allow)
+        return fault(place, f"it does not pass our messages on ({trip.refused.lower()})", allow)
+    if trip.refused == "":
+        return doubt(place, f"we may write {probe} and not read it: whether commands reach us cannot be seen",
+                     f"allow {_user(broker)} to read {topics.prefix}/#, too")  # fmt: skip
     return doubt(place, f"a message to {probe} did not come back: we may not read that topic, or not write it", allow)
 
 

@@ -33,7 +33,8 @@ def check(patient: Patient) -> Iterator[Finding]:
         why = str(error).partition(": ")[0]
         yield doubt(birth, f"not seen, since the broker cannot be asked ({why})", "see MQTT broker above")
         return
-    yield _birth(birth, trip.retained(birth))
+    if not trip.refused or trip.retained(birth) is not None:
+        yield _birth(birth, trip.retained(birth))
     yield _announced(patient, config, trip, ours)
 
 
@@ -58,10 +59,11 @@ def _announced(patient: Patient, config: Config, trip: Trip, ours: list[str]) ->
     if there == len(ours):
         return well(what, f"all {there} announcements for Home Assistant are there")
     if trip.refused:
-        return fault(what, "we may not announce our cameras: the broker passes that to nobody", allow)
+        why = f"the broker does not pass it on ({trip.refused.lower()})"
+        return fault(what, f"we may not announce our cameras: {why}", allow)
     if there:
         return doubt(what, f"only {there} of {len(ours)} announcements are there", "sudo systemctl restart soteirad")
-    if not trip.back:
+    if not trip.back and trip.refused is None:
         return doubt(what, "it cannot be seen whether we may announce our cameras", f"{allow}, and to read it")
     if patient.daemon:
         return doubt(what, "our cameras are not announced, although the daemon works",

@@ -22,12 +22,13 @@ RETURN_S = 3.0
 class Trip:
     """What came of it: whether the message came `back`, and after how many `ms`.
 
-    `refused` is why the broker does not take it, if it says so; `heard` is what else came, what is retained above all.
+    `refused` is why the broker does not pass it on, empty if it does, None if it does not say; `heard` is all of it,
+    what is retained before the rest.
     """
 
     back: bool
     ms: float
-    refused: str
+    refused: str | None
     heard: tuple[Message, ...]
 
     def retained(self, topic: str) -> str | None:
@@ -49,18 +50,22 @@ def travel(visit: Visit, broker: Broker, topic: str) -> Trip:
     def returned(found: Sequence[Message]) -> bool:
         return any(m.topic == topic and m.payload == token.encode() for m in found)
 
-    refused = visit.publish(topic, token)
-    heard = visit.hear(returned, 0.0 if refused else RETURN_S)
+    try:
+        refused: str | None = visit.publish(topic, token)
+        heard = visit.hear(returned, 0.0 if refused else RETURN_S)
+    except BrokerError:
+        # mosquitto 2.0 closes the connection of who speaks MQTT 3.1.1 and publishes what it may not.
+        refused, heard = _refusal(broker, topic), visit.hear(lambda _: True, 0.0)
+        if not refused:
+            raise
     back, ms = returned(heard), (time.monotonic() - began) * 1000
-    if not back and not refused:
+    if not back and not refused and broker.version != "5":
         refused = _refusal(broker, topic)
     return Trip(back, ms, refused, tuple(heard))
 
 
-def _refusal(broker: Broker, topic: str) -> str:
-    """Return why the broker does not take a message, which it says in MQTT 5 only; empty if it takes it or is older."""
-    if broker.version == "5":
-        return ""
+def _refusal(broker: Broker, topic: str) -> str | None:
+    """Return why the broker does not pass a message on, which it says in MQTT 5; None if it does not speak that."""
     with suppress(BrokerError), Visit(replace(broker, version="5"), []) as visit:
         return visit.publish(topic, "")
-    return ""
+    return None
