@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from soteirad.assembly import model_card
 from soteirad.config import Config
@@ -21,7 +22,7 @@ def check(patient: Patient) -> Iterator[Finding]:
     yield from _file(patient)
     if patient.config is None:
         titles = ", ".join(check.title for check in CHECKS if check.needs)
-        yield doubt("not looked at", titles, "the configuration has to be right first")
+        yield doubt("not looked at", titles, "this needs a configuration without mistakes that may be read")
 
 
 def _file(patient: Patient) -> Iterator[Finding]:
@@ -29,8 +30,8 @@ def _file(patient: Patient) -> Iterator[Finding]:
     if config is None and not os.path.lexists(patient.path):
         yield fault(str(patient.path), "there is no such file", "make one: sudo soteirad init")
         return
-    if config is None and not patient.root and not os.access(patient.path, os.R_OK):
-        yield doubt(str(patient.path), "this user may not read it", AS_ROOT)
+    if config is None and not patient.root and _is_closed(patient.path):
+        yield fault(str(patient.path), "this user may not read it", AS_ROOT)
         return
     for problem in patient.problems:
         yield _problem(patient, problem)
@@ -43,6 +44,16 @@ def _file(patient: Patient) -> Iterator[Finding]:
         yield well(str(patient.path), f"no mistakes; {cameras}{f', {off} switched off' if off else ''}")
     if not config.watched:
         yield doubt(str(patient.path), "all cameras are switched off", "set enabled: true for one")
+
+
+def _is_closed(path: Path) -> bool:
+    try:
+        path.open("rb").close()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _problem(patient: Patient, problem: str) -> Finding:

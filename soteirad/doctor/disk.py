@@ -113,8 +113,7 @@ def _writable(patient: Patient, folder: Path) -> Finding:
 
 def _refused(patient: Patient, folder: Path, error: OSError) -> Finding:
     if error.errno in (errno.EACCES, errno.EPERM) and not patient.root:
-        return doubt(str(folder), "this user may not write there, as it should be for all but the service",
-                     "sudo soteirad doctor sees more")  # fmt: skip
+        return well(str(folder), "closed for writing to this user, as it should be (sudo soteirad doctor tries it)")
     how = "make room on this disk" if error.errno == errno.ENOSPC else "see dmesg: a failing disk becomes read-only"
     return fault(str(folder), f"nothing can be written there ({error.strerror})", how)
 

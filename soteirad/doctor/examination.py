@@ -26,7 +26,7 @@ Findings = Iterator[Finding]
 
 @dataclass(frozen=True)
 class Check:
-    """One kind of check: `function` is `module:name` below this package, and loaded only when it is its turn.
+    """One kind of check: `function` is `module:name`, and loaded only when it is its turn.
 
     `needs` says what it cannot do without: nothing, a configuration, or one with all its secrets.
     """
@@ -43,30 +43,38 @@ def _cameras_s(patient: Patient) -> float:
     return CAMERAS_S * -(-count // ROUND) + QUICK_S
 
 
+def _models_s(patient: Patient) -> float:
+    return PICTURES_S if patient.pictures else 4 * QUICK_S
+
+
 CHECKS: tuple[Check, ...] = (
-    Check("config", "Configuration", "configuration:check"),
-    Check("cameras", "Cameras", "cameras:check", "secrets", _cameras_s),
-    Check("detector", "Detector", "detector:check", "config", lambda _: ENGINES_S),
-    Check("broker", "MQTT broker", "broker:check", "secrets", lambda _: 2 * QUICK_S),
-    Check("homeassistant", "Home Assistant", "homeassistant:check", "secrets", lambda _: 2 * QUICK_S),
-    Check("llm", "Vision models", "vision:check", "secrets", lambda patient: PICTURES_S if patient.pictures else 60.0),
-    Check("disk", "Disk", "disk:check"),
-    Check("journal", "Journal", "journal:check", "config"),
-    Check("clock", "Clock", "clock:check"),
-    Check("rights", "Permissions", "rights:check"),
-    Check("service", "Service", "service:check", seconds=lambda _: 3 * QUICK_S),
-    Check("page", "Page", "page:check", "config"),
-    Check("machine", "Machine", "machine:check"),
+    Check("config", "Configuration", "soteirad.doctor.configuration:check"),
+    Check("cameras", "Cameras", "soteirad.doctor.cameras:check", "secrets", _cameras_s),
+    Check("detector", "Detector", "soteirad.doctor.detector:check", "config", lambda _: ENGINES_S),
+    Check("broker", "MQTT broker", "soteirad.doctor.broker:check", "secrets", lambda _: 2 * QUICK_S),
+    Check("homeassistant", "Home Assistant", "soteirad.doctor.homeassistant:check", "secrets", lambda _: 2 * QUICK_S),
+    Check("llm", "Vision models", "soteirad.doctor.vision:check", "secrets", _models_s),
+    Check("disk", "Disk", "soteirad.doctor.disk:check"),
+    Check("journal", "Journal", "soteirad.doctor.journal:check", "config"),
+    Check("clock", "Clock", "soteirad.doctor.clock:check"),
+    Check("rights", "Permissions", "soteirad.doctor.rights:check"),
+    Check("service", "Service", "soteirad.doctor.service:check", seconds=lambda _: 3 * QUICK_S),
+    Check("page", "Page", "soteirad.doctor.page:check", "config"),
+    Check("machine", "Machine", "soteirad.doctor.machine:check"),
 )
 NAMES = tuple(check.name for check in CHECKS)
 
 
 def examine(patient: Patient, only: Sequence[str] = (), on_begin: Callable[[Check], None] = lambda _: None,
             checks: Sequence[Check] = CHECKS) -> Findings:  # fmt: skip
-    """Yield what each check finds; `only` names some. `on_begin` is told which one begins. No secret is in it."""
+    """Yield what each check finds; `only` names some. `on_begin` is told which one begins. No secret is in it.
+
+    Without a configuration the first says what cannot be looked at, so it is always done then.
+    """
     secrets = known_secrets(patient.config) if patient.config is not None else frozenset[str]()
     for check in checks:
-        if (not only or check.name in only) and (patient.config is not None or not check.needs):
+        wanted = not only or check.name in only or (check.name == "config" and patient.config is None)
+        if wanted and (patient.config is not None or not check.needs):
             on_begin(check)
             for finding in merged(_examine(patient, check)):
                 yield replace(
@@ -106,7 +114,7 @@ def _in_time(patient: Patient, check: Check) -> Findings:
 def _do(patient: Patient, check: Check, found: queue.SimpleQueue[Finding | None]) -> None:
     try:
         module, _, name = check.function.partition(":")
-        function = getattr(importlib.import_module(f"soteirad.doctor.{module}"), name)
+        function = getattr(importlib.import_module(module), name)
         for finding in function(patient):
             found.put(finding)
     except ImportError as error:

@@ -104,6 +104,9 @@ def _read(path: Path, environ: Mapping[str, str]) -> tuple[Config | None, tuple[
         return load_config(path, environ), (), True
     except ConfigError as error:
         problems = tuple(error.problems)
+    except Exception as error:
+        wrong = f"it cannot be read ({type(error).__name__}): this is a fault in Soteira, please report it"
+        return None, (f"{path}: file: {wrong}",), True
     try:
         return load_config(path, _Secrets(environ)), problems, False
     except ConfigError:

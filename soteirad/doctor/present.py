@@ -83,7 +83,7 @@ def summary_line(findings: Sequence[Finding]) -> str:
     if number["fail"]:
         return f"{number['fail']} to put right (FAIL), {number['warn']} to look at (WARN), {number['ok']} good."
     if number["warn"]:
-        return f"It works. {number['warn']} to look at (WARN), {number['ok']} good."
+        return f"Nothing is broken. {number['warn']} to look at (WARN), {number['ok']} good."
     return "All is well."
 
 
