@@ -191,6 +191,8 @@ def evaluate(
         print_evaluation(evaluation)
 
 
+app.command()(setup_commands.install)
+app.command()(setup_commands.uninstall)
 app.command()(setup_commands.doctor)
 
 config_app = typer.Typer(help="The configuration file, and what was changed over MQTT or on the page.")

@@ -9,6 +9,7 @@
     │   └── SourceRefused   trying again soon gets the same answer: a wrong password, path or codec
     ├── BrokerError         files for the encrypted connection to the MQTT broker
     ├── WebError            the address of the page
+    ├── InstallError        a step of `soteirad install` or `uninstall`
     ├── ProviderError       a vision model's server (in llm/reasons.py)
     └── StorageError        the journal or the state directory; it may pass by itself
         ├── StorageRefused  it will be the same at the next try: its owner has to change something
@@ -88,6 +89,10 @@ class StorageRefused(StorageError):  # noqa: N818 - it stays so
 
 class DamagedError(StorageError):
     """The journal is damaged: what SQLite wrote there is not what it reads, or a row says nothing that can be."""
+
+
+class InstallError(SoteiraError):
+    """A step of the installation, or of its removal, cannot be done on this machine."""
 
 
 class HangError(RuntimeError):

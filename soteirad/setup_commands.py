@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from soteirad.clip_commands import DEFAULT_CONFIG, SERVER_HELP, JsonOption
+from soteirad.errors import SoteiraError
 
 
 def doctor(
@@ -42,3 +44,44 @@ def doctor(
     if as_json:
         print(json.dumps(document(patient, findings), indent=1))
     raise typer.Exit(worst(findings) == "fail")
+
+
+def install(
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only show what would be done.")] = False,
+    with_: Annotated[list[str] | None, typer.Option(
+        "--with", metavar="NAME", help="Also what a camera or processor on this machine needs: usb, gpu ...")] = None,
+    without: Annotated[list[str] | None, typer.Option(
+        "--without", metavar="NAME", help="Take such a part away again.")] = None,
+    start: Annotated[bool, typer.Option("--start/--no-start", help="Enable and start the service.")] = True,
+    agent: Annotated[bool, typer.Option(
+        "--agent", help="macOS: for the cameras of this Mac, while you are logged in.")] = False,
+    root: Annotated[Path, typer.Option("--root", help="Into the system below this folder: an image.")] = Path("/"),
+) -> None:  # fmt: skip
+    """Make Soteira a service of this machine, or bring it up to date; shows each step."""
+    from soteirad.install.facts import Wishes
+    from soteirad.install.run import install as run_install
+
+    run_install(root, Wishes(tuple(with_ or ()), tuple(without or ()), start), dry_run, agent, _say)
+
+
+def uninstall(
+    purge: Annotated[bool, typer.Option("--purge", help="Also configuration, secrets and events.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only show what would be done.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    agent: Annotated[bool, typer.Option("--agent", help="macOS: the one that is yours alone.")] = False,
+    root: Annotated[Path, typer.Option("--root", help="From the system below this folder: an image.")] = Path("/"),
+) -> None:
+    """Stop the service and take away what `install` made; your configuration and your events stay."""
+    from soteirad.install.run import uninstall as run_uninstall
+
+    run_uninstall(root, purge, dry_run, agent, _say, None if yes else _confirmed)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _confirmed(question: str) -> bool:
+    if not sys.stdin.isatty():
+        raise SoteiraError("there is no terminal to ask at, so nothing was done: say --yes")
+    return typer.confirm(question)

@@ -32,6 +32,11 @@ class Layout:
         return self.root / "etc/soteira/secrets"
 
     @property
+    def record(self) -> Path:
+        """What `soteirad install` made, so that a later one knows it again and `uninstall` takes away nothing else."""
+        return self.root / "etc/soteira/install.json"
+
+    @property
     def state(self) -> Path:
         """The journal, pictures and logs: `storage.path` without another one."""
         return self.root / "var/lib/soteira"
@@ -65,3 +70,40 @@ class Layout:
     def log_folder(self) -> Path:
         """macOS: what the service says."""
         return self.root / "Library/Logs/Soteira"
+
+
+@dataclass(frozen=True)
+class AgentLayout:
+    """macOS: where an installation lies that belongs to one person and runs while they are logged in."""
+
+    home: Path
+
+    @property
+    def folder(self) -> Path:
+        """The folder that holds all the rest."""
+        return self.home / "Library/Application Support/Soteira"
+
+    @property
+    def config(self) -> Path:
+        """The configuration file."""
+        return self.folder / "soteira.yaml"
+
+    @property
+    def record(self) -> Path:
+        """What `soteirad install --agent` made."""
+        return self.folder / "install.json"
+
+    @property
+    def state(self) -> Path:
+        """The journal, pictures and logs."""
+        return self.folder / "state"
+
+    @property
+    def plist(self) -> Path:
+        """The service of this person, which may ask them for the camera."""
+        return self.home / "Library/LaunchAgents" / f"{LABEL}.plist"
+
+    @property
+    def log_folder(self) -> Path:
+        """What the service says."""
+        return self.home / "Library/Logs/Soteira"
