@@ -30,7 +30,7 @@ from soteirad.install.plan import (
     to_do,
 )
 from soteirad.install.record import older
-from soteirad.install.unit import MADE, hidden, home_drop_in, render_unit, secrets_drop_in, with_groups
+from soteirad.install.unit import MADE, hidden, home_drop_in, refused, render_unit, secrets_drop_in, with_groups
 from soteirad.service.layout import UNIT, USER, Layout
 
 HANDS_SECRETS = 247
@@ -49,7 +49,7 @@ def install_plan(facts: Facts, wishes: Wishes) -> Plan:
         state_part(facts, facts.layout.state, USER, "the journal, pictures and logs, which only the service may read"),
         link_part(facts),
     )
-    problems = (*place_problems(facts), *_unknown(facts, wishes), *_masked(facts), *ground.problems)
+    problems = (*place_problems(facts), *_unknown(facts, wishes), *_masked(facts), *_refused(facts), *ground.problems)
     notes = [*_version_notes(facts), *ground.notes]
     if facts.service.system == "none":
         cache = state_part(facts, facts.layout.cache, USER, "what may be computed again")
@@ -269,6 +269,12 @@ def _masked(facts: Facts) -> list[str]:
     if facts.entry(facts.layout.unit).target == "/dev/null":
         return [f"the service is masked, so that nothing starts it: type `sudo systemctl unmask {UNIT}` first"]
     return []
+
+
+def _refused(facts: Facts) -> list[str]:
+    paths = (*facts.program.command, *map(str, hidden(facts.program.needed, facts.hiders)))
+    return [f"systemd takes no path like {path}, with quotes, colons or backslashes: install Soteira in another folder"
+            for path in paths if facts.service.system != "none" and refused(path)]  # fmt: skip
 
 
 def _next(facts: Facts, wishes: Wishes) -> tuple[str, ...]:

@@ -74,7 +74,7 @@ def _drop_in_steps(facts: Facts) -> list[Step]:
     steps, all_ours = [], True
     for name, entry in sorted(facts.below(facts.layout.drop_ins).items()):
         path = facts.layout.drop_ins / name
-        if facts.record.wrote(facts.inside(path), entry.content):
+        if facts.record.wrote(facts.inside(path), entry.content) or (entry.content or b"").startswith(MADE.encode()):
             steps.append(to_do(str(path), "removed", Remove(path)))
         else:
             all_ours = False

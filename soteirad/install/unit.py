@@ -18,11 +18,16 @@ def render_unit(shipped: str, command: tuple[str, ...], drop_ins: Path) -> str:
 
 
 def quoted(word: str) -> str:
-    """Return a path as a unit file takes it."""
+    """Return a path as a unit file takes it; not one that is `refused`."""
     plain = word.replace("%", "%%")
     if re.fullmatch(r"[\w./+:@%-]+", plain):
         return plain
-    return '"' + plain.replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$") + '"'
+    return f'"{plain}"'
+
+
+def refused(path: str) -> bool:
+    """Tell whether systemd takes no such path, however it is written."""
+    return re.search(r"[\"'\\:\x00-\x1f\x7f]", path) is not None
 
 
 def secrets_drop_in(names: Iterable[str], drop_ins: Path, folder: Path) -> str:
@@ -33,12 +38,8 @@ def secrets_drop_in(names: Iterable[str], drop_ins: Path, folder: Path) -> str:
 
 def home_drop_in(needed: Iterable[Path], drop_ins: Path) -> str:
     """Return the drop-in that shows the service the program in a home directory, and nothing else there."""
-    lines = [f"BindReadOnlyPaths={_bound(path)}" for path in sorted(needed)]
+    lines = [f"BindReadOnlyPaths={quoted(str(path))}" for path in sorted(needed)]
     return "\n".join([MADE, f"# {drop_ins}/.", "[Service]", "ProtectHome=tmpfs", *lines]) + "\n"
-
-
-def _bound(path: Path) -> str:
-    return quoted(str(path).replace("\\", "\\\\").replace(":", "\\:"))
 
 
 def with_groups(text: str, groups: Collection[str]) -> tuple[str, tuple[str, ...]]:

@@ -1,0 +1,158 @@
+"""Files and folders as root handles them: whole or not at all, and through nobody's links."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from soteirad.install.places import (
+    distrusted,
+    hand_over,
+    look_at,
+    make_folder,
+    make_link,
+    remove,
+    set_access,
+    write_file,
+)
+from tests.disks import small_disk
+
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away: run this as root")
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.lstat().st_mode)
+
+
+def test_a_file_is_put_in_place_with_its_mode_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o777)
+    try:
+        write_file(tmp_path / "a", b"text", 0o640, -1, -1)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").read_bytes() == b"text" and mode(tmp_path / "a") == 0o640
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_link_in_the_place_of_a_file_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_bytes(b"victim")
+    (tmp_path / "a").symlink_to("victim")
+    write_file(tmp_path / "a", b"text", 0o600, -1, -1)
+    assert (tmp_path / "victim").read_bytes() == b"victim" and not (tmp_path / "a").is_symlink()
+
+
+def test_a_file_that_must_be_new_never_replaces_one_that_came_meanwhile(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"the owner's")
+    with pytest.raises(FileExistsError):
+        write_file(tmp_path / "a", b"example", 0o640, -1, -1, fresh=True)
+    assert (tmp_path / "a").read_bytes() == b"the owner's" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_on_a_full_disk_the_old_file_stays_whole_and_nothing_is_left_over(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 1) as disk:
+        (disk.folder / "a").write_bytes(b"old")
+        disk.fill(leave=0)
+        with pytest.raises(OSError) as caught:
+            write_file(disk.folder / "a", b"new" * 5000, 0o600, -1, -1)
+        assert caught.value.errno == errno.ENOSPC
+        assert (disk.folder / "a").read_bytes() == b"old" and {p.name for p in disk.folder.iterdir()} == {
+            "a",
+            "ballast",
+        }
+
+
+def test_folders_are_made_with_those_above_them(tmp_path: Path) -> None:
+    make_folder(tmp_path / "a/b", 0o700, -1, -1)
+    assert (mode(tmp_path / "a"), mode(tmp_path / "a/b")) == (0o755, 0o700)
+
+
+def test_access_is_never_set_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "victim").touch(0o600)
+    (tmp_path / "a").symlink_to("victim")
+    with pytest.raises(OSError) as caught:
+        set_access(tmp_path / "a", 0o666, -1, -1)
+    assert caught.value.errno == errno.ELOOP and mode(tmp_path / "victim") == 0o600
+
+
+def test_a_link_takes_the_place_of_another_one(tmp_path: Path) -> None:
+    for target in ("one", "two"):
+        make_link(tmp_path / "a", target)
+        assert str((tmp_path / "a").readlink()) == target
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@root_only
+def test_a_folder_is_handed_over_but_not_what_its_links_lead_to_nor_what_has_another_name(tmp_path: Path) -> None:
+    victim, state = tmp_path / "victim", tmp_path / "state"
+    victim.touch()
+    (state / "log").mkdir(parents=True)
+    (state / "log/a").touch()
+    (state / "link").symlink_to(victim)
+    os.link(victim, state / "hard")
+    hand_over(state, 4711, 4712)
+    owners = {
+        path.name: path.lstat().st_uid for path in (state, state / "log", state / "log/a", state / "link", victim)
+    }
+    assert owners == {"state": 4711, "log": 4711, "a": 4711, "link": 4711, "victim": 0}
+
+
+def test_removing_a_linked_folder_removes_the_link_only(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far/file").touch()
+    (tmp_path / "a").symlink_to("far")
+    remove(tmp_path / "a", tree=True)
+    assert not (tmp_path / "a").exists() and (tmp_path / "far/file").exists()
+
+
+def test_a_folder_with_something_in_it_is_not_removed_as_empty(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/file").touch()
+    remove(tmp_path / "a", if_empty=True)
+    assert (tmp_path / "a").exists()
+    (tmp_path / "a/file").unlink()
+    for _ in range(2):
+        remove(tmp_path / "a", if_empty=True)
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_folder_that_everybody_may_write_in_is_not_trusted(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    assert distrusted(tmp_path / "etc/a/b", tmp_path) is None
+    (tmp_path / "etc").chmod(0o1777)
+    assert "everybody may write" in (distrusted(tmp_path / "etc/a/b", tmp_path) or "")
+
+
+@root_only
+def test_a_folder_or_link_of_somebody_else_is_not_trusted(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "var").symlink_to("real")
+    assert distrusted(tmp_path / "var/a", tmp_path) is None
+    os.chown(tmp_path / "var", 4711, 4711, follow_symlinks=False)
+    assert "somebody else" in (distrusted(tmp_path / "var/a", tmp_path) or "")
+
+
+def test_an_image_whose_links_lead_out_of_it_is_not_trusted(tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    image.mkdir()
+    (tmp_path / "outside").mkdir()
+    (image / "etc").symlink_to(tmp_path / "outside")
+    assert "leads out of" in (distrusted(image / "etc/soteira.yaml", image) or "")
+
+
+def test_what_lies_somewhere_is_told_without_following_it(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    (tmp_path / "link").symlink_to("file")
+    os.mkfifo(tmp_path / "fifo")
+    kinds = {name: look_at(tmp_path / name).kind for name in ("file", "link", "fifo", "none", "file/below", ".")}
+    assert kinds == {
+        "file": "file",
+        "link": "link",
+        "fifo": "other",
+        "none": "missing",
+        "file/below": "missing",
+        ".": "folder",
+    }
