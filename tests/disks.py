@@ -34,6 +34,10 @@ class SmallDisk:
         """Remove that file."""
         self._ballast.unlink()
 
+    def lock(self) -> None:
+        """Become one that may only be read."""
+        _run("mount", "-o", "remount,ro", self.folder)
+
     def break_down(self) -> None:
         """Become read-only at once, as the kernel does when it finds an error: files that are open included (ext4)."""
         _run("mount", "-o", "remount,abort", self.folder)

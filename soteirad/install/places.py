@@ -167,9 +167,8 @@ def remove(path: Path, *, tree: bool = False, if_empty: bool = False) -> None:
         with contextlib.suppress(FileNotFoundError):
             if next(os.scandir(path), None) is None:
                 path.rmdir()
-    elif tree and not path.is_symlink():
-        if path.exists():
-            shutil.rmtree(path)
+    elif tree and path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
 
