@@ -56,7 +56,8 @@ def config_part(facts: Facts, user: str) -> Part:
     if entry.mode & _EVERYBODY and not facts.untouched:
         notes.append(f"everybody on this machine could read {path} until now: change its passwords if that matters")
     if entry.mode == _CONFIG_MODE and facts.group is not None and entry.gid == facts.group:
-        return Part((already(str(path), "yours, left as it is"),), tuple(notes))
+        whose = "the example, as it was" if facts.untouched else "yours, left as it is"
+        return Part((already(str(path), whose),), tuple(notes))
     access = SetAccess(path, _CONFIG_MODE, None, user)
     return Part((to_do(str(path), f"only its owner and the group {user} may read it; what it says stays", access),),
                 tuple(notes))  # fmt: skip

@@ -60,7 +60,8 @@ def install_plan(facts: Facts, wishes: Wishes) -> Plan:
     service = _service_part(facts, wishes, changed)
     steps = (*ground.steps, *unit.steps, *service.steps)
     notes += [*unit.notes, *service.notes]
-    return Plan(steps, tuple(notes), (*problems, *unit.problems), _next(facts, wishes))
+    unfinished = _unfinished(facts) if wishes.start else None
+    return Plan(steps, tuple(notes), (*problems, *unit.problems), _next(facts), unfinished)
 
 
 def _user_part(facts: Facts) -> Part:
@@ -140,7 +141,7 @@ def _home_drop_in(facts: Facts) -> Part:
     needed = hidden(facts.program.needed, facts.hiders)
     text = home_drop_in(needed, _drop_ins(facts)) if needed else None
     part = _made_drop_in(facts, "home", text, "shows the service this program, which lies in a home directory")
-    if not needed:
+    if not any(step.actions for step in part.steps) or not needed:
         return part
     notes = [f"who may write to {needed[0]} decides what the service does, and what root does with soteirad: "
              "/opt/soteira is better on a machine with several users"]  # fmt: skip
@@ -233,6 +234,14 @@ def _service_part(facts: Facts, wishes: Wishes, changed: bool) -> Part:
     return Part((*steps, _start(facts, changed)))
 
 
+def _unfinished(facts: Facts) -> str | None:
+    if not facts.findings:
+        return None
+    if facts.service.active:
+        return "the service was not restarted, and is still what it was: there are mistakes in the configuration"
+    return "the service was not started: there are mistakes in the configuration"
+
+
 def _start(facts: Facts, changed: bool) -> Step:
     service = facts.service
     remedy = f"`journalctl -u {UNIT} -n 30` says why"
@@ -277,7 +286,7 @@ def _refused(facts: Facts) -> list[str]:
             for path in paths if facts.service.system != "none" and refused(path)]  # fmt: skip
 
 
-def _next(facts: Facts, wishes: Wishes) -> tuple[str, ...]:
+def _next(facts: Facts) -> tuple[str, ...]:
     config = Layout().config
     if facts.is_image:
         return (f"put your cameras into {config} of the image",)

@@ -93,19 +93,24 @@ def distrusted(layout: Layout, paths: Iterable[Path]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"{reason}: root had better not write there" for reason in reasons if reason))
 
 
-def check_findings(command: tuple[str, ...], config: Path, runner: Runner) -> tuple[str, ...]:
-    """Return what `soteirad check` says of a configuration; nothing, if it is right."""
-    ran = runner.run((*command, "check", "--config", str(config)), timeout=_CHECK_TIMEOUT_S)
+def check_findings(command: tuple[str, ...], config: Path, secrets: Path, runner: Runner) -> tuple[str, ...]:
+    """Return what `soteirad check` says of a configuration, with the service's secrets; nothing, if it is right."""
+    credentials = ("env", f"CREDENTIALS_DIRECTORY={secrets}")
+    ran = runner.run((*credentials, *command, "check", "--config", str(config)), timeout=_CHECK_TIMEOUT_S)
     if ran.code == 0:
         return ()
     return tuple(ran.said.splitlines()) or (f"`soteirad check` ended with exit code {ran.code}",)
 
 
 def _findings(facts: Facts, runner: Runner) -> tuple[str, ...]:
-    config = facts.layout.config
+    layout = facts.layout
     if facts.is_image or not facts.is_root or facts.untouched or facts.service.system != "running":
         return ()
-    return check_findings(facts.program.command, config, runner)
+    found = check_findings(facts.program.command, layout.config, layout.secrets, runner)
+    if not any(b"Environment" in (entry.content or b"") for entry in facts.below(layout.drop_ins).values()):
+        return found
+    # The owner gives the service variables that are not known here.
+    return tuple(line for line in found if not re.search(r"SOTEIRA_\w+ is not set", line))
 
 
 def _service(layout: Layout, runner: Runner, image: bool) -> Service:
@@ -191,7 +196,9 @@ def mac_facts(layout: Layout, site: Site, python: Interpreter, agent: AgentLayou
         ready, config = facts.is_root and not facts.untouched, layout.config
     else:
         ready, config = facts.entry(agent.config).exists, agent.config
-    return replace(facts, findings=check_findings(facts.program.command, config, site.runner)) if ready else facts
+    if not ready:
+        return facts
+    return replace(facts, findings=check_findings(facts.program.command, config, layout.secrets, site.runner))
 
 
 def _launchd(runner: Runner, plist: Path, domain: str) -> Service:

@@ -62,7 +62,8 @@ def mac_plan(facts: Facts, wishes: Wishes) -> Plan:
     next_steps = ("`sudo soteirad doctor` says whether all is well",) if not facts.untouched else (
         "`sudo soteirad init` finds your cameras and writes the configuration",
         "`sudo soteirad install` once more then starts the service")  # fmt: skip
-    return Plan((*ground.steps, *service.steps), (*ground.notes, *service.notes), tuple(problems), next_steps)
+    steps = (*ground.steps, *service.steps)
+    return Plan(steps, (*ground.notes, *service.notes), tuple(problems), next_steps, _unfinished(facts, wishes))
 
 
 def agent_plan(facts: Facts, wishes: Wishes, uid: int) -> Plan:
@@ -89,7 +90,7 @@ def agent_plan(facts: Facts, wishes: Wishes, uid: int) -> Plan:
     next_steps = ("`soteirad doctor` says whether all is well",) if not untouched else (
         f"write your cameras into {layout.config}, such as avfoundation:0",
         "`soteirad install --agent` once more starts it; macOS then asks whether it may use the camera")  # fmt: skip
-    return Plan((*steps, *service.steps), service.notes, tuple(problems), next_steps)
+    return Plan((*steps, *service.steps), service.notes, tuple(problems), next_steps, _unfinished(facts, wishes))
 
 
 def daemon_plist(shipped: bytes, command: tuple[str, ...]) -> bytes:
@@ -210,6 +211,14 @@ def _start_steps(facts: Facts, wishes: Wishes, place: Place, changed: bool, unto
     if facts.findings:
         return [left("the service's start", "there are mistakes in the configuration: " + "; ".join(facts.findings))]
     return [_start(facts, place, changed)]
+
+
+def _unfinished(facts: Facts, wishes: Wishes) -> str | None:
+    return (
+        "the service was not started: there are mistakes in the configuration"
+        if facts.findings and wishes.start
+        else None
+    )
 
 
 def _start(facts: Facts, place: Place, changed: bool) -> Step:

@@ -131,12 +131,16 @@ def left(what: str, why: str) -> Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """All of it. `problems` forbid the whole, `notes` are to be known, and `next_steps` are for the owner to do."""
+    """All of it. `problems` forbid the whole, `notes` are to be known, `next_steps` are for the owner to do.
+
+    `unfinished` says what could not be done in the end, and why.
+    """
 
     steps: tuple[Step, ...] = ()
     notes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     next_steps: tuple[str, ...] = ()
+    unfinished: str | None = None
 
     @property
     def changes(self) -> bool:

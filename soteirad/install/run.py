@@ -85,7 +85,7 @@ def mac_job(site: Site, python: Interpreter, wishes: Wishes, purge: bool | None,
 def carry_out(job: Job, dry_run: bool, say: Say, heading: str, ask: Ask | None = None, *, gone: bool = False) -> None:
     """Show a plan, and do it. `gone`: nothing is left that a record would be of. Raises `InstallError`."""
     plan, facts = job.plan, job.facts
-    say(heading)
+    say(f"{heading} (+ to do, = already so, - left out)")
     for step in plan.steps:
         say(step.line())
     for note in plan.notes:
@@ -95,17 +95,19 @@ def carry_out(job: Job, dry_run: bool, say: Say, heading: str, ask: Ask | None =
     for problem in plan.problems:
         say(f"  ! {problem}")
     if dry_run:
-        say("Nothing was done: this only shows what would be. (+ to do, = already so, - left alone)")
+        say("Nothing was done: this only shows what would be.")
         return
     question = f"{BROKER}, and needs the configuration: say no now to do that first.\nDelete all this?"
     if ask is not None and plan.changes and not ask(question):
         raise InstallError("nothing was done")
     record = do_plan(plan, job.site, facts.record, job.record_path, say)
-    if not gone:
+    if not gone and (plan.changes or facts.record.version is not None):
         before = facts.entries[job.record_path]
-        made = any(step.actions for step in plan.steps) or facts.record.version != facts.program.version
-        if made:
-            keep_record(replace(record, version=facts.program.version), before, job.record_path)
+        # What still runs is the version before: it is to be restarted later.
+        version = facts.record.version if plan.unfinished else facts.program.version
+        keep_record(replace(record, version=version), before, job.record_path)
     say("Done." if plan.changes else "Nothing was to be done.")
     for step_text in plan.next_steps:
         say(f"  next: {step_text}")
+    if plan.unfinished:
+        raise InstallError(plan.unfinished)

@@ -89,7 +89,7 @@ class Mac:
         self.ending = 0
         self.waited = 0.0
         self.ran: list[tuple[str, ...]] = []
-        self.check = Ran(0)
+        self.check, self.check_of = Ran(0), ""
 
     def find(self, program: str) -> str | None:
         return {"dscl": "/usr/bin/dscl", "launchctl": "/bin/launchctl"}.get(program)
@@ -100,7 +100,8 @@ class Mac:
     def run(self, command: Sequence[str], text: str = "", timeout: float = 60.0) -> Ran:
         program, *arguments = command
         assert text == "", "none of these reads anything"
-        if "check" in arguments:
+        if program == "env":
+            self.check_of = arguments[0]
             return self.check
         if not {"-list", "print", "print-disabled"} & set(arguments):
             self.ran.append(tuple(command))

@@ -264,6 +264,10 @@ def test_a_command_that_sudo_finds_anyway_needs_no_link() -> None:
 def test_a_program_in_a_home_is_shown_to_the_service_and_nothing_else_there() -> None:
     home = Program("1.2.0", ("/root/.local/s/bin/soteirad",), (Path("/root/.local/s"), Path("/usr")))
     made = plan(installed(program=home))
+    again = plan(
+        having(L.drop_ins / "home.conf", a_file(written(made, L.drop_ins / "home.conf").content), program=home)
+    )
+    assert the_step(again, "home.conf").mark == "so" and not any("/opt/soteira" in note for note in again.notes)
     content = written(made, L.drop_ins / "home.conf").content
     assert b"ProtectHome=tmpfs\nBindReadOnlyPaths=/root/.local/s\n" in content and b"/usr" not in content
     assert any("/opt/soteira is better" in note for note in made.notes)
@@ -326,7 +330,7 @@ def test_mistakes_in_the_configuration_leave_the_running_service_alone() -> None
     facts = installed(record=Record("1.1.0"), findings=("/etc/soteira.yaml:1:1: wrong",))
     made = plan(facts)
     assert START not in commands(made) and "left alone" in the_step(made, "the service's start").why
-    assert "/etc/soteira.yaml:1:1: wrong" in made.notes
+    assert "/etc/soteira.yaml:1:1: wrong" in made.notes and "still what it was" in (made.unfinished or "")
 
 
 def test_a_service_that_does_not_run_is_started() -> None:

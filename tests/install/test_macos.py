@@ -147,7 +147,9 @@ def test_another_version_restarts_the_service(mac: Mac, tmp_path: Path) -> None:
 def test_mistakes_in_the_configuration_start_nothing(mac: Mac, tmp_path: Path) -> None:
     mac.check = Ran(1, "/etc/soteira.yaml:1:1: wrong")
     Layout(tmp_path).config.write_bytes(OWN)
-    assert "/etc/soteira.yaml:1:1: wrong" in do(mac, tmp_path) and mac.loaded == {}
+    with pytest.raises(InstallError, match="not started: there are mistakes"):
+        do(mac, tmp_path)
+    assert mac.loaded == {} and mac.check_of == f"CREDENTIALS_DIRECTORY={tmp_path}/etc/soteira/secrets"
 
 
 def test_drop_ins_are_for_linux_and_images_too(mac: Mac, tmp_path: Path) -> None:

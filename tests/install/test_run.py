@@ -131,6 +131,12 @@ def test_a_purge_asks_and_without_a_terminal_does_nothing(image: Path) -> None:
     assert tree(image) == before
 
 
+def test_where_nothing_was_installed_a_removal_leaves_no_trace(image: Path) -> None:
+    for arguments in ((), ("--purge", "--yes")):
+        assert typed("uninstall", "--root", image, *arguments).returncode == 0
+        assert list(tree(image)) == ["/etc"]
+
+
 def test_what_is_not_soteiras_is_never_removed(image: Path) -> None:
     layout = Layout(image)
     install(image)
