@@ -194,6 +194,7 @@ def evaluate(
 app.command()(setup_commands.install)
 app.command()(setup_commands.uninstall)
 app.command()(setup_commands.doctor)
+app.command()(setup_commands.init)
 
 config_app = typer.Typer(help="The configuration file, and what was changed over MQTT or on the page.")
 app.add_typer(config_app, name="config")

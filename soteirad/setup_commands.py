@@ -85,3 +85,14 @@ def _confirmed(question: str) -> bool:
     if not sys.stdin.isatty():
         raise SoteiraError("there is no terminal to ask at, so nothing was done: say --yes")
     return typer.confirm(question)
+
+
+def init(
+    config: Annotated[Path, typer.Option("--config", "-c", help="The file to write.")] = DEFAULT_CONFIG,
+    answers: Annotated[Path | None, typer.Option("--answers", help="A file with the answers; asks nothing.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a configuration; it is kept as .bak.")] = False,
+) -> None:
+    """Find cameras, try them and the broker, and write a first configuration."""
+    from soteirad.init.run import initialise
+
+    raise typer.Exit(initialise(config, answers, force=force))

@@ -13,6 +13,7 @@ from soteirad.config.document import Document, DocumentError, Loader, Place, Pro
 from soteirad.config.inherit import INHERITED
 from soteirad.config.messages import KEY, found
 from soteirad.config.schema import Config
+from soteirad.config.section import S
 from soteirad.config.syntax import explain
 from soteirad.config.values import CAMERA_EXAMPLE
 from soteirad.errors import ConfigError
@@ -125,3 +126,23 @@ def _placed(document: Document, error: ValidationError) -> list[Problem]:
         place = document.place(loc, of_key=line["type"] == KEY)
         problems.append(Problem(place, document.path_text(loc), line["msg"]))
     return problems
+
+
+def load_section(section: type[S], path: Path, environ: Mapping[str, str] = os.environ) -> S:
+    """Read and check another YAML file than the configuration, in the same way and with the same messages.
+
+    Raises ConfigError.
+    """
+    try:
+        document = _parse(_read_text(path), environ)
+    except DocumentError as error:
+        raise _config_error(path, [error.problem]) from None
+    problems = list(document.problems)
+    found = None
+    try:
+        found = section.model_validate(document.data)
+    except ValidationError as error:
+        problems += _placed(document, error)
+    if found is None or problems:
+        raise _config_error(path, problems)
+    return found
