@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr
 from pydantic_core import InitErrorDetails
@@ -182,6 +183,7 @@ def _onvif(name: str, service: str, account: Account | None) -> Iterator[Planned
 def _discovered(path: Path, answers: Answers, account: Account | None, say: Say,
                 problems: list[str]) -> Iterator[PlannedCamera]:  # fmt: skip
     known = {host_and_port(camera.address)[0] for camera in answers.cameras.values() if camera.address}
+    known |= {urlsplit(camera.source).hostname or "" for camera in answers.cameras.values() if camera.source}
     found = find_cameras()
     if not found and not answers.cameras:
         problems.append(f"{path}: discover: no camera answered: is ONVIF switched on in them, and are they in the same "

@@ -21,9 +21,9 @@ from soteirad.init.v4l2 import FoundDevice
 
 HELP = """\
   Type one of:
-    an IP address or name      10.0.0.7           the camera is asked for its streams (ONVIF)
-    the address of its video   rtsp://10.0.0.7/stream2
-    a camera on this machine   /dev/video0        (Linux), avfoundation:0 (macOS)
+    10.0.0.7                  a camera's IP address or name: it is asked (ONVIF)
+    rtsp://10.0.0.7/stream2   the address of its video
+    /dev/video0               a camera on this machine; avfoundation:0 on a Mac
   Usual addresses of the small stream; the camera's manual has the right one:
 """
 
@@ -75,7 +75,7 @@ class CameraTalk:
 
     def _by_address(self, answer: str) -> None:
         if answer == "?":
-            self._terminal.say(HELP + "\n".join(f"    {maker:<16}{small}" for maker, small, _ in PATTERNS))
+            self._terminal.say(HELP + "\n".join(f"    {maker:<15} {small}" for maker, small, _ in PATTERNS))
         elif scheme_of(answer) in LIVE_SCHEMES:
             self._by_stream(answer)
         elif is_device(answer) or answer.startswith((AVFOUNDATION, "/")):
@@ -140,9 +140,9 @@ class CameraTalk:
 
     def _allow(self, host: str) -> bool:
         self._terminal.say()
-        return self._terminal.yes(f"  The camera sends us to another machine, {host}. A camera behind a router or a "
-                                  "recorder may do\n  so, and so would somebody who is after the password. Give "
-                                  f"user and password to {host}?", False)  # fmt: skip
+        return self._terminal.yes(f"  The camera sends us to another machine, {host}. Some recorders do so, and so "
+                                  "would\n  somebody who is after the password. Give user and password to "
+                                  f"{host}?", False)  # fmt: skip
 
     def _views(self, description: Description) -> list[View]:
         views = description.views

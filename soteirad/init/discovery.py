@@ -162,7 +162,9 @@ def _host(address: str) -> str:
     try:
         parts = urlsplit(address)
         usable = parts.scheme in ("http", "https") and parts.port != 0 and address.isascii() and address.isprintable()
-        return (parts.hostname or "") if usable and len(address) < 500 else ""
+        host = parts.hostname or ""
+        # A link-local address of IPv6 is nothing without an interface, which cameras cannot name.
+        return host if usable and len(address) < 500 and not host.startswith("fe80:") else ""
     except ValueError:
         return ""
 

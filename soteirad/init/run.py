@@ -62,7 +62,7 @@ def _composed(plan: Plan, target: Target) -> Composed:
 
 
 def _agreed(terminal: Terminal, composed: Composed, target: Target) -> bool:
-    terminal.say(f"\n4. THE FILE\n\n{composed.fit_to_show}")
+    terminal.print(f"\n4. THE FILE\n\n{composed.fit_to_show}")
     return terminal.yes(f"Write this to {target.path}?", True)
 
 

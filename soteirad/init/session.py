@@ -23,8 +23,8 @@ LOOK_UP_S = 1.5
 
 def converse(terminal: Terminal, path: Path) -> Plan:
     """Ask for everything, and try it. Raises EOFError and KeyboardInterrupt, and SoteiraError without a camera."""
-    terminal.say(f"This asks for your cameras and your MQTT broker, tries them, and then writes\n{path}. Nothing is "
-                 "written before you have seen it; Ctrl-C ends it at any time.\nAn answer in [brackets] is taken when "
+    terminal.say(f"This asks for your cameras and your MQTT broker, tries them, and then writes {path}. Nothing is "
+                 "written before you have seen it; Ctrl-C ends it at any time. An answer in [brackets] is taken when "
                  "you only press Enter.")  # fmt: skip
     cameras = _cameras(terminal)
     if not cameras:
@@ -40,7 +40,7 @@ def _cameras(terminal: Terminal) -> tuple[PlannedCamera, ...]:
     talk = CameraTalk(terminal)
     if not found:
         terminal.say("none found\nA camera answers only if ONVIF is switched on in its settings, and if it is in the "
-                     "same network\nas this machine. You can type its address instead.")  # fmt: skip
+                     "same network as this machine. You can type its address instead.")  # fmt: skip
     else:
         terminal.say(f"{len(found)} found")
         for number, one in enumerate(found, 1):
@@ -70,7 +70,7 @@ def _labels(terminal: Terminal) -> tuple[str, ...]:
             raise SoteiraError(", ".join(known_labels()))
         return check_labels(word.strip() for word in answer.split(",") if word.strip())
 
-    return terminal.ask("Words with commas, such as person, car, dog, cat (?: all words)", check, DEFAULT_LABELS[0])
+    return terminal.ask("Words with commas: person, car, dog, cat ... (?: all)", check, DEFAULT_LABELS[0])
 
 
 def _broker(terminal: Terminal) -> PlannedBroker:
@@ -107,8 +107,15 @@ def _broker_answers(terminal: Terminal, before: PlannedBroker) -> PlannedBroker:
     same = (before.tls is not None) == encrypted
     port = terminal.ask("  Port", _checked_port, str(before.port if same else usual))
     user = terminal.text("  User name (Enter: none)", before.account.user if before.account else "")
-    account = Account(user, terminal.secret("  Password (not shown while you type)")) if user else None
-    return replace(before, host=host, port=port, tls=tls, account=account)
+    return replace(before, host=host, port=port, tls=tls, account=_account(terminal, user, before.account))
+
+
+def _account(terminal: Terminal, user: str, before: Account | None) -> Account | None:
+    if not user:
+        return None
+    same = before is not None and before.user == user
+    password = terminal.secret(f"  Password (not shown while you type{'; Enter: the same as before' if same else ''})")
+    return before if same and not password else Account(user, password)
 
 
 def _checked_host(text: str) -> str:

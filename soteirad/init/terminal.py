@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import getpass
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TypeVar
@@ -14,19 +16,31 @@ with suppress(ImportError):  # arrow keys in answers
     import readline  # noqa: F401
 
 T = TypeVar("T")
+WIDEST = 100
+"""Columns; longer lines are hard to read."""
 
 
 class Terminal:
     """Says and asks. Raises EOFError when there will be no more answers, and KeyboardInterrupt on Ctrl-C."""
 
+    def __init__(self) -> None:
+        self._begun = ""
+
     def say(self, text: str = "") -> None:
-        """Print a line; whatever comes from the network has gone through `shown`."""
+        """Print lines, broken between words; whatever comes from the network has gone through `shown`."""
+        begun, self._begun = self._begun, ""
+        broken = "\n".join(_broken(line) for line in f"{begun}{text}".split("\n"))
+        self.print(broken[len(begun):])
+
+    def print(self, text: str) -> None:
+        """Print a text as it is."""
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
 
     def begin(self, text: str) -> None:
         """Print the begin of a line that `say` will end."""
-        sys.stdout.write(f"{text} ")
+        self._begun = f"{text} "
+        sys.stdout.write(self._begun)
         sys.stdout.flush()
 
     def ask(self, question: str, check: Callable[[str], T], default: str = "") -> T:
@@ -70,6 +84,16 @@ class Terminal:
 
         self.say("  " + "   ".join(f"{letter} = {words}" for letter, words in choices.items()))
         return self.ask("  What now?", check, default)
+
+
+def _broken(line: str) -> str:
+    """Break a line between words where the terminal ends; what follows is indented like it."""
+    width = max(40, min(shutil.get_terminal_size().columns, WIDEST))
+    indent = " " * (len(line) - len(line.lstrip(" ")))
+    if len(line) < width:
+        return line
+    return "\n".join(textwrap.wrap(line, width - 1, subsequent_indent=indent, break_long_words=False,
+                                   break_on_hyphens=False, drop_whitespace=True))  # fmt: skip
 
 
 def numbers(text: str, count: int) -> list[int]:

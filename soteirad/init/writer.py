@@ -56,8 +56,8 @@ def check_target(target: Target, *, force: bool) -> None:
     if target.installed and os.geteuid() != target.layout.config.parent.stat().st_uid:
         raise SoteiraError(f"{path}: only root may write the service's configuration: say sudo soteirad init")
     if not force and _is_somebodys(path):
-        raise SoteiraError(f"{target.path}: there is a configuration already, and it is left as it is: edit it, or "
-                           f"say --force to write a new one (the old one is kept beside it as {path.name}.bak)")  # fmt: skip
+        raise SoteiraError(f"{target.path}: there is a configuration already, and it stays as it is: edit it, or say "
+                           f"--force to write a new one (the old one is kept as {path.name}.bak)")  # fmt: skip
 
 
 def write(target: Target, text: str, secrets: Mapping[str, str], *, force: bool) -> Path | None:
