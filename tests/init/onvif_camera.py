@@ -85,7 +85,7 @@ class OnvifCamera:
         self._udp.bind(("", group_port))
         group = struct.pack("4s4s", socket.inet_aton(GROUP), socket.inet_aton("127.0.0.1"))
         self._udp.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group)
-        self._udp.settimeout(0.1)
+        self._udp.settimeout(0.01)
         self._mouth = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._mouth.bind(("127.0.0.1", 0))
         self._stop = threading.Event()
@@ -114,7 +114,7 @@ class OnvifCamera:
         self._mouth.close()
 
     def _serve(self) -> None:
-        self._server.serve_forever(0.05)
+        self._server.serve_forever(0.01)
 
     def _answer_probes(self) -> None:
         while not self._stop.is_set():
@@ -247,8 +247,8 @@ class OnvifCamera:
                 self.complaints.append("GetProfiles without a type")
             found = "".join(
                 f'<m2:Profiles token="{one.token}"><m2:Name>x</m2:Name><m2:Configurations><m2:VideoSource token="v">'
-                f"{_lens(one)}</m2:VideoSource><m2:VideoEncoder token='e'><tt:Name>x</tt:Name><tt:UseCount>1</tt:UseCount>"
-                f"<tt:Encoding>{one.codec}</tt:Encoding>{_size(one)}</m2:VideoEncoder></m2:Configurations></m2:Profiles>"
+                f"{_lens(one)}</m2:VideoSource><m2:VideoEncoder token='e'>"
+                f"<tt:Name>x</tt:Name><tt:UseCount>1</tt:UseCount><tt:Encoding>{one.codec}</tt:Encoding>{_size(one)}</m2:VideoEncoder></m2:Configurations></m2:Profiles>"
                 for one in self.settings.profiles)  # fmt: skip
             return answer(f"<m2:GetProfilesResponse>{found}</m2:GetProfilesResponse>")
         found = "".join(
@@ -281,7 +281,7 @@ def probe_match(asked: str, service: str, name: str = "ACME", hardware: str = "D
     return (f'<?xml version="1.0"?>{extra}<s:Envelope xmlns:s="{SOAP}" xmlns:a="{ADDRESSING}" xmlns:d="{DISCOVERY}">'
             f"<s:Header><a:MessageID>urn:uuid:1</a:MessageID><a:RelatesTo>{asked}</a:RelatesTo>"
             '<d:AppSequence InstanceId="x" MessageNumber="-"/></s:Header><s:Body><d:ProbeMatches><d:ProbeMatch>'
-            f"<d:Types>dn:NetworkVideoTransmitter</d:Types><d:Scopes>{escape(scopes)}</d:Scopes>"
+            f"<d:Types>dn:NetworkVideoTransmitter</d:Types><d:Scopes>{scopes}</d:Scopes>"
             f"<d:XAddrs>http://[fe80::1]/onvif {service}</d:XAddrs></d:ProbeMatch></d:ProbeMatches></s:Body>"
             "</s:Envelope>").encode()  # fmt: skip
 
