@@ -108,6 +108,10 @@ def state_part(facts: Facts, path: Path, user: str, what: str) -> Part:
     match entry.kind:
         case "missing":
             return Part((to_do(str(path), what, MakeFolder(path, _STATE_MODE, user, user)),))
+        case "link" if entry.target == f"private/{path.name}":
+            return Part(
+                (left(str(path), "it is of a service without a user of its own: systemd moves it at the start"),)
+            )
         case "link":
             return Part((left(str(path), f"it is a link to {entry.target}: that folder has to belong to {user}"),))
         case "unseen":
@@ -150,14 +154,15 @@ def link_part(facts: Facts) -> Part:
 
 
 def place_problems(facts: Facts) -> tuple[str, ...]:
-    """Return why nothing can be written where it belongs, or nobody could run it."""
-    problems = [*facts.distrusted, *(f"{path} is on a disk that may only be read: mount it for writing"
-                                     for path in facts.read_only)]  # fmt: skip
+    """Return why nothing can be written where it belongs, or nobody could run it; that root is needed comes first."""
+    problems = [] if facts.is_root else [f"this needs root: type `sudo` before it{_how_to_find(facts)}"]
+    problems += facts.distrusted
+    problems += [f"{path} is on a disk that may only be read: mount it for writing" for path in facts.read_only]
     for path in facts.program.unreadable:
-        problems.append(f"the service's user cannot read {path}, where this Soteira lies: install it in /opt/soteira "
-                        "(docs/install.md), or let others read it (chmod)")  # fmt: skip
-    if not facts.is_root:
-        problems.append("this needs root: type `sudo` before it" + _how_to_find(facts))
+        problems.append(
+            f"the service cannot get at {path}, where this Soteira lies: install it in /opt/soteira (docs/install.md), or "
+            "let others read it (chmod)"
+        )
     return tuple(problems)
 
 

@@ -30,7 +30,7 @@ def removal_plan(facts: Facts, purge: bool) -> Plan:
         steps += kept_steps(facts)
         notes = ()
     problems = () if facts.is_root else ("this needs root: type `sudo` before it",)
-    return Plan(tuple(steps), notes, (*facts.distrusted, *problems), farewell(facts, purge))
+    return Plan(tuple(steps), notes, (*problems, *facts.distrusted), farewell(facts, purge))
 
 
 def _stop_steps(facts: Facts) -> list[Step]:

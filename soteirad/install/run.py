@@ -37,13 +37,13 @@ class Job:
 def install(root: Path, wishes: Wishes, dry_run: bool, agent: bool, say: Say) -> None:
     """Install the service on this machine, or into the image below `root`. Raises `InstallError`."""
     job = (_mac_job if sys.platform == "darwin" else _linux_job)(root, wishes, None, agent)
-    carry_out(job, dry_run, say, f"Soteira {job.facts.program.version}, installed as a service:")
+    carry_out(job, dry_run, say, f"Soteira {job.facts.program.version} as a service of this machine")
 
 
 def uninstall(root: Path, purge: bool, dry_run: bool, agent: bool, say: Say, ask: Ask | None) -> None:
     """Take it away again; `ask` is asked before what is the owner's is deleted. Raises `InstallError`."""
     job = (_mac_job if sys.platform == "darwin" else _linux_job)(root, Wishes(), purge, agent)
-    kept = ", with all that it has kept:" if purge else ":"
+    kept = ", with all that it has kept" if purge else ""
     carry_out(job, dry_run, say, f"Soteira's service is taken away{kept}", ask if purge else None, gone=purge)
 
 
@@ -85,7 +85,9 @@ def mac_job(site: Site, python: Interpreter, wishes: Wishes, purge: bool | None,
 def carry_out(job: Job, dry_run: bool, say: Say, heading: str, ask: Ask | None = None, *, gone: bool = False) -> None:
     """Show a plan, and do it. `gone`: nothing is left that a record would be of. Raises `InstallError`."""
     plan, facts = job.plan, job.facts
-    say(f"{heading} (+ to do, = already so, - left out)")
+    if not (dry_run or facts.is_root or facts.agent):
+        raise InstallError(f"{plan.problems[0]} (--dry-run shows what it would do)")
+    say(f"{heading} (+ to do, = already so, - left out):")
     for step in plan.steps:
         say(step.line())
     for note in plan.notes:

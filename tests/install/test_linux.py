@@ -190,7 +190,9 @@ def test_a_state_folder_that_others_may_look_into_is_closed() -> None:
 
 
 def test_a_state_folder_that_is_a_link_is_left_to_its_owner() -> None:
-    assert the_step(plan(having(L.state, Entry("link", target="/mnt/ssd"))), str(L.state)).mark == "left"
+    for target, says in (("/mnt/ssd", "has to belong to soteira"), ("private/soteira", "systemd moves it")):
+        step = the_step(plan(having(L.state, Entry("link", target=target))), str(L.state))
+        assert step.mark == "left" and says in step.why
 
 
 def test_a_unit_of_an_earlier_version_is_replaced_and_one_that_was_edited_is_kept() -> None:
@@ -281,7 +283,7 @@ def test_a_program_in_a_home_is_shown_to_the_service_and_nothing_else_there() ->
         ({"is_root": False}, "sudo"),
         ({"read_only": (Path("/etc"),)}, "only be read"),
         ({"distrusted": ("everybody may write in /etc",)}, "everybody may write"),
-        ({"program": Program("1.2.0", (COMMAND,), unreadable=(Path("/opt/soteira"),))}, "cannot read /opt/soteira"),
+        ({"program": Program("1.2.0", (COMMAND,), unreadable=(Path("/opt/soteira"),))}, "cannot get at /opt/soteira"),
         ({"program": Program("1.2.0", ("/opt/it's/soteirad",))}, "systemd takes no path"),
     ],
 )
