@@ -160,8 +160,8 @@ def place_problems(facts: Facts) -> tuple[str, ...]:
     problems += [f"{path} is on a disk that may only be read: mount it for writing" for path in facts.read_only]
     for path in facts.program.unreadable:
         problems.append(
-            f"the service cannot get at {path}, where this Soteira lies: install it in /opt/soteira (docs/install.md), or "
-            "let others read it (chmod)"
+            f"the service cannot get at {path}, where this Soteira lies: install it in /opt/soteira (docs/install.md), "
+            "or let others read it (chmod)"
         )
     return tuple(problems)
 

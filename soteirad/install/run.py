@@ -87,15 +87,7 @@ def carry_out(job: Job, dry_run: bool, say: Say, heading: str, ask: Ask | None =
     plan, facts = job.plan, job.facts
     if not (dry_run or facts.is_root or facts.agent):
         raise InstallError(f"{plan.problems[0]} (--dry-run shows what it would do)")
-    say(f"{heading} (+ to do, = already so, - left out):")
-    for step in plan.steps:
-        say(step.line())
-    for note in plan.notes:
-        say(f"  ! {note}")
-    if plan.problems and not dry_run:
-        raise InstallError("nothing was done: " + "\n  ".join(plan.problems))
-    for problem in plan.problems:
-        say(f"  ! {problem}")
+    _show(plan, heading, dry_run, say)
     if dry_run:
         say("Nothing was done: this only shows what would be.")
         return
@@ -113,3 +105,15 @@ def carry_out(job: Job, dry_run: bool, say: Say, heading: str, ask: Ask | None =
         say(f"  next: {step_text}")
     if plan.unfinished:
         raise InstallError(plan.unfinished)
+
+
+def _show(plan: Plan, heading: str, dry_run: bool, say: Say) -> None:
+    say(f"{heading} (+ to do, = already so, - left out):")
+    for step in plan.steps:
+        say(step.line())
+    for note in plan.notes:
+        say(f"  ! {note}")
+    if plan.problems and not dry_run:
+        raise InstallError("nothing was done: " + "\n  ".join(plan.problems))
+    for problem in plan.problems:
+        say(f"  ! {problem}")
