@@ -111,6 +111,10 @@ class Facts:
         """Return whose something is."""
         return "root" if entry.uid == 0 else self.names.get(entry.uid, f"user number {entry.uid}")
 
+    def settled(self, wishes: Wishes) -> bool:
+        """Whether what runs after the installation is this version: nothing that ran before is left alone."""
+        return not self.service.active or (wishes.start and not self.findings)
+
     @property
     def untouched(self) -> bool:
         """Whether the configuration is missing, or still the example."""

@@ -61,7 +61,7 @@ def install_plan(facts: Facts, wishes: Wishes) -> Plan:
     steps = (*ground.steps, *unit.steps, *service.steps)
     notes += [*unit.notes, *service.notes]
     unfinished = _unfinished(facts) if wishes.start else None
-    return Plan(steps, tuple(notes), (*problems, *unit.problems), _next(facts), unfinished)
+    return Plan(steps, tuple(notes), (*problems, *unit.problems), _next(facts), unfinished, facts.settled(wishes))
 
 
 def _user_part(facts: Facts) -> Part:

@@ -63,7 +63,14 @@ def mac_plan(facts: Facts, wishes: Wishes) -> Plan:
         "`sudo soteirad init` finds your cameras and writes the configuration",
         "`sudo soteirad install` once more then starts the service")  # fmt: skip
     steps = (*ground.steps, *service.steps)
-    return Plan(steps, (*ground.notes, *service.notes), tuple(problems), next_steps, _unfinished(facts, wishes))
+    return Plan(
+        steps,
+        (*ground.notes, *service.notes),
+        tuple(problems),
+        next_steps,
+        _unfinished(facts, wishes),
+        facts.settled(wishes),
+    )
 
 
 def agent_plan(facts: Facts, wishes: Wishes, uid: int) -> Plan:
@@ -90,7 +97,14 @@ def agent_plan(facts: Facts, wishes: Wishes, uid: int) -> Plan:
     next_steps = ("`soteirad doctor` says whether all is well",) if not untouched else (
         f"write your cameras into {layout.config}, such as avfoundation:0",
         "`soteirad install --agent` once more starts it; macOS then asks whether it may use the camera")  # fmt: skip
-    return Plan((*steps, *service.steps), service.notes, tuple(problems), next_steps, _unfinished(facts, wishes))
+    return Plan(
+        (*steps, *service.steps),
+        service.notes,
+        tuple(problems),
+        next_steps,
+        _unfinished(facts, wishes),
+        facts.settled(wishes),
+    )
 
 
 def daemon_plist(shipped: bytes, command: tuple[str, ...]) -> bytes:

@@ -133,7 +133,7 @@ def left(what: str, why: str) -> Step:
 class Plan:
     """All of it. `problems` forbid the whole, `notes` are to be known, `next_steps` are for the owner to do.
 
-    `unfinished` says what could not be done in the end, and why.
+    `unfinished` says what could not be done in the end, and why; `settled`: what runs then is this version.
     """
 
     steps: tuple[Step, ...] = ()
@@ -141,6 +141,7 @@ class Plan:
     problems: tuple[str, ...] = ()
     next_steps: tuple[str, ...] = ()
     unfinished: str | None = None
+    settled: bool = True
 
     @property
     def changes(self) -> bool:

@@ -98,7 +98,7 @@ def carry_out(job: Job, dry_run: bool, say: Say, heading: str, ask: Ask | None =
     if not gone and (plan.changes or facts.record.version is not None):
         before = facts.entries[job.record_path]
         # What still runs is the version before: it is to be restarted later.
-        version = facts.record.version if plan.unfinished else facts.program.version
+        version = facts.program.version if plan.settled else facts.record.version
         keep_record(replace(record, version=version), before, job.record_path)
     say("Done." if plan.changes else "Nothing was to be done.")
     for step_text in plan.next_steps:

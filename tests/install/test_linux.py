@@ -340,6 +340,13 @@ def test_a_service_that_does_not_run_is_started() -> None:
     assert commands(made) == [("systemctl", "enable", "soteirad.service"), START]
 
 
+def test_what_still_runs_an_older_version_is_known_to_do_so() -> None:
+    old = installed(record=Record("1.1.0"))
+    assert plan(old).settled and not plan(old, start=False).settled
+    assert not plan(replace(old, findings=("wrong",))).settled
+    assert plan(replace(old, service=Service("running", 252)), start=False).settled
+
+
 def test_on_wish_nothing_is_enabled_or_started() -> None:
     assert commands(plan(installed(service=Service("running", 252)), start=False)) == []
 
