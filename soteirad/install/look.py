@@ -49,7 +49,10 @@ def layout_entries(layout: Layout) -> dict[Path, Entry]:
     for folder in (layout.secrets, layout.drop_ins):
         paths += _inside(folder)
     paths += [path for path in _inside(layout.unit.parent) if path.name.startswith(f"{UNIT}.bak")]
-    return {path: places.look_at(path) for path in paths}
+    entries = {path: places.look_at(path) for path in paths}
+    if entries[layout.secrets].kind == "folder" and not os.access(layout.secrets, os.R_OK | os.X_OK):
+        entries[layout.secrets] = Entry("unseen")
+    return entries
 
 
 def linux_facts(layout: Layout, site: Site, python: Interpreter) -> Facts:

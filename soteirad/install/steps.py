@@ -55,8 +55,10 @@ def do_plan(plan: Plan, site: Site, record: Record, record_path: Path, say: Call
                 record = _do(action, site, record)
             if step.actions:
                 say(f"  done: {step.what}")
-    except InstallError as error:
+    except BaseException as error:
         _write_down(record, record_path, quietly=True)
+        if not isinstance(error, InstallError):
+            raise
         raise InstallError(f"{error}. What was done before stays, and nothing is half done: run the same command again "
                            "then") from error  # fmt: skip
     return record

@@ -5,23 +5,26 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from soteirad import __version__
-from soteirad.install import look
+from soteirad.install import look, run
 from soteirad.install.facts import Facts, Service, Wishes
 from soteirad.install.machine import FileAccounts, Ran
 from soteirad.install.plan import Plan, Run, to_do
-from soteirad.install.record import Record
+from soteirad.install.record import Record, read_record
 from soteirad.install.run import Job, carry_out
 from soteirad.install.steps import Site
 from soteirad.install.unit import MADE
 from soteirad.resources import resource
 from soteirad.service.layout import Layout
 from tests.command import typed
+from tests.daemon import ROOT
 from tests.disks import small_disk
 from tests.install.machines import L, bare
 
@@ -220,6 +223,28 @@ def test_an_image_whose_links_lead_out_of_it_is_refused_and_nothing_outside_is_t
 def test_a_folder_that_is_no_system_is_refused(tmp_path: Path) -> None:
     assert "holds no system" in refused("install", "--root", tmp_path)
     assert "macOS" in refused("install", "--root", tmp_path, "--agent")
+
+
+def test_who_reads_only_the_first_line_does_not_stop_what_was_begun(image: Path) -> None:
+    command = f"{sys.executable} -m soteirad install --root {image} | true"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Nothing was to be done." in install(image)
+
+
+def test_an_interrupted_installation_knows_what_it_has_made(image: Path) -> None:
+    layout = Layout(image)
+
+    def interrupted(line: str) -> None:
+        if line == f"  done: {layout.config}":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run.install(image, Wishes(), False, False, interrupted)
+    assert read_record(layout.record.read_bytes()).wrote("/etc/soteira.yaml", layout.config.read_bytes())
+    assert "soteirad.service" in install(image)
 
 
 class Systemctl:
