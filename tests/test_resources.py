@@ -7,7 +7,10 @@ import pytest
 from soteirad.resources import resource
 
 
-@pytest.mark.parametrize("name", ["models/nanodet-g-416.yaml", "etc/soteira.yaml", "systemd/soteirad.service",
-                                  "systemd/sysusers.d/soteira.conf", "launchd/io.github.soteira.soteirad.daemon.plist"])  # fmt: skip
+SHIPPED = ("models/nanodet-g-416.yaml", "etc/soteira.yaml", "systemd/soteirad.service", "systemd/sysusers.d/soteira.conf",
+           "launchd/io.github.soteira.soteirad.daemon.plist")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SHIPPED)
 def test_files_that_ship_are_found_in_a_checkout(name: str) -> None:
     assert resource(name).is_file()

@@ -276,5 +276,11 @@ def test_a_service_that_does_not_start_is_told_with_where_to_look_and_the_rest_i
     assert said[-1] == "  done: systemd" and "something" in layout.record.read_text(encoding="utf-8")
 
 
+def test_the_daemon_never_loads_what_only_installs() -> None:
+    code = "import sys, soteirad.cli, soteirad.hub.hub, soteirad.camera; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "soteirad.camera" in done.stdout.split() and "soteirad.install" not in done.stdout
+
+
 def test_wishes_start_the_service_unless_told_otherwise() -> None:
     assert Wishes().start and L.root == Path("/")
