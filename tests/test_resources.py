@@ -6,9 +6,13 @@ import pytest
 
 from soteirad.resources import resource
 
-
-SHIPPED = ("models/nanodet-g-416.yaml", "etc/soteira.yaml", "systemd/soteirad.service", "systemd/sysusers.d/soteira.conf",
-           "launchd/io.github.soteira.soteirad.daemon.plist")  # fmt: skip
+SHIPPED = (
+    "models/nanodet-g-416.yaml",
+    "etc/soteira.yaml",
+    "systemd/soteirad.service",
+    "systemd/sysusers.d/soteira.conf",
+    "launchd/io.github.soteira.soteirad.daemon.plist",
+)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
