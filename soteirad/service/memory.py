@@ -10,6 +10,6 @@ EAGERNESS = 300
 
 
 def go_first() -> None:
-    """Let Linux end this process rather than the hub, which starts it again, if it has to end one; elsewhere nothing."""
+    """Let Linux end this process rather than the hub, which starts it again, if it has to end one."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(EAGERNESS), encoding="ascii")

@@ -375,7 +375,8 @@ def test_a_trial_that_ends_by_the_signal_that_ends_all_is_no_news_of_its_engine(
 
 
 @pytest.mark.parametrize(("code", "passing"), [("time.sleep(600)", True), ("os.kill(os.getpid(), 9)", True),
-                                               ("os.kill(os.getpid(), 15)", True), ("os.kill(os.getpid(), 11)", False)])  # fmt: skip
+                                               ("os.kill(os.getpid(), 15)", True),
+                                               ("os.kill(os.getpid(), 11)", False)])  # fmt: skip
 def test_only_what_took_too_long_or_was_killed_may_be_gone_another_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, passing: bool
 ) -> None:

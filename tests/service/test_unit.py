@@ -17,7 +17,7 @@ DROP_INS = ("usb.conf", "gpu.conf", "nvidia.conf", "openvino.conf")
 TOOL = "systemd-analyze"
 
 pytestmark = pytest.mark.skipif(shutil.which(TOOL) is None,
-                                reason=f"{TOOL} is not here: the unit was not judged (apt install systemd)")  # fmt: skip
+                                reason=f"{TOOL} is not here, nothing was judged (apt install systemd)")  # fmt: skip
 
 
 def unit(folder: Path, drop_ins: Sequence[str] = ()) -> Path:

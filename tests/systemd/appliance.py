@@ -24,9 +24,15 @@ class Appliance:
 
     def __init__(self) -> None:
         self.layout = Layout()
+        self.by_itself = False
+        """Whether `soteirad install` does it."""
 
     def install(self) -> None:
-        """Do what `soteirad install` does."""
+        """Install it by its own command, or do what that does where it is not there yet."""
+        self.by_itself = run(str(COMMAND), "install", "--help", check=False).returncode == 0
+        if self.by_itself:
+            self._install()
+            return
         run("groupadd", "--system", USER)
         run("useradd", "--system", "--gid", USER, "--no-create-home", "--shell", "/usr/sbin/nologin", USER)
         self.layout.secrets.mkdir(parents=True, mode=0o700)
@@ -35,27 +41,42 @@ class Appliance:
         self.layout.drop_ins.mkdir()
         self.reread()
 
-    def configure(self, document: Mapping[str, Any]) -> None:
-        """Write the configuration."""
+    def configure(self, document: Mapping[str, Any] | str) -> bool:
+        """Write the configuration; returns whether it was another one."""
         text = document if isinstance(document, str) else yaml.safe_dump(dict(document))
+        before = self.layout.config.read_text() if self.layout.config.exists() else ""
         self.layout.config.write_text(text)
         self.layout.config.chmod(0o640)
         run("chown", f"root:{USER}", str(self.layout.config))
+        return text != before
 
     def keep_secrets(self, values: Mapping[str, str]) -> None:
         """Put secrets into their folder, and hand them to the service."""
-        lines = ["[Service]"]
         for name, value in values.items():
             assert name.startswith(SECRET_PREFIX)
             file = self.layout.secrets / name
             file.write_text(value + "\n")
             file.chmod(0o600)
-            lines.append(f"LoadCredential={name}:{file}")
-        self.drop_in("secrets.conf", "\n".join(lines) + "\n")
+        if self.by_itself:
+            self._install()
+        else:
+            lines = [f"LoadCredential={name}:{self.layout.secrets / name}" for name in values]
+            self.drop_in("secrets.conf", "\n".join(["[Service]", *lines, ""]))
 
-    def drop_in(self, name: str, text: str | None = None) -> None:
-        """Add a drop-in: a shipped one, or one with this text."""
-        (self.layout.drop_ins / name).write_text(shipped(name) if text is None else text)
+    def grant(self, name: str) -> None:
+        """Add a shipped drop-in."""
+        if self.by_itself:
+            self._install("--with", name)
+        else:
+            self.drop_in(f"{name}.conf", shipped(f"{name}.conf"))
+
+    def revoke(self, name: str) -> None:
+        """Take a shipped drop-in away."""
+        self._install("--without", name) if self.by_itself else self.without(f"{name}.conf")
+
+    def drop_in(self, name: str, text: str) -> None:
+        """Add a drop-in with this text."""
+        (self.layout.drop_ins / name).write_text(text)
         self.reread()
 
     def without(self, *names: str) -> None:
@@ -116,7 +137,8 @@ class Appliance:
                       lambda: text in self.show("StatusText"), timeout)  # fmt: skip
 
     def log(self, since: str = "") -> str:
-        """Return what the service said, and systemd of it; `since` a cursor of `cursor`."""
+        """Return what the service said, and systemd of it; `since` is a cursor."""
+        run("journalctl", "--sync")
         after = ["--after-cursor", since] if since else []
         return run("journalctl", "--no-pager", "-o", "cat", "-u", UNIT, *after).stdout
 
@@ -124,7 +146,9 @@ class Appliance:
         """Return where the log is now."""
         run("journalctl", "--sync")
         return run("journalctl", "--show-cursor", "-n", "0").stdout.partition("-- cursor: ")[2].strip()
-
+    def _install(self, *options: str) -> None:
+        run(str(COMMAND), "install", "--no-start", *options)
+        self.reread()
 
 
 def shipped(name: str) -> str:

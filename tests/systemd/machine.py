@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -70,6 +71,8 @@ exec env -i container=soteira-test PATH=/usr/sbin:/usr/bin:/sbin:/bin \
 def main() -> int:
     """Run one command in a machine; returns its exit code."""
     kind, *command = sys.argv[1:]
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))  # nothing may be left behind
     APPLIANCE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="soteira-machine-") as work:
         if kind == "build":
