@@ -13,6 +13,7 @@ from soteirad.doctor.patient import Patient
 
 TIMEOUT_S = 3.0
 PRIVILEGED = 1024
+NOT_READY = 503
 
 
 def check(patient: Patient) -> Iterator[Finding]:
@@ -43,18 +44,23 @@ def _asked(web: WebConfig) -> str | None:
         socket.create_connection((target, port), TIMEOUT_S).close()
     except OSError:
         return None
-    told = []
     try:
-        for path in ("/healthz", "/readyz"):
-            connection = HTTPConnection(target, port, timeout=TIMEOUT_S)
-            try:
-                connection.request("GET", path)
-                told.append(connection.getresponse().read(200).decode("utf-8", "replace").strip())
-            finally:
-                connection.close()
+        health, ready = (_got(target, port, path) for path in ("/healthz", "/readyz"))
     except (OSError, HTTPException):
         return ""
-    return told[1] if told[0] == "ok" else ""
+    ours = health == (200, "ok") and (ready == (200, "ready") or ready[0] == NOT_READY)
+    return ready[1] if ours else ""
+
+
+def _got(host: str, port: int, path: str) -> tuple[int, str]:
+    """Return the status and the beginning of what comes."""
+    connection = HTTPConnection(host, port, timeout=TIMEOUT_S)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read(200).decode("utf-8", "replace").strip()
+    finally:
+        connection.close()
 
 
 def _silent(patient: Patient, web: WebConfig) -> Finding:

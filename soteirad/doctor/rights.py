@@ -32,10 +32,13 @@ def allows(path: Path, account: Account, wanted: int) -> bool:
     The folders above are looked at, too; access lists are not.
     """
     real = path.resolve()
-    return all(_allows(folder.stat(), account, 1) for folder in real.parents) and _allows(real.stat(), account, wanted)
+    return all(mode_allows(folder.stat(), account, 1) for folder in real.parents) and mode_allows(
+        real.stat(), account, wanted
+    )
 
 
-def _allows(found: os.stat_result, account: Account, wanted: int) -> bool:
+def mode_allows(found: os.stat_result, account: Account, wanted: int) -> bool:
+    """Say whether owner and mode alone let an account do `wanted`: the first of owner, group and others decides."""
     if account.uid == 0:
         return True
     shift = 6 if found.st_uid == account.uid else 3 if found.st_gid in account.groups else 0

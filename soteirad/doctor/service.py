@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from xml.parsers.expat import ExpatError  # what plistlib lets through
 
 from soteirad.doctor.finding import Finding, doubt, fault, well
 from soteirad.doctor.patient import Patient
@@ -123,7 +124,7 @@ def _launchd(patient: Patient) -> Iterator[Finding]:
     except FileNotFoundError:
         yield doubt(str(plist), "Soteira is not installed as a service: it does not start by itself", INSTALL)
         return
-    except (OSError, ValueError, plistlib.InvalidFileException, AttributeError) as error:
+    except (OSError, ValueError, plistlib.InvalidFileException, AttributeError, ExpatError) as error:
         yield fault(str(plist), f"it cannot be read ({type(error).__name__})", INSTALL)
         return
     program = Path(words[0]) if words else None

@@ -21,6 +21,7 @@ CLIP = {"porch": {"source": "/nowhere/clip.mp4"}}
 
 def patient(folder: Path, port: int = 1883, cameras: Mapping[str, Any] | None = None, **sections: Any) -> Patient:
     """Return one with a configuration that is read from a file; its state folder is `folder`/state."""
+    folder.mkdir(exist_ok=True)
     path = write_config(folder, port, cameras or CLIP, **sections)
     path.chmod(0o600)
     admitted = admit(path, layout=Layout(folder / "root"))

@@ -10,7 +10,8 @@ from tests.doctor.people import one, patient
 
 
 def test_a_good_file_is_one_line(tmp_path: Path) -> None:
-    (found,) = check(patient(tmp_path, cameras={"a": {"source": "/a.mp4"}, "b": {"source": "/b.mp4", "enabled": False}}))
+    cameras = {"a": {"source": "/a.mp4"}, "b": {"source": "/b.mp4", "enabled": False}}
+    (found,) = check(patient(tmp_path, cameras=cameras))
     assert found.verdict == "ok" and "2 cameras, 1 switched off" in found.text
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from soteirad.doctor.disk import check
@@ -44,4 +43,4 @@ def test_a_disk_that_became_read_only_is_a_fault(tmp_path: Path) -> None:
         found = [finding for finding in check(sick) if finding.verdict == "fail"]
         assert len(found) == 1 and "read-only" in found[0].text.lower()
         assert "dmesg" in found[0].remedy
-        assert os.listdir(disk.folder) == ["lost+found"]
+        assert [path.name for path in disk.folder.iterdir()] == ["lost+found"]

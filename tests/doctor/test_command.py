@@ -1,0 +1,75 @@
+"""`soteirad doctor` as an owner types it, beside a daemon that works."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from soteirad.doctor.patient import works_on
+from tests.brokers import Mosquitto, Subscriber, free_port
+from tests.command import typed
+from tests.daemon import payloads, write_config
+from tests.house import StartDaemon
+from tests.rtsp_server import RtspServer
+
+
+def test_beside_a_working_daemon_it_finds_all_well_and_disturbs_nothing(
+    tmp_path: Path, broker: Mosquitto, listener: Subscriber, entry_clip: Path, start_daemon: StartDaemon
+) -> None:
+    server = RtspServer(user="viewer", password="geheim-1")  # noqa: S106 - a test's
+    server.start(entry_clip, loop=True)
+    try:
+        web = {"listen": f"127.0.0.1:{free_port()}"}
+        config = write_config(tmp_path, broker.port, {"porch": {"source": server.url}}, web=web)
+        config.chmod(0o600)
+        daemon = start_daemon(config)
+        daemon.wait_log("porch: online")
+        done = typed("doctor", "-c", config, "--fast", "--json")
+    finally:
+        server.kill()
+    found = json.loads(done.stdout)["findings"]
+    fails = [finding for finding in found if finding["verdict"] == "fail"]
+    assert done.returncode == 0 and not fails, fails
+    texts = {finding["what"]: finding["text"] for finding in found}
+    assert texts["porch"].startswith("640x360 H.264")
+    assert texts["soteira/status"] == "it says online"
+    assert texts["homeassistant/..."] == "all 2 announcements for Home Assistant are there"
+    assert "the page answers" in texts[web["listen"]]
+    assert texts[str(tmp_path / "state" / "journal.sqlite3")] == "whole"
+    assert "geheim-1" not in done.stdout + done.stderr
+    assert daemon.running and "lost the MQTT broker" not in daemon.log()
+    assert payloads(listener.messages(), "soteira/status") == ["online"]
+    daemon.stop()
+
+
+def test_a_daemon_that_works_is_known_by_its_lock_and_a_stopped_one_too(
+    tmp_path: Path, broker: Mosquitto, start_daemon: StartDaemon, entry_clip: Path
+) -> None:
+    config = write_config(tmp_path, broker.port, {"porch": {"source": str(entry_clip), "detect": False}})
+    assert works_on(tmp_path / "state") is False
+    daemon = start_daemon(config)
+    daemon.wait_log("watching")
+    assert works_on(tmp_path / "state") is True
+    daemon.stop()
+    assert works_on(tmp_path / "state") is False
+    assert works_on(tmp_path / "state", tmp_path / "no-locks") is None
+
+
+def test_a_file_with_mistakes_is_a_finding_and_an_unknown_check_is_wrong_usage(tmp_path: Path) -> None:
+    path = tmp_path / "soteira.yaml"
+    path.write_text("cameras: {porch: {sorce: 1}}\n")
+    done = typed("doctor", "-c", path, "--only", "machine")
+    assert done.returncode == 1 and "FAIL" in done.stdout and "Machine" in done.stdout
+    longer = [line for line in done.stdout.splitlines() if len(line) > 80]
+    assert all(max(map(len, line.split())) > 60 for line in longer), "only a path that has to stay whole is longer"
+    assert "\x1b" not in done.stdout and done.stderr == ""
+    wrong = typed("doctor", "-c", path, "--only", "everything")
+    assert wrong.returncode == 2 and "homeassistant" in wrong.stderr
+
+
+def test_nothing_that_only_the_doctor_needs_is_loaded_by_the_daemon() -> None:
+    code = "import sys, soteirad.hub.hub, soteirad.camera; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not [name for name in loaded if name.startswith(("soteirad.doctor", "soteirad.mqtt.visit"))]
