@@ -92,7 +92,7 @@ def _told(card: ModelCard, choice: Choice, when: str = " now") -> tuple[list[Fin
         found = [doubt(card.name, f"{runs}; nothing proves that it sees rightly: its card has no golden pictures",
                        "soteirad models add makes some")]  # fmt: skip
     if choice.others:
-        found.append(well(card.name, f"not chosen: {'; '.join(choice.others)}"))
+        found.append(well(card.name, f"not chosen when it was proven first: {'; '.join(choice.others)}"))
     return found, choice.model_ms
 
 

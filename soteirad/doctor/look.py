@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import socket
 import statistics
 import time
@@ -67,7 +68,12 @@ def look_apart(camera: CameraConfig, seconds: float, ended: Callable[[], bool] =
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=target or _main, args=(theirs, camera, seconds), daemon=True)
-    process.start()
+    # Ctrl-C reaches the whole group; the parent decides, and the child says nothing of it.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     theirs.close()
     limit = (2 if camera.detail is not None else 1) * 3 * LONGEST_WAIT_S + seconds + SPARE_S
     deadline = time.monotonic() + limit
