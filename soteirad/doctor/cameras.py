@@ -56,7 +56,7 @@ def seen(name: str, camera: CameraConfig, sight: Sight, daemon: bool = False) ->
 
 def _failed(name: str, camera: CameraConfig, sight: Sight, daemon: bool) -> Finding:
     found = told(name, _without_address(sight.problem), "is the camera on, and is the address right?")
-    if daemon and camera.live:
+    if daemon and camera.live and not sight.refused:
         return fault(name, found.text, FEW_CONNECTIONS + found.remedy)
     return found
 

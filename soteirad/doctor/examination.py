@@ -71,16 +71,15 @@ def examine(patient: Patient, only: Sequence[str] = (), on_begin: Callable[[Chec
 
     Without a configuration the first says what cannot be looked at, so it is always done then.
     """
-    secrets = known_secrets(patient.config) if patient.config is not None else frozenset[str]()
     for check in checks:
         wanted = not only or check.name in only or (check.name == "config" and patient.config is None)
         if wanted and (patient.config is not None or not check.needs):
             on_begin(check)
+            # Others have no secret to tell; and where a word is hidden that stands there always, it is told.
+            hide = _redactor(patient) if check.needs == "secrets" else str
             for finding in merged(_examine(patient, check)):
-                yield replace(
-                    finding, check=check.name, what=redact(finding.what, secrets), text=redact(finding.text, secrets),
-                    remedy=redact(finding.remedy, secrets),
-                )  # fmt: skip
+                yield replace(finding, check=check.name, what=hide(finding.what), text=hide(finding.text),
+                              remedy=hide(finding.remedy))  # fmt: skip
 
 
 def _examine(patient: Patient, check: Check) -> Findings:
@@ -118,13 +117,20 @@ def _do(patient: Patient, check: Check, found: queue.SimpleQueue[Finding | None]
         for finding in function(patient):
             found.put(finding)
     except ImportError as error:
-        found.put(fault(check.title, f"a library is missing or broken ({_line(error)})", "install soteirad again"))
+        why = _line(patient, error)
+        found.put(fault(check.title, f"a library is missing or broken ({why})", "install soteirad again"))
     except Exception as error:
-        found.put(fault(check.title, f"this check itself failed ({type(error).__name__}: {_line(error)})",
+        why = f"{type(error).__name__}: {_line(patient, error)}"
+        found.put(fault(check.title, f"this check itself failed ({why})",
                         "this is a fault in Soteira: please report it"))  # fmt: skip
     finally:
         found.put(None)
 
 
-def _line(error: Exception) -> str:
-    return re.sub(r"\s+", " ", str(error))[:200]
+def _redactor(patient: Patient) -> Callable[[str], str]:
+    secrets = known_secrets(patient.config) if patient.config is not None else frozenset[str]()
+    return lambda text: redact(text, secrets)
+
+
+def _line(patient: Patient, error: Exception) -> str:
+    return re.sub(r"\s+", " ", _redactor(patient)(str(error)))[:200]

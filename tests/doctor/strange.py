@@ -33,3 +33,7 @@ def tells(patient: Patient) -> Iterator[Finding]:
 
 def lacks(patient: Patient) -> Iterator[Finding]:
     raise ImportError("libGL.so.1: cannot open shared object file")
+
+
+def chatters(patient: Patient) -> Iterator[Finding]:
+    raise ValueError("rtsp://admin:geheim-9@10.0.0.7/live")

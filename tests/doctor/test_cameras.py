@@ -112,7 +112,7 @@ def test_hardware_that_decodes_is_named_and_one_that_is_forbidden_too() -> None:
 def test_a_camera_that_the_daemon_has_open_may_refuse_another_viewer() -> None:
     failed = Sight(problem="nothing comes from it: is the camera on?")
     assert "some cameras serve few" in of(failed, daemon=True)[0].remedy
-    assert of(failed)[0].remedy == "is the camera on?"
+    assert of(failed)[0].remedy == of(replace(failed, refused=True), daemon=True)[0].remedy == "is the camera on?"
 
 
 def test_an_address_where_nothing_is_is_told_from_one_that_answers() -> None:
