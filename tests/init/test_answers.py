@@ -25,7 +25,8 @@ ACCOUNT = f'user: viewer\npassword: "{CAMERA_PASSWORD}"\n'
 def test_all_that_is_found_and_all_that_is_named_is_written(house: House) -> None:
     cameras = (f"cameras:\n  gate: {{source: '{house.video}', detail: '{house.video}'}}\n"
                f"  door: {{address: 'localhost:{house.camera.port}', name: Haustür}}\n")  # fmt: skip
-    house.camera.settings.profiles = (Lens("sub", "v", (640, 360), "H264", house.video.replace("127.0.0.1", "localhost")),
+    video = house.video.replace("127.0.0.1", "localhost")
+    house.camera.settings.profiles = (Lens("sub", "v", (640, 360), "H264", video),
                                       Lens("x", "w", (640, 360), "H264", house.video))  # fmt: skip
     done = house.answered(BROKER.replace("PORT", str(house.broker.port)) + ACCOUNT + "labels: [car]\n" + cameras)
     assert (done.returncode, done.stderr) == (0, "")
@@ -45,7 +46,8 @@ def test_discover_takes_what_answers_from_its_own_address(house: House) -> None:
 
 def test_what_does_not_work_is_told_together_and_nothing_is_written(house: House) -> None:
     house.camera.settings.password = "another"  # noqa: S105
-    cameras = (f"cameras:\n  gate: {{source: 'rtsp://x:y@127.0.0.1:9/x'}}\n  door: {{address: 'localhost:{house.camera.port}'}}\n"
+    cameras = ("cameras:\n  gate: {source: 'rtsp://x:y@127.0.0.1:9/x'}\n"
+               f"  door: {{address: 'localhost:{house.camera.port}'}}\n"
                "  hub: {source: /dev/null}\nlabels: [persn]\n")  # fmt: skip
     done = house.answered(BROKER.replace("PORT", str(free_port())) + ACCOUNT + cameras)
     assert done.returncode == 1 and house.written() == [] and "Traceback" not in done.stderr
@@ -66,7 +68,7 @@ def test_without_tests_a_machine_can_be_prepared_elsewhere(house: House) -> None
     ("broker: {hots: x}\ndiscover: true\n", "1:10: broker.hots: this key is not known, did you mean 'host'?"),
     ("discover: true\n", "1:1: broker: is missing"),
     ("broker: {host: a}\n", "1:1: cameras: there is no camera"),
-    ("broker: {host: a, password: x}\ndiscover: true\n", "1:19: broker.password: a password without a user"),
+    ("broker: {host: a, password: x}\ndiscover: true\n", "1:29: broker.password: a password without a user"),
     ("broker: {host: a}\ncameras:\n  b: {}\n", "3:3: cameras.b: this camera has no address"),
     ("broker: {host: a}\ncameras:\n  b: {address: c, source: rtsp://d}\n", "3:19: cameras.b.source: both address"),
     ("broker: {host: a}\ncameras:\n  b: {source: 'ftp://d'}\n", "3:15: cameras.b.source: this kind of address"),
@@ -100,9 +102,7 @@ def test_a_broker_that_takes_but_does_not_give_is_told(tmp_path: Path, monkeypat
     monkeypatch.setattr("soteirad.init.trial.BROKER_PATIENCE_S", 1.0)
     rules = tmp_path / "acl"
     rules.write_text("topic write soteira/#\n")
-    rules.chmod(0o644)
-    tmp_path.chmod(0o755)
-    with Mosquitto(tmp_path / "b", extra=[f"acl_file {rules}", "user root"]) as broker:
+    with Mosquitto(tmp_path / "b", extra=[f"acl_file {rules}"]) as broker:
         with pytest.raises(BrokerError, match="does not give it back: is the user allowed"):
             try_broker(config(broker))
         rules.write_text("topic readwrite soteira/#\n")

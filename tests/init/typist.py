@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import select
-import signal
 import subprocess
 import sys
 import time
@@ -56,9 +56,23 @@ class Typist:
             self.expect(question)
             self.type(line)
 
-    def press(self, key: bytes) -> None:
-        """Press a control key: b"\\x03" is Ctrl-C, b"\\x04" the end of the input."""
-        os.write(self._master, key)
+    def press(self, key: bytes) -> int:
+        """Press a control key (b"\\x03" is Ctrl-C, b"\\x04" the end of the input) and return the exit code.
+
+        It is pressed again as an owner does to whom nothing happens: Python misses it at the very moment in which it
+        begins to wait.
+        """
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                os.write(self._master, key)
+            try:
+                while self._read(time.monotonic() + 1.0):
+                    pass
+                return self._process.wait(0.1)
+            except subprocess.TimeoutExpired:
+                continue
+        raise AssertionError(f"it did not end:\n{self.said[self._read_to :]}")
 
     def end(self) -> int:
         """Return its exit code once it has ended."""
@@ -66,10 +80,6 @@ class Typist:
         while self._read(deadline):
             pass
         return self._process.wait(10)
-
-    def hang_up(self) -> None:
-        """End it as a terminal that goes away."""
-        self._process.send_signal(signal.SIGHUP)
 
     def _read(self, deadline: float) -> bool:
         """Take in what it says; returns whether there may be more."""
