@@ -30,7 +30,7 @@ SECONDS = 4.0
 REPEAT_S = 1.0
 """UDP loses datagrams; cameras answer within half a second."""
 MOST_CAMERAS = 100
-MOST_DATAGRAMS = 5000
+MOST_SENDERS = 5000
 MOST_OF_ONE = 20
 """So many answers of one address are read: four probes, and an NVR that answers for its channels."""
 MOST_INTERFACES = 64
@@ -68,10 +68,7 @@ def find_cameras(seconds: float = SECONDS, group: tuple[str, int] = GROUP) -> li
         _ask(sockets, asked, group)
         end = time.monotonic() + seconds
         again = time.monotonic() + REPEAT_S
-        for _ in range(MOST_DATAGRAMS):
-            now = time.monotonic()
-            if now >= end:
-                break
+        while (now := time.monotonic()) < end:
             if now >= again:
                 _ask(sockets, asked, group)
                 again = end
@@ -79,7 +76,7 @@ def find_cameras(seconds: float = SECONDS, group: tuple[str, int] = GROUP) -> li
                 for answer in _receive(key.fileobj, asked, heard):  # type: ignore[arg-type]
                     if len(found) < MOST_CAMERAS:
                         found.setdefault((answer.sender, answer.service), answer)
-    return _sorted(found.values())
+    return sorted(found.values(), key=lambda camera: (int(IPv4Address(camera.sender)), camera.service))
 
 
 def read_answer(data: bytes, sender: str, asked: str) -> list[FoundCamera]:
@@ -133,8 +130,10 @@ def _receive(opened: socket.socket, asked: str, heard: Counter[str]) -> list[Fou
         data, (sender, *_) = opened.recvfrom(LARGEST)
     except OSError:
         return []
+    if heard[sender] >= MOST_OF_ONE or (sender not in heard and len(heard) >= MOST_SENDERS):
+        return []
     heard[sender] += 1
-    return read_answer(data, sender, asked) if heard[sender] <= MOST_OF_ONE else []
+    return read_answer(data, sender, asked)
 
 
 def _camera(match: Element, sender: str) -> Iterator[FoundCamera]:
@@ -172,6 +171,3 @@ def _host(address: str) -> str:
 def _is(element: Element, name: str) -> bool:
     return isinstance(element.tag, str) and element.tag.rpartition("}")[2] == name
 
-
-def _sorted(found: Sequence[FoundCamera] | object) -> list[FoundCamera]:
-    return sorted(found, key=lambda camera: (int(IPv4Address(camera.sender)), camera.service))  # type: ignore

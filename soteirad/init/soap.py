@@ -105,12 +105,12 @@ def texts(element: Element, name: str) -> str:
 
 
 def _ask(service: Service, body: str) -> Element:
-    status, data = _post(service, _envelope(service, body))
+    status, data, challenge = _post(service, _envelope(service, body))
     try:
         root = parse(data)
     except MalformedError:
         if status == httpx2.codes.UNAUTHORIZED:
-            raise _refused(service) from None
+            raise _refused(service, challenge) from None
         raise CameraError(f"{service.name}: no ONVIF service answers there (HTTP {status}): is ONVIF switched on "
                           "in the camera, and is the address right?") from None  # fmt: skip
     fault = next(below(root, "Fault"), None)
@@ -119,20 +119,23 @@ def _ask(service: Service, body: str) -> Element:
     words = " ".join((one.text or "").strip() for one in below(fault, "Value", "Text")) if fault is not None else ""
     # Some makers answer 400 or 500 to a wrong digest, and say so only in the fault.
     if status == httpx2.codes.UNAUTHORIZED or any(word in words.lower() for word in _REFUSALS):
-        raise _refused(service)
+        raise _refused(service, challenge)
     raise CameraError(f"{service.name}: it refuses the question (HTTP {status}{': ' if words else ''}"
                       f"{shown(words, 100)})")  # fmt: skip
 
 
-def _refused(service: Service) -> CameraError:
+def _refused(service: Service, challenge: str) -> CameraError:
+    if service.account is not None and challenge.lower().startswith("basic"):
+        return CameraError(f"{service.name}: it wants the password as plain text, which others could read, so it was "
+                           "not sent: give the address of its video, or allow digests in its settings")  # fmt: skip
     if service.account is None:
         return WrongPasswordError(f"{service.name}: it wants a user and a password")
     return WrongPasswordError(f"{service.name}: it refuses user or password; some cameras have users of their own for "
                               "ONVIF, to be made in their settings")  # fmt: skip
 
 
-def _post(service: Service, envelope: str) -> tuple[int, bytes]:
-    """Return status and content of the answer. Raises CameraError."""
+def _post(service: Service, envelope: str) -> tuple[int, bytes, str]:
+    """Return status, content and challenge of the answer. Raises CameraError."""
     account = service.account
     # It answers only to a challenge for a digest; a camera that wants the plain password does not get it.
     auth = httpx2.DigestAuth(account.user, account.password) if account is not None else None
@@ -146,7 +149,7 @@ def _post(service: Service, envelope: str) -> tuple[int, bytes]:
                 data += piece
                 if len(data) > LARGEST:
                     raise CameraError(f"{service.name}: its answer is too large: is it a camera with ONVIF?")
-            return answer.status_code, data
+            return answer.status_code, data, answer.headers.get("WWW-Authenticate", "")
     except httpx2.ConnectError:
         raise CameraError(f"{service.name}: nothing answers there: is it on, and is the address right?") from None
     except httpx2.TimeoutException:

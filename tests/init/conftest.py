@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import CompletedProcess
+from unittest import mock
 
 import pytest
 
 from tests.brokers import Mosquitto, free_port
-from tests.daemon import ROOT
+from tests.command import typed
+from tests.init.driver import arranged
 from tests.init.onvif_camera import Lens, OnvifCamera, Settings
 from tests.init.typist import Typist
 from tests.rtsp_server import RtspServer
@@ -43,14 +44,13 @@ class House:
     def typist(self, *words: str | Path) -> Typist:
         return Typist(self.command(*words))
 
-    def answered(self, text: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    def answered(self, text: str, *words: str | Path) -> CompletedProcess[str]:
         """Run it with a file of answers, and no terminal."""
         answers = self.root / "answers.yaml"
         answers.write_text(text, encoding="utf-8")
-        command = [sys.executable, *self.command(*(words or ("--config", self.config)), "--answers", answers)]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
-                              stdin=subprocess.DEVNULL,
-                              env={**os.environ, "SOTEIRA_TEST_BROKER": BROKER_PASSWORD})  # fmt: skip
+        environ = {"SOTEIRA_TEST_BROKER": BROKER_PASSWORD}
+        with arranged(self.root, self.group_port), mock.patch.dict(os.environ, environ):
+            return typed("init", *(words or ("--config", self.config)), "--answers", answers)
 
     def written(self) -> list[str]:
         """All that lies below /etc."""

@@ -60,7 +60,7 @@ def test_a_camera_that_wants_an_account_says_so_to_nobody() -> None:
 
 
 def test_a_camera_that_wants_the_plain_password_does_not_get_it() -> None:
-    with camera(auth="http basic") as made, pytest.raises(WrongPasswordError):
+    with camera(auth="http basic") as made, pytest.raises(CameraError, match="plain text"):
         asked(made)
 
 
