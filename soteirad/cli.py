@@ -52,8 +52,8 @@ def run(
     os.umask(UMASK)
     reap_children()
     environment = take_secrets(os.environ)
-    hub = Hub(lambda: load_config(config, environment), config, log_level, until_end)
     setup_logging(log_level)
+    hub = Hub(lambda: load_config(config, environment), config, log_level, until_end)
     try:
         code = hub.run()
     except SoteiraError as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -10,13 +12,17 @@ import yaml
 from pydantic import ValidationError
 
 from soteirad.config.document import Document, DocumentError, Loader, Place, Problem, read
+from soteirad.config.exposure import exposed
 from soteirad.config.inherit import INHERITED
 from soteirad.config.messages import KEY, found
+from soteirad.config.renames import renamed
 from soteirad.config.schema import Config
 from soteirad.config.section import S
 from soteirad.config.syntax import explain
 from soteirad.config.values import CAMERA_EXAMPLE
 from soteirad.errors import ConfigError
+
+logger = logging.getLogger(__name__)
 
 MAX_BYTES = 1_000_000
 START = Place(1, 1)
@@ -25,6 +31,7 @@ START = Place(1, 1)
 def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     """Read and check the configuration file, with `{SOTEIRA_X}` taken from `environ`.
 
+    What works and should be changed all the same is logged: keys by their old names, secrets that everybody may read.
     Raises `ConfigError` with every problem, sorted by place, each on one line as
     `file:line:column: path: what is wrong: what is allowed`. No secret and no source is in it.
     """
@@ -32,7 +39,10 @@ def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
         text = _read_text(path)
     except DocumentError as error:
         raise _config_error(path, [error.problem]) from None
-    return config_from(text, path, environ)
+    config = config_from(text, path, environ)
+    for line in exposed(path):
+        logger.warning("%s", line)
+    return config
 
 
 def config_from(text: str, path: Path, environ: Mapping[str, str] = os.environ) -> Config:
@@ -41,6 +51,8 @@ def config_from(text: str, path: Path, environ: Mapping[str, str] = os.environ) 
         document = _parse(text, environ)
     except DocumentError as error:
         raise _config_error(path, [error.problem]) from None
+    for notice in renamed(document):
+        logger.warning("%s", _line(path, notice))
     problems = list(document.problems)
     config = None
     try:
@@ -55,20 +67,23 @@ def config_from(text: str, path: Path, environ: Mapping[str, str] = os.environ) 
 def _config_error(path: Path, problems: Iterable[Problem]) -> ConfigError:
     # An anchor's content is checked wherever it is used; its problem is one problem.
     unique = {(problem.place, problem.text): problem for problem in reversed(list(problems))}
-    lines = [
-        f"{path}:{problem.place.line}:{problem.place.column}: {problem.path}: {problem.text}"
-        for problem in sorted(unique.values())
-    ]
-    return ConfigError(lines)
+    return ConfigError([_line(path, problem) for problem in sorted(unique.values())])
+
+
+def _line(path: Path, problem: Problem) -> str:
+    return f"{path}:{problem.place.line}:{problem.place.column}: {problem.path}: {problem.text}"
 
 
 def _read_text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        # A pipe that nobody writes to would let everybody wait.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise _file_error("this is a pipe or a device: give the path of a file")
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise _file_error("there is no such file: create it, or give the path of yours") from None
-    except IsADirectoryError:
+    except IsADirectoryError:  # which open says of one that it was given open
         raise _file_error("this is a folder: give the path of the file in it") from None
     except PermissionError:
         raise _file_error(

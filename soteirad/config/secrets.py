@@ -1,4 +1,4 @@
-"""Secrets: where they come from (environment, systemd credentials) and how they stay out of logs."""
+"""Secrets: where they come from (environment, systemd credentials, root's files) and how they stay out of logs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from soteirad.config.address import encode
+from soteirad.service.layout import Layout
 
 if TYPE_CHECKING:
     from soteirad.config.schema import Config
 
 VARIABLE = re.compile(r"\{(SOTEIRA_[A-Z0-9_]+)\}")
 HIDDEN = "***"
+FOLDER = Layout().secrets
+"""Where the owner puts them; the service gets them as credentials, and root's own commands read them here."""
 
 _USER_INFO = re.compile(r"[A-Za-z]+://([^/]*)@")
 _PASSWORD_WORDS = re.compile(r"pas|pwd|pw$|secret|token|key|auth|cred|sig|sess", re.IGNORECASE)
@@ -33,9 +36,8 @@ class MissingSecretsError(LookupError):
 def substitute(text: str, environ: Mapping[str, str]) -> str:
     """Return `text` with every `{SOTEIRA_X}` replaced, other braces untouched.
 
-    The environment wins over the file `$CREDENTIALS_DIRECTORY/SOTEIRA_X`, which loses its trailing
-    newline. What was put in is not searched again. In an address's user info odd characters are percent-encoded.
-    Raises `MissingSecretsError`.
+    `lookup` says where from. What was put in is not searched again. In an address's user info odd characters are
+    percent-encoded. Raises `MissingSecretsError`.
     """
     reasons: list[str] = []
     user_info = _USER_INFO.match(text)
@@ -59,27 +61,36 @@ def substitute(text: str, environ: Mapping[str, str]) -> str:
 
 
 def lookup(name: str, environ: Mapping[str, str]) -> str:
-    """Return the value of one variable from the environment or the credentials directory.
+    """Return the value of one variable from the first place that has it: the environment, the credentials directory,
+    and the folder of secrets. A file loses its trailing newline.
 
-    Raises `MissingSecretsError` when it is in neither, or its file cannot be read as UTF-8 text.
+    Raises `MissingSecretsError` when it is nowhere, or its file cannot be read as UTF-8 text.
     """
     if name in environ:
         found = environ[name]
         if any("\ud800" <= char <= "\udfff" for char in found):  # how Python keeps bytes that are no text
             raise MissingSecretsError([f"the environment variable {name} is not UTF-8 text: set it to text"])
         return found
-    places = f"set {name} in the daemon's environment or put it in the file $CREDENTIALS_DIRECTORY/{name}"
+    ours = FOLDER / name
+    places = (f"put it in the file {ours} and run `sudo soteirad install`, or set {name} in the daemon's environment "
+              f"or in the file $CREDENTIALS_DIRECTORY/{name}")  # fmt: skip
     directory = environ.get("CREDENTIALS_DIRECTORY")
-    if not directory:
-        raise MissingSecretsError([f"{name} is not set: {places}"])
-    try:
-        return Path(directory, name).read_bytes().decode("utf-8").rstrip("\r\n")
-    except FileNotFoundError:
-        reason = f"{name} is not set: {places}"
-    except UnicodeDecodeError:
-        reason = f"the credential file {name} is not UTF-8 text: {places}"
-    except (OSError, ValueError):
-        reason = f"the credential file {name} cannot be read: {places}"
+    reason = f"{name} is not set: {places}"
+    for file in (*([Path(directory, name)] if directory else []), ours):
+        try:
+            return file.read_bytes().decode("utf-8").rstrip("\r\n")
+        except FileNotFoundError:
+            continue
+        except PermissionError:
+            if file == ours:  # its folder is root's: who is not root does not even learn whether it is there
+                reason = f"{name} is not set, and {ours} may only be read by root: use sudo, or {places}"
+                continue
+            reason = f"the credential file {name} cannot be read: {places}"
+        except UnicodeDecodeError:
+            reason = f"the credential file {name} is not UTF-8 text: {places}"
+        except (OSError, ValueError):
+            reason = f"the credential file {name} cannot be read: {places}"
+        break
     raise MissingSecretsError([reason])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -113,8 +114,9 @@ cameras:
         "allowed is a number from 0 to 1",
         "10:3: cameras.front door: this name cannot be used: "
         "use only the letters a-z and A-Z, digits, _ and -",
-        "11:18: cameras.hall.source: SOTEIRA_HALL is not set: set SOTEIRA_HALL in the daemon's environment "
-        "or put it in the file $CREDENTIALS_DIRECTORY/SOTEIRA_HALL",
+        "11:18: cameras.hall.source: SOTEIRA_HALL is not set: put it in the file "
+        "/etc/soteira/secrets/SOTEIRA_HALL and run `sudo soteirad install`, or set SOTEIRA_HALL in the daemon's "
+        "environment or in the file $CREDENTIALS_DIRECTORY/SOTEIRA_HALL",
     ]
 
 
@@ -230,7 +232,7 @@ def test_a_file_that_cannot_be_read_is_told(
         raise PermissionError(13, "Permission denied")
 
     # Tests may run as root, whom no file mode keeps out.
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     assert reason(file).startswith("this file may not be read: give the daemon's user the right to read it")
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from soteirad.config import Config, known_secrets, redact, redact_url, take_secrets
+from soteirad.config import Config, known_secrets, redact, redact_url, secrets, take_secrets
 from soteirad.config.address import encode_user_info
 from soteirad.config.secrets import MissingSecretsError, substitute
 
@@ -30,12 +30,41 @@ def test_the_environment_wins_over_the_credential_file(tmp_path: Path) -> None:
     assert substitute("{SOTEIRA_A}", {"CREDENTIALS_DIRECTORY": str(tmp_path), "SOTEIRA_A": "env"}) == "env"
 
 
-def test_each_missing_variable_is_named_once_with_both_places_to_put_it() -> None:
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The machine's folder of secrets, for root's commands."""
+    monkeypatch.setattr(secrets, "FOLDER", tmp_path / "etc" / "secrets")
+    (tmp_path / "etc" / "secrets").mkdir(parents=True)
+    return tmp_path / "etc" / "secrets"
+
+
+def test_what_is_in_neither_is_read_from_the_folder_of_secrets(folder: Path, tmp_path: Path) -> None:
+    (folder / "SOTEIRA_A").write_text("geheim\n", encoding="utf-8")
+    (tmp_path / "SOTEIRA_B").write_text("credential", encoding="utf-8")
+    (folder / "SOTEIRA_B").write_text("file", encoding="utf-8")
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path), "SOTEIRA_C": "environment"}
+    (folder / "SOTEIRA_C").write_text("file", encoding="utf-8")
+    assert substitute("{SOTEIRA_A} {SOTEIRA_B} {SOTEIRA_C}", environ) == "geheim credential environment"
+
+
+def test_who_may_not_look_into_the_folder_of_secrets_is_told_to_use_sudo(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(MissingSecretsError) as caught:
+        substitute("{SOTEIRA_A}", {})
+    assert f"SOTEIRA_A is not set, and {folder}/SOTEIRA_A may only be read by root: use sudo" in str(caught.value)
+
+
+def test_each_missing_variable_is_named_once_with_all_places_to_put_it(folder: Path) -> None:
     with pytest.raises(MissingSecretsError) as caught:
         substitute("{SOTEIRA_A}{SOTEIRA_B}{SOTEIRA_A}", {})
     assert caught.value.reasons == [
-        f"{name} is not set: set {name} in the daemon's environment "
-        f"or put it in the file $CREDENTIALS_DIRECTORY/{name}"
+        f"{name} is not set: put it in the file {folder / name} and run `sudo soteirad install`, or set {name} in the "
+        f"daemon's environment or in the file $CREDENTIALS_DIRECTORY/{name}"
         for name in ("SOTEIRA_A", "SOTEIRA_B")
     ]
 

@@ -55,7 +55,7 @@ def test_a_damaged_journal_is_replaced_and_what_was_not_published_is(
     measured(f"{len(seen)} events, each once; {kept.rpartition('-')[0]}-<time>")
 
 
-@pytest.mark.fault("not a byte is free at a start", "one line and exit code 75: systemd tries again until there is room")
+@pytest.mark.fault("not a byte is free at a start", "one line, exit code 75: systemd tries again until there is room")
 def test_a_start_on_a_full_disk_is_one_to_be_tried_again(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 2) as disk:
         disk.fill(leave=0)
