@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 
 from soteirad.capture.clock import Clock
 from soteirad.capture.hardware import STATEFUL
-from soteirad.capture.reasons import SILENT, UNKNOWN_CODEC, explain, odd_codec
+from soteirad.capture.reasons import SILENT, UNKNOWN_CODEC, explain, odd_codec, too_large
 from soteirad.errors import SourceEnded, SourceError, SourceRefused
 
 logger = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ class Decoder:
         self._url = url
         container = self._open_container(url, options, timeout, format_)
         try:
-            stream = self._choose_stream(container, options.get("codec_whitelist"))
+            stream = self._choose_stream(container, options)
             stream.thread_type = "NONE"
             self.counts_frames = container.format.name in COUNTING_FORMATS
             self.rate = float(stream.average_rate or 25)
@@ -159,7 +159,7 @@ class Decoder:
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise explain(self._name, url, error) from None
 
-    def _choose_stream(self, container: InputContainer, allowed: str | None) -> VideoStream:
+    def _choose_stream(self, container: InputContainer, limits: Mapping[str, str]) -> VideoStream:
         # FFmpeg plays text files as video of a terminal.
         found = [] if container.format.name == "tty" else container.streams.video
         if not found:
@@ -170,10 +170,18 @@ class Decoder:
         stream = found[self._index]
         if stream.codec_context is None:
             raise SourceRefused(f"{self._name}: {UNKNOWN_CODEC}")
-        # FFmpeg heeds its own list only for the probe.
-        if allowed is not None and stream.codec_context.codec.name not in allowed.split(","):
-            raise SourceRefused(f"{self._name}: {odd_codec(stream.codec_context.codec.name)}")
+        self._hold_to(limits, stream.codec_context)
         return stream
+
+    def _hold_to(self, limits: Mapping[str, str], codec: VideoCodecContext) -> None:
+        """Keep to limits that FFmpeg itself heeds only for the probe. Raises SourceRefused."""
+        name = codec.codec.name
+        if "codec_whitelist" in limits and name not in limits["codec_whitelist"].split(","):
+            raise SourceRefused(f"{self._name}: {odd_codec(name)}")
+        if "max_pixels" in limits:
+            if codec.width * codec.height > int(limits["max_pixels"]):
+                raise SourceRefused(f"{self._name}: {too_large(codec.width, codec.height)}")
+            codec.options = {**codec.options, "max_pixels": limits["max_pixels"]}
 
     def _hardware_decoder(self, stream: VideoStream) -> VideoCodecContext | None:
         """Return a decoder of its own for V4L2's stateful decoders, which FFmpeg knows as codecs."""

@@ -20,6 +20,8 @@ CODECS = ("h264", "hevc", "av1", "libdav1d", "vp8", "vp9", "libvpx", "libvpx-vp9
 _SOUND = ("aac", "mp3", "mp3float", "mp2", "mp2float", "opus", "libopus", "pcm_alaw", "pcm_mulaw", "pcm_s16be",
           "pcm_s16le", "adpcm_g726", "g726le")  # fmt: skip
 """Decoders of sound that comes with it: never decoded, but the container's probe takes longer without them."""
+MOST_PIXELS = 40_000_000
+"""Of a frame; 8K has 33 million. A picture of 750 kB can be one of 256 million, which take 1.5 GB (measured)."""
 _PLAYLIST = ".m3u8"
 
 
@@ -38,4 +40,4 @@ def network_limits(url: str) -> dict[str, str]:
         formats = (*HTTP_FORMATS, *(("hls",) if playlist else ()))
         further = {"max_redirects": "0"}
     return {"protocol_whitelist": ",".join(protocols), "format_whitelist": ",".join(formats),
-            "codec_whitelist": ",".join((*CODECS, *_SOUND)), **further}  # fmt: skip
+            "codec_whitelist": ",".join((*CODECS, *_SOUND)), "max_pixels": str(MOST_PIXELS), **further}  # fmt: skip

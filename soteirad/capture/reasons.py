@@ -14,8 +14,8 @@ SILENT = "nothing comes from it any more, or no answer: is the camera on, and is
 _NO_STREAM = "it does not answer with a stream that can be read: is it a camera's address, and is the camera well?"
 """FFmpeg says the same of a camera that is silent, of one that speaks TLS, and of what is no stream at all."""
 _NO_CAMERA = (
-    "it answers with what no camera sends, such as a list of other addresses, which are not followed: give the address "
-    "of the video itself"
+    "it answers with what no camera sends, such as a list of other addresses, which are not followed, or pictures of "
+    "far too many pixels: give the address of the video itself"
 )
 _MOVED = (
     "it does not accept what it is asked, or it sends us to another address, which is not followed: give the final "
@@ -67,6 +67,11 @@ _SYSTEM = {
 def odd_codec(name: str) -> str:
     """Return why video of the codec that FFmpeg calls `name` is not taken from the network."""
     return f"it sends video as {name}, which cameras do not: set the camera to H.264"
+
+
+def too_large(width: int, height: int) -> str:
+    """Return why pictures of so many pixels are not taken from the network."""
+    return f"its pictures have {width} x {height} pixels, more than any camera's: give its smaller stream"
 
 
 def explain(name: str, url: str, error: Exception) -> SourceError:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import resource
 import socket
+import struct
+import sys
 import threading
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -170,6 +174,50 @@ def test_video_that_only_an_attacker_would_send_is_not_decoded(tmp_path: Path, c
         with pytest.raises(SourceRefused, match="which cameras do not"):
             packets.open()
     assert frame_of(open_source(str(clip), SETTINGS)) > 0, "an owner's own file may be anything"
+
+
+def bomb(side: int) -> bytes:
+    """A PNG of black pixels: so small that it says nothing of the memory that its picture takes."""
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    lines = zlib.compressobj(9)
+    row = bytes(1 + side)
+    data = b"".join(lines.compress(row) for _ in range(side)) + lines.flush()
+    head = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("path", ["/picture.png", "/video"])
+def test_a_picture_that_would_fill_the_memory_is_not_decoded(path: str) -> None:
+    picture = bomb(8000)
+    assert len(picture) < 100_000
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with Web({path: picture}) as camera:
+        assert "pictures of far too many pixels" in refused(camera.url(path))
+    unit = 1 if sys.platform == "darwin" else 1024
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit < 8000 * 8000
+
+
+def test_a_stream_whose_pictures_grow_beyond_all_bounds_ends_there(tmp_path: Path) -> None:
+    small = write_clip(tmp_path / "a.ts", 10).read_bytes()
+    with av.open(str(tmp_path / "b.ts"), "w") as container:
+        stream = container.add_stream("libx264", rate=10, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 8000, 6000, "yuv420p"
+        frame = av.VideoFrame(8000, 6000, "yuv420p")
+        for plane in frame.planes:
+            plane.update(bytes(plane.buffer_size))
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with Web({"/video": small + (tmp_path / "b.ts").read_bytes()}) as camera:
+        source = open_source(camera.url("/video"), SETTINGS)
+        source.open()
+        widths = set()
+        with pytest.raises(SourceError):
+            while True:
+                widths.add(source.read().width)
+        source.close()
+    assert widths == {64}
 
 
 def test_a_file_that_is_a_list_of_addresses_reaches_nothing_in_the_network(tmp_path: Path, victim: Web) -> None:
