@@ -69,13 +69,17 @@ class Detector:
         return self._canvas.fill(picture), self._canvas.image
 
     def read(self, content: Letterbox, outputs: Outputs) -> Detections:
-        """Decode a model's outputs, the second half of `detect`; a box that is not finite is none."""
+        """Decode a model's outputs, the second half of `detect`; a box that is not finite is none.
+
+        Scores are between 0 and 1, whatever the model says.
+        """
         boxes, scores, classes = self.head.decode(outputs, self._classes, self._min_score)
         finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
         if not finite.all():
             boxes, scores, classes = boxes[finite], scores[finite], classes[finite]
         found = self._finish(boxes, scores, classes)
-        return Detections(content.to_frame(found.boxes), found.scores.astype(np.float32, copy=False), found.classes)
+        scores = np.clip(found.scores, 0.0, 1.0).astype(np.float32, copy=False)  # a score of another kind is no score
+        return Detections(content.to_frame(found.boxes), scores, found.classes)
 
     def _finish(self, boxes: FloatArray, scores: FloatArray, classes: IntArray) -> Detections:
         if self.head.finish == "nms":

@@ -34,7 +34,9 @@ LONGEST_ANNOUNCEMENT = 1_000_000
 MOST_WAITING = 1000
 """Messages that wait for the hub; beyond that they are dropped."""
 LARGEST_PACKET = 32 * 1024 * 1024
-"""Bytes; a broker that speaks MQTT 5 is asked to keep larger ones to itself."""
+"""Bytes; a broker that speaks MQTT 5 is asked to keep larger ones to itself, and one that sends it is left."""
+READ_AT_ONCE = 64 * 1024
+"""Bytes; paho asks for all that a packet says it has, and Python makes room for that before any of it is there."""
 
 _log = logging.getLogger("soteirad.mqtt")
 
@@ -141,6 +143,14 @@ class Connection(paho.Client):
         finally:
             link.report("down")
         return MQTTErrorCode.MQTT_ERR_CONN_LOST
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        """Read a part of a packet; 3.1.1 allows one of 256 MB, whatever is subscribed to. paho has no public limit."""
+        if bufsize > LARGEST_PACKET:
+            link: Link = self.user_data_get()
+            link.because(f"the MQTT broker announced a message of {bufsize // 2**20} MB, which is none for us")
+            raise ConnectionError(link.reason)
+        return bytes(super()._sock_recv(min(bufsize, READ_AT_ONCE)))
 
     def in_flight_at_most(self, count: int) -> None:
         """Heed the broker's Receive Maximum (MQTT 5): it breaks connections that exceed it.

@@ -201,3 +201,19 @@ def test_an_answer_to_a_subscription_is_a_refusal_or_ends_the_connection_if_it_m
     with ScriptedServer(script) as server, Driver(Broker("127.0.0.1", server.port), ["a/#"]) as driver:
         driver.until(lambda: told in caplog.text)
         assert driver.client.connected == ("allow" in told)
+
+
+@VERSIONS
+def test_a_message_that_would_fill_the_memory_ends_the_connection_before_it_comes(
+    version: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    accepted = ACCEPTED if version == "3.1.1" else b"\x20\x03\x00\x00\x00"
+
+    def announce(connection: socket.socket, _: int) -> None:
+        connection.sendall(accepted)
+        connection.sendall(b"\x30\xff\xff\xff\x7f" + b"\x00\x01a" + bytes(100_000))
+        wait_for_end(connection)
+
+    with ScriptedServer(announce) as server, Driver(Broker("127.0.0.1", server.port, version=version)) as driver:  # type: ignore[arg-type]
+        driver.until(lambda: any("announced a message of 255 MB" in line for line in lines(caplog)))
+        assert driver.messages == []
