@@ -31,6 +31,8 @@ class Signals:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._handle)
         signal.signal(signal.SIGHUP, self._ask_to_reload)
+        # A signal just before `select` waits would have its handler run only when the wait is over.
+        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
 
     def fileno(self) -> int:
         """The file descriptor to wait on."""
