@@ -72,7 +72,11 @@ class Choice:
 
     def __str__(self) -> str:
         proof = f"golden check: {self.verdict}" if self.verdict else "not checked: the card has no golden answers"
-        rest = f"; not {'; not '.join(self.others)}" if self.others else ""
+        engines: dict[str, list[str]] = {}
+        for other in self.others:
+            engine, _, why = other.partition(": ")
+            engines.setdefault(why, []).append(engine)
+        rest = "".join(f"; not {', '.join(names)}: {why}" for why, names in engines.items())
         return f"{self.engine}, {self.model_ms:.1f} ms ({proof}){rest}"
 
 

@@ -138,7 +138,7 @@ class Hub:
 
     def _is_to_end(self) -> bool:
         """Say whether to end while engines are proven, which is progress."""
-        self._vitals.starting()
+        self._vitals.busy()
         return self._signals.stop
 
     def _jobs(self) -> dict[str, CameraJob]:
@@ -201,6 +201,8 @@ class Hub:
         """Tell systemd how we are."""
         online = sum(self._bulletin.online(c.name) for c in self._fleet)
         doing = self._reload.doing if self._reload is not None else ""
+        if doing:
+            self._vitals.busy()
         self._vitals.tell(Condition(len(self._fleet), online, self._broadcast.connected, doing, self._storage.problem))
 
     def _start_due(self, now: float) -> None:

@@ -75,8 +75,8 @@ class Vitals:
         """Say what the start or the end is at."""
         self._notifier.status(text)
 
-    def starting(self) -> None:
-        """The start makes progress; after a restart over MQTT the watchdog is awake all the time."""
+    def busy(self) -> None:
+        """A start or a reload takes time; after a restart over MQTT the watchdog is awake all the time."""
         now = time.monotonic()
         self._notifier.extend(now)
         self._notifier.watchdog(now)

@@ -11,7 +11,7 @@ from collections.abc import MutableMapping
 STATUS_LENGTH = 200
 """Characters of the status line; more is not read in a terminal."""
 EXTENSION_S = 120.0
-"""How much more time a start asks for at once."""
+"""How much more time a start or a reload asks for at once."""
 
 
 class Notifier:
@@ -74,7 +74,7 @@ class Notifier:
             self._send()
 
     def extend(self, now: float) -> None:
-        """Ask for more time to start, as something still makes progress. `now` is monotonic seconds."""
+        """Ask for more time to start or reload, as it still makes progress. `now` is monotonic seconds."""
         if now >= self._extend_due:
             self._extend_due = now + EXTENSION_S / 4
             self._tell(f"EXTEND_TIMEOUT_USEC={round(EXTENSION_S * 1e6)}")
