@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -157,8 +158,10 @@ def shipped(name: str) -> str:
 
 
 def run(*command: str, check: bool = True, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
-    """Run a command in this machine."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    """Run a command in this machine: of Soteira what is installed, not this checkout."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, cwd="/",
+                          env=environment)  # fmt: skip
     if check and done.returncode:
         pytest.fail(f"{' '.join(command)}: exit code {done.returncode}: {done.stderr or done.stdout}")
     return done
