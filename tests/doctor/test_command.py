@@ -26,6 +26,7 @@ def test_beside_a_working_daemon_it_finds_all_well_and_disturbs_nothing(
         config.chmod(0o600)
         daemon = start_daemon(config)
         daemon.wait_log("porch: online")
+        assert works_on(tmp_path / "state") is True
         done = typed("doctor", "-c", config, "--fast", "--json")
     finally:
         server.kill()
@@ -42,19 +43,16 @@ def test_beside_a_working_daemon_it_finds_all_well_and_disturbs_nothing(
     assert daemon.running and "lost the MQTT broker" not in daemon.log()
     assert payloads(listener.messages(), "soteira/status") == ["online"]
     daemon.stop()
+    assert works_on(tmp_path / "state") is False
 
 
-def test_a_daemon_that_works_is_known_by_its_lock_and_a_stopped_one_too(
-    tmp_path: Path, broker: Mosquitto, start_daemon: StartDaemon, entry_clip: Path
-) -> None:
-    config = write_config(tmp_path, broker.port, {"porch": {"source": str(entry_clip), "detect": False}})
-    assert works_on(tmp_path / "state") is False
-    daemon = start_daemon(config)
-    daemon.wait_log("watching")
-    assert works_on(tmp_path / "state") is True
-    daemon.stop()
-    assert works_on(tmp_path / "state") is False
-    assert works_on(tmp_path / "state", tmp_path / "no-locks") is None
+def test_where_the_system_does_not_tell_of_locks_it_is_not_known_whether_a_daemon_works(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    assert works_on(state) is False
+    (state / "spool").mkdir(parents=True)
+    (state / "spool" / ".hub").touch()
+    assert works_on(state) is False
+    assert works_on(state, tmp_path / "no-locks") is None
 
 
 def test_a_file_with_mistakes_is_a_finding_and_an_unknown_check_is_wrong_usage(tmp_path: Path) -> None:
