@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from soteirad.config import AnswerType, LlmConfig, ProviderConfig
-from soteirad.doctor.vision import see
+from soteirad.doctor.vision import check, see
 from soteirad.event import iso_time
 from soteirad.llm.answer import answer_schema, read_answer
 from soteirad.llm.picture import Shot
@@ -21,6 +21,7 @@ from soteirad.snapshot import encode_jpeg
 from tests.brokers import Mosquitto, Subscriber
 from tests.clips import DEMO
 from tests.daemon import events, write_config
+from tests.doctor.people import patient
 from tests.house import StartDaemon
 from tests.llama_server import MODEL, LlamaServer
 
@@ -68,9 +69,15 @@ def test_a_question_that_is_too_long_for_the_model_is_refused_with_its_reason(se
 def test_the_doctor_says_what_it_is_able_to_do(server: LlamaServer) -> None:
     llm = LlmConfig.model_validate({"providers": [{"base_url": server.url, "model": MODEL}]})
     found = {finding.what: finding for finding in see(llm)}
-    assert len(found) == 4 and {finding.server for finding in found.values()} == {server.host}
-    assert found["answers by a schema"].verdict == "ok"
+    assert len(found) == 4 and all(what.startswith(f"{server.host}, ") for what in found)
+    assert found[f"{server.host}, answers by a schema"].verdict == "ok"
     assert all(finding.ms for finding in found.values())
+
+
+def test_its_list_of_models_is_understood(server: LlamaServer, tmp_path: Path) -> None:
+    for name in (MODEL, "any-other"):
+        (found,) = check(patient(tmp_path, llm={"providers": [{"base_url": server.url, "model": name}]}))
+        assert found.verdict == "ok", "it serves its one model by any name"
 
 
 def test_the_daemon_gets_its_answers(
