@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -18,6 +19,9 @@ DEFAULT_CONFIG = clip_commands.DEFAULT_CONFIG
 
 TRY_AGAIN = 75
 """The exit code (EX_TEMPFAIL) of a daemon that could not start for a reason that may pass: systemd tries again."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Why an output cannot be written that could be opened."""
 
 app = typer.Typer(
     help="Three gates between your cameras and Home Assistant.", no_args_is_help=True, add_completion=False,
@@ -314,7 +318,11 @@ def version() -> None:
 def main() -> None:
     """Run the command line: exit 0 good, 1 a finding, 2 wrong usage, 3 an internal fault, 75 try again."""
     try:
-        app()
+        try:
+            app()
+        finally:
+            if sys.stdout is not None:  # closed by whoever started us
+                sys.stdout.flush()
     except ConfigError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)
@@ -322,11 +330,23 @@ def main() -> None:
     except SoteiraError as error:
         print(f"soteirad: {error}", file=sys.stderr)
         sys.exit(1)
-    except BrokenPipeError:
+    except BrokenPipeError:  # whoever read it has enough
+        _print_no_more()
         sys.exit(0)
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in FULL and error.filename is None:
+            print(f"soteirad: the output cannot be written: {error.strerror}: make room where it goes", file=sys.stderr)
+            _print_no_more()
+            sys.exit(1)
         import traceback
 
         traceback.print_exc()
         print("soteirad: this is a fault in Soteira: please report it with the lines above", file=sys.stderr)
         sys.exit(3)
+
+
+def _print_no_more() -> None:
+    """Send to nowhere what still waits to be printed, or the interpreter would complain of it at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

@@ -6,8 +6,10 @@ A mistake is made in this process where one of its own would say no more: `tests
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -143,6 +145,35 @@ def test_wrong_usage_exits_2_and_says_where_help_is(arguments: list[str]) -> Non
     result = typed(*arguments)
     assert (result.returncode, result.stdout) == (2, "")
     assert "--help" in result.stderr and "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("unbuffered", ["1", ""])
+@pytest.mark.parametrize("words", [["schema"], ["models", "list"]], ids=" ".join)
+def test_an_output_that_has_no_room_is_told_in_one_line(words: list[str], unbuffered: str) -> None:
+    command = [sys.executable, "-m", "soteirad", *words]
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with Path("/dev/full").open("wb") as full:
+        result = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, env=environment,
+                                check=False)  # fmt: skip
+    assert (result.returncode, len(result.stderr.splitlines())) == (1, 1), result.stderr
+    assert "soteirad: the output cannot be written: No space left on device" in result.stderr
+
+
+@pytest.mark.parametrize("kind", ["a pipe nobody writes to", "a device without end"])
+def test_a_configuration_that_is_no_file_is_told_at_once(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "soteira.yaml"
+    if "pipe" in kind:
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    line = the_line(typed("check", "-c", path))
+    assert line == f"{path}:1:1: file: this is a pipe or a device: give the path of a file"
+
+
+def test_of_thousands_of_mistakes_the_first_are_told_and_how_many_more_there_are(tmp_path: Path) -> None:
+    path = config(tmp_path, "".join(f"key{n}: 1\n" for n in range(5000)) + CAMERA)
+    lines = typed("check", "-c", path).stderr.splitlines()
+    assert len(lines) == 101 and lines[-1] == f"{path}: and 4900 more problems: solve these first"
 
 
 def test_the_example_configuration_is_good() -> None:

@@ -25,6 +25,8 @@ from soteirad.errors import ConfigError
 logger = logging.getLogger(__name__)
 
 MAX_BYTES = 1_000_000
+MOST_TOLD = 100
+"""Problems that are told at once: nobody reads more, and a file that was mangled has thousands."""
 START = Place(1, 1)
 
 
@@ -67,7 +69,10 @@ def config_from(text: str, path: Path, environ: Mapping[str, str] = os.environ) 
 def _config_error(path: Path, problems: Iterable[Problem]) -> ConfigError:
     # An anchor's content is checked wherever it is used; its problem is one problem.
     unique = {(problem.place, problem.text): problem for problem in reversed(list(problems))}
-    return ConfigError([_line(path, problem) for problem in sorted(unique.values())])
+    lines = [_line(path, problem) for problem in sorted(unique.values())[:MOST_TOLD]]
+    if len(unique) > MOST_TOLD:
+        lines.append(f"{path}: and {len(unique) - MOST_TOLD} more problems: solve these first")
+    return ConfigError(lines)
 
 
 def _line(path: Path, problem: Problem) -> str:
