@@ -9,7 +9,8 @@ ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
 _NAMED = re.compile(r"`(tests/[\w/.]+\.py)(?:: (\w+))?`")
 SECTIONS = ("Somebody in your network", "A broker, or somebody else at your broker", "A camera",
-            "The server of a vision model", "A browser, and web pages in it", "Another user of this machine", "What is installed")  # fmt: skip
+            "The server of a vision model", "A browser, and web pages in it",
+            "Another user of this machine", "What is installed")  # fmt: skip
 
 
 def test_every_test_that_is_named_exists() -> None:
