@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
@@ -20,7 +21,7 @@ from soteirad.capture.frame import Frame
 from soteirad.capture.reader import Reader
 from soteirad.capture.source import Source, open_source
 from soteirad.config.address import is_device
-from soteirad.config.secrets import redact_url
+from soteirad.config.secrets import redact_url, without_addresses
 from soteirad.detail import DetailThread
 from soteirad.detector_thread import DetectorThread
 from soteirad.diagnostics import DamageReport
@@ -73,6 +74,11 @@ def camera_main(job: CameraJob, connection: Connection) -> None:
         uplink.send(CameraFailed(str(error)))
     except HangError as error:
         logger.error("%s", error)
+        sys.exit(1)
+    except Exception:
+        # FFmpeg's errors have the address in them, and Python would print them as they are.
+        trace = without_addresses(traceback.format_exc(), (job.camera.source, job.camera.detail or ""))
+        logger.critical("this is a fault in Soteira, please report it with these lines:\n%s", trace.rstrip())
         sys.exit(1)
     finally:
         uplink.close(CLOSE_TIMEOUT_S)

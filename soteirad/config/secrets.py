@@ -130,6 +130,14 @@ def redact(text: str, secrets: Iterable[str]) -> str:
     return re.sub("|".join(map(re.escape, known)), HIDDEN, text)
 
 
+def without_addresses(text: str, addresses: Iterable[str]) -> str:
+    """Return `text` with each of these addresses, and what is secret in it, as a log may show it."""
+    for address in addresses:
+        text = text.replace(address, redact_url(address))
+        text = redact(text, _secrets_of(address))
+    return text
+
+
 def known_secrets(config: Config) -> frozenset[str]:
     """Return what `redact` should hide for this configuration.
 
@@ -148,12 +156,17 @@ def known_secrets(config: Config) -> frozenset[str]:
         if provider.api_key is not None:
             values.add(provider.api_key.get_secret_value())
     for address in addresses:
-        parts = urlsplit(address)
-        values.add(parts.password or "")
-        pairs = (pair.partition("=") for pair in re.split("[&;]", parts.query))
-        # A flag such as auth=1 is no secret, and hiding each "1" would spoil the logs.
-        values.update(value for key, _, value in pairs if len(value) > 3 and _PASSWORD_WORDS.search(key))
+        values |= _secrets_of(address)
     return frozenset(form for value in values if value for form in (value, unquote(value)))
+
+
+def _secrets_of(address: str) -> set[str]:
+    """Return the password of an address and the values of its password-like keys, as they are written there."""
+    parts = urlsplit(address)
+    pairs = (pair.partition("=") for pair in re.split("[&;]", parts.query))
+    # A flag such as auth=1 is no secret, and hiding each "1" would spoil the logs.
+    values = {value for key, _, value in pairs if len(value) > 3 and _PASSWORD_WORDS.search(key)}
+    return values | ({parts.password} if parts.password else set())
 
 
 def _hide_user_info(url: str) -> str:

@@ -13,6 +13,8 @@ import resource
 import signal
 import socket
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ import yaml
 from tests.brokers import Mosquitto, Subscriber, free_port
 from tests.clips import ENTRY, cut, jpegs
 from tests.command import typed
-from tests.daemon import Daemon, payloads
+from tests.daemon import ROOT, Daemon, payloads
 from tests.http_camera import HttpCamera
 from tests.http_receiver import Asked, Receiver, hang_up, status
 from tests.marks import Marks, user_info
@@ -232,6 +234,33 @@ def test_a_camera_process_that_crashes_leaves_none_behind(house: House, daemon: 
     daemon.wait_log("killed by signal 6")
     for pid in daemon.group():
         assert resource.prlimit(pid, resource.RLIMIT_CORE)[0] == 0, "a picture of the memory would hold them all"
+
+
+FAULT = """
+import multiprocessing, sys
+from pathlib import Path
+import av.error
+from soteirad import camera
+from soteirad.config.loader import config_from
+text = "cameras: {porch: {source: 'http://viewer:%s@127.0.0.1/x?token=%s', detail: 'rtsp://a:%s@127.0.0.1/y'}}"
+job = config_from(text % tuple(sys.argv[1:]), Path("x.yaml"), {}).cameras["porch"]
+class Faulty:
+    def __init__(self, *_):
+        raise av.error.InvalidDataError(1, "invalid", f"{job.source} and {job.detail} by {sys.argv[1]}")
+camera.CameraWatch = Faulty
+ours, theirs = multiprocessing.Pipe()
+camera.camera_main(camera.CameraJob("porch", job, None, Path("spool"), False, "debug"), theirs)
+"""
+
+
+def test_a_fault_of_ours_in_a_camera_process_is_told_without_them(tmp_path: Path) -> None:
+    marks = Marks()
+    secrets = [marks.make("password", "%2F"), marks.make("token"), marks.make("detail password")]
+    run = subprocess.run([sys.executable, "-c", FAULT, *secrets], cwd=tmp_path, capture_output=True, timeout=60,
+                         env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)  # fmt: skip
+    assert run.returncode == 1
+    assert b"this is a fault in Soteira" in run.stderr and b"InvalidDataError" in run.stderr, run.stderr
+    assert marks.found(run.stdout + run.stderr) == set(), run.stderr
 
 
 def parent(pid: int) -> int:
