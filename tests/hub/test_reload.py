@@ -96,12 +96,30 @@ def test_a_fault_of_our_own_is_a_refusal_and_is_logged_with_its_traceback(caplog
 def test_a_reload_that_is_stopped_has_no_result_but_wakes_the_hub(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def asks(_cameras: object, _known: object, stop: Callable[[], bool]) -> Choices:
+    def asks(_cameras: object, _known: object, stop: Callable[[], bool], _trial: object) -> Choices:
         assert stop()
         raise Stopped("stopped")
 
     monkeypatch.setattr(reload_module, "choose_engines", asks)
     assert outcome(lambda: load_config(file), stop=lambda: True) is None
+
+
+def test_a_reload_says_what_it_is_at(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trying, seen = threading.Event(), threading.Event()
+
+    def tries(_cameras: object, _known: object, _stop: object, on_trial: Callable[[str], None]) -> Choices:
+        on_trial("trying what runs nanodet best here")
+        trying.set()
+        assert seen.wait(60.0)
+        return {}
+
+    monkeypatch.setattr(reload_module, "choose_engines", tries)
+    reload = Reload(lambda: load_config(file), lambda config: config.cameras, {}, lambda: False, lambda: None)
+    assert reload.doing == "reading the configuration again"
+    reload.start()
+    assert trying.wait(60.0)
+    assert reload.doing == "trying what runs nanodet best here"
+    seen.set()
 
 
 def test_the_hub_goes_on_while_a_reload_takes_its_time(file: Path) -> None:
