@@ -133,6 +133,12 @@ def remembered(card: ModelCard, wanted: Wanted, cache: Path) -> Choice | None:
     return _recall(cache, _key(card, card.verify_file(), engines))
 
 
+def chosen_last(cache: Path) -> Choice | None:
+    """Return what was chosen last by whoever has this cache, for whatever model; None if nothing was."""
+    keys = list(_read(cache))
+    return _recall(cache, keys[-1]) if keys else None
+
+
 def is_installed(backend: BackendName) -> bool:
     """Tell whether a backend's library is there and predicts on this system, without importing it."""
     if backend == "coreml" and platform.system() != "Darwin":

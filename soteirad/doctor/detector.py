@@ -11,7 +11,7 @@ import numpy as np
 from soteirad.assembly import make_detector, model_card, wanted_engine
 from soteirad.config import CameraConfig, DetectorConfig
 from soteirad.detect.card import ModelCard
-from soteirad.detect.choice import Choice, Wanted, choose, remembered
+from soteirad.detect.choice import Choice, Wanted, choose, chosen_last, remembered
 from soteirad.detect.trial import Trial, run_together
 from soteirad.doctor.finding import Finding, doubt, fault, well
 from soteirad.doctor.patient import Patient
@@ -28,6 +28,7 @@ BUSY = 0.8
 def check(patient: Patient) -> Iterator[Finding]:
     """Yield how each model runs that a watched camera uses."""
     times: dict[DetectorConfig, float] = {}
+    alone = len({camera.detector for camera in patient.configured.watched.values()}) == 1
     cameras = {name: camera for name, camera in patient.configured.watched.items() if camera.detect}
     for camera in cameras.values():
         settings = camera.detector
@@ -44,6 +45,10 @@ def check(patient: Patient) -> Iterator[Finding]:
             if wanted is not None:
                 findings, times[settings] = _engine(patient, card, wanted)
                 yield from findings
+                theirs = _of_service(patient, card, wanted) if alone else None
+                if theirs is not None:
+                    times[settings] = theirs.model_ms
+                    yield _confined(card, theirs)
     yield from _enough(cameras, times)
 
 
@@ -68,6 +73,23 @@ def _known(patient: Patient, card: ModelCard, wanted: Wanted) -> Choice | None:
     places = [patient.layout.cache, *filter(None, [cache_folder()])]
     found = (remembered(card, wanted, place) for place in places)
     return next((choice for choice in found if choice is not None), None)
+
+
+def _of_service(patient: Patient, card: ModelCard, wanted: Wanted) -> Choice | None:
+    """Return what the service chose last if we cannot take that for our own: it may do less than we, or was older."""
+    if remembered(card, wanted, patient.layout.cache) is not None:
+        return None
+    return chosen_last(patient.layout.cache)
+
+
+def _confined(card: ModelCard, choice: Choice) -> Finding:
+    """Say what the service runs the model in."""
+    text = f"the service itself chose {choice.engine}, {choice.model_ms:.1f} ms, when it started last"
+    others = f" (not {'; not '.join(choice.others)})" if choice.others else ""
+    slower = [other for other in choice.others if not other.endswith(" ms")]
+    if not slower:
+        return well(card.name, text + others)
+    return doubt(card.name, text + others, "if it is fast enough (see below), leave it; else do what stands there")
 
 
 def _proven(patient: Patient, card: ModelCard, choice: Choice) -> tuple[list[Finding], float]:

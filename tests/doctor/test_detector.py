@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -85,3 +86,15 @@ def test_a_detection_server_that_is_away_is_a_fault_and_says_what_detects_meanwh
     server = {"url": where, "model": "x", "fallback": False, "timeout": 0.5}
     found = one(check(patient(tmp_path, detector={"backend": "kserve", "server": server})), "fail")
     assert found.what == where and "nothing is detected" in found.remedy
+
+
+def test_what_the_service_chose_is_told_where_it_may_do_less_than_who_asks(proven: Patient) -> None:
+    file = proven.layout.cache / "engines.json"
+    (choice,) = json.loads(file.read_text()).values()
+    other = {**choice, "model_ms": 233.8, "others": ["openvino bf16: this process may not write programs"]}
+    file.write_text(json.dumps({"a-key-of-the-service": other}))
+    found = one(check(replace(proven, fast=True)), "warn")
+    assert "the service itself chose onnx fp32, 233.8 ms" in found.text and "may not write programs" in found.text
+    file.write_text(json.dumps({"a-key-of-the-service": {**other, "others": ["openvino bf16: 300.0 ms"]}}))
+    speed = list(check(replace(proven, fast=True)))
+    assert "warn" not in verdicts(speed) and "looking takes" in speed[-1].text
