@@ -215,7 +215,8 @@ def test_the_others_are_named_with_their_times_or_what_is_wrong_with_them(tmp_pa
 
 def test_others_with_the_same_fault_are_told_together() -> None:
     others = ("openvino bf16: it may not", "openvino fp32: it may not", "litert fp32: 9.0 ms")
-    assert str(Choice(ONNX, 5.0, "good", others)).endswith("; not openvino bf16, openvino fp32: it may not; not litert fp32: 9.0 ms")
+    told = str(Choice(ONNX, 5.0, "good", others))
+    assert told.endswith("; not openvino bf16, openvino fp32: it may not; not litert fp32: 9.0 ms")
 
 
 def test_a_choice_without_golden_answers_says_that_nothing_was_checked() -> None:
