@@ -61,7 +61,7 @@ def test_a_reload_is_seen_by_systemd_and_starts_a_new_camera_only(house: House, 
     before, since = set(appliance.processes()), appliance.cursor()
     document = house.configuration()
     # Two threads are another engine, which has to be proven: that takes long enough to be seen.
-    document["cameras"]["gate"] = {"source": house.yard.url, "detector": {"threads": 2}}
+    document["cameras"]["gate"] = {"source": house.yard.url, "detector": {"threads": 2, "backend": "onnx"}}
     appliance.configure(document)
     run("systemctl", "reload", "--no-block", UNIT)
     appliance.wait_for("ActiveState=reloading", lambda: appliance.show("ActiveState") == "reloading", 10.0)
