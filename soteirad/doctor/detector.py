@@ -85,7 +85,7 @@ def _of_service(patient: Patient, card: ModelCard, wanted: Wanted) -> Choice | N
 def _confined(card: ModelCard, choice: Choice) -> Finding:
     """Say what the service runs the model in."""
     text = f"the service itself chose {choice.engine}, {choice.model_ms:.1f} ms, when it started last"
-    others = f" (not {'; not '.join(choice.others)})" if choice.others else ""
+    others = f" (not {'; not '.join(_others(choice))})" if choice.others else ""
     slower = [other for other in choice.others if not other.endswith(" ms")]
     if not slower:
         return well(card.name, text + others)
@@ -114,8 +114,17 @@ def _told(card: ModelCard, choice: Choice, when: str = " now") -> tuple[list[Fin
         found = [doubt(card.name, f"{runs}; nothing proves that it sees rightly: its card has no golden pictures",
                        "soteirad models add makes some")]  # fmt: skip
     if choice.others:
-        found.append(well(card.name, f"not chosen when it was proven first: {'; '.join(choice.others)}"))
+        found.append(well(card.name, f"not chosen when it was proven first: {'; '.join(_others(choice))}"))
     return found, choice.model_ms
+
+
+def _others(choice: Choice) -> list[str]:
+    """Return why the other engines were not chosen, those of one reason together."""
+    engines: dict[str, list[str]] = {}
+    for other in choice.others:
+        engine, _, why = other.partition(": ")
+        engines.setdefault(why, []).append(engine)
+    return [f"{', '.join(names)}: {why}" for why, names in engines.items()]
 
 
 def _server(camera: CameraConfig, card: ModelCard) -> Finding:
