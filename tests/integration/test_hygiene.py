@@ -271,7 +271,7 @@ def parent(pid: int) -> int:
     "words",
     [("check",), ("config",), ("config", "diff"), ("config", "apply", "{lines}", "--yes"), ("config", "apply", "{bad}"),
      ("events", "--json"), ("events", "--csv"), ("forget",), ("doctor", "--llm"), ("replay", "{clip}", "--json"),
-     ("ask", "{clip}", "-q", "Who?", "--limit", "1"), ("check", "{broken}")],
+     ("check", "{broken}")],
     ids=" ".join,
 )  # fmt: skip
 def test_no_command_prints_one(house: House, daemon: Daemon, monkeypatch: pytest.MonkeyPatch,

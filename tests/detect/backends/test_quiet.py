@@ -25,22 +25,23 @@ sys.addaudithook(heard)
 from soteirad.detect.card import load_card
 from soteirad.detect.detector import Detector
 from soteirad.detect.engine import Engine
-detector = Detector.create(load_card("nanodet-g-416"), ["person"], 0.4, engine=Engine(sys.argv[1], "fp32", 1))
-detector.load()
-detector.close()
+for backend in sys.argv[1:]:
+    detector = Detector.create(load_card("nanodet-g-416"), ["person"], 0.4, engine=Engine(backend, "fp32", 1))
+    detector.load()
+    detector.close()
 time.sleep(0.5)
 print(json.dumps([called, [name for name in sys.modules if "telemetry" in name and sys.modules[name] is not None]]))
 """
 
 
-@pytest.mark.parametrize("backend", LIBRARIES)
-def test_a_backend_calls_nobody_and_leaves_nothing(tmp_path: Path, backend: str) -> None:
-    if find_spec(LIBRARIES[backend]) is None:
-        pytest.skip(f"{LIBRARIES[backend]} is not installed: nothing was learned about it")
+def test_a_backend_calls_nobody_and_leaves_nothing(tmp_path: Path) -> None:
+    installed = [backend for backend, library in LIBRARIES.items() if find_spec(library) is not None]
+    if "openvino" not in installed:
+        pytest.skip("openvino is not installed: nothing was learned about the one that would call")
     # Libraries keep quiet where they think that they are tested.
     plain = {name: value for name, value in os.environ.items()
              if name != "CI" and not name.startswith(("GITHUB_", "GITLAB_", "JENKINS", "TF_BUILD"))}  # fmt: skip
-    run = subprocess.run([sys.executable, "-c", RUN, backend], cwd=ROOT, capture_output=True, text=True, timeout=120,
+    run = subprocess.run([sys.executable, "-c", RUN, *installed], cwd=ROOT, capture_output=True, text=True, timeout=120,
                          env=plain | {"HOME": str(tmp_path)}, check=False)  # fmt: skip
     assert run.returncode == 0, run.stderr
     called, telemetry = json.loads(run.stdout.splitlines()[-1])
