@@ -202,7 +202,7 @@ class Hub:
         online = sum(self._bulletin.online(c.name) for c in self._fleet)
         doing = self._reload.doing if self._reload is not None else ""
         if doing:
-            self._vitals.busy()
+            self._vitals.extend()
         self._vitals.tell(Condition(len(self._fleet), online, self._broadcast.connected, doing, self._storage.problem))
 
     def _start_due(self, now: float) -> None:

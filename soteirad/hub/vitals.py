@@ -76,10 +76,14 @@ class Vitals:
         self._notifier.status(text)
 
     def busy(self) -> None:
-        """A start or a reload takes time; after a restart over MQTT the watchdog is awake all the time."""
+        """A start takes time; after a restart over MQTT the watchdog is awake all the time."""
         now = time.monotonic()
         self._notifier.extend(now)
         self._notifier.watchdog(now)
+
+    def extend(self) -> None:
+        """A reload takes time. It is beside the loop, whose `progress` alone feeds the watchdog."""
+        self._notifier.extend(time.monotonic())
 
     def ready(self) -> None:
         """All that is to be watched is watched, or tried."""

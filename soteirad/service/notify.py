@@ -91,5 +91,5 @@ class Notifier:
             return
         with contextlib.suppress(OSError):
             while self._waiting:
-                self._socket.sendto(self._waiting[0].encode(), self._address)
+                self._socket.sendto(self._waiting[0].encode(errors="replace"), self._address)
                 del self._waiting[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -9,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from soteirad.config import load_config
 from soteirad.event import Event, iso_time, new_id
 from soteirad.hub.guard import Guard
+from soteirad.hub.hub import Hub
 from soteirad.hub.journal import Journal
-from soteirad.hub.vitals import Condition, Today
+from soteirad.hub.reload import Reload
+from soteirad.hub.vitals import Condition, Today, Vitals
 
 NOON = time.mktime((2026, 11, 21, 12, 0, 0, 0, 0, -1))
 DAY_S = 86400.0
@@ -86,3 +91,45 @@ def test_a_journal_that_does_not_answer_costs_the_count_only(journal: Journal, c
     assert today.count() == 0 and guard.problem
     today.add(1)
     assert today.count() == 1
+
+
+@pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(str(tmp_path / "notify"))
+        receiver.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setenv("WATCHDOG_USEC", "60000000")
+        monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
+        yield receiver
+
+
+def heard(systemd: socket.socket) -> set[str]:
+    found = set()
+    while True:
+        try:
+            found.add(systemd.recv(4096).decode().partition("=")[0])
+        except BlockingIOError:
+            return found
+
+
+def test_a_start_that_takes_long_asks_for_time_and_feeds_the_watchdog(journal: Journal, systemd: socket.socket) -> None:
+    vitals = Vitals(journal, Guard())
+    vitals.start()
+    vitals.busy()
+    assert heard(systemd) == {"EXTEND_TIMEOUT_USEC", "WATCHDOG"}
+
+
+def test_a_reload_asks_for_time_and_does_not_feed_the_watchdog_for_a_thread_that_hangs(
+    tmp_path: Path, systemd: socket.socket
+) -> None:
+    file = tmp_path / "soteira.yaml"
+    file.write_text(f"storage: {{path: {tmp_path}}}\ncameras: {{porch: {{source: rtsp://h/s}}}}\n", encoding="utf-8")
+    hub = Hub(lambda: load_config(file), file)
+    hub._journal.open()
+    hub._vitals.start()
+    hub._reload = Reload(lambda: load_config(file), lambda config: config.watched, {}, lambda: False, lambda: None)
+    hub._tell_vitals()
+    hub._vitals.progress(time.monotonic(), mqtt_hangs=True)
+    hub._journal.close()
+    assert heard(systemd) == {"EXTEND_TIMEOUT_USEC", "STATUS"}

@@ -136,6 +136,11 @@ def test_an_address_outside_the_file_system_is_understood(monkeypatch: pytest.Mo
         assert received(receiver) == ["READY=1"]
 
 
+def test_a_status_with_what_no_text_can_have_is_sent_all_the_same(systemd: socket.socket) -> None:
+    started().status("/mnt/\udce4 is full")
+    assert received(systemd) == ["STATUS=/mnt/? is full"]
+
+
 @pytest.mark.parametrize("address", ["", "vsock:2:1", "/there/is/none", "@soteira-there-is-none"])
 def test_a_systemd_that_cannot_be_told_is_no_fault(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", address)
