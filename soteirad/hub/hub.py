@@ -150,7 +150,7 @@ class Hub:
         self._spool.claim()
         if not self._spool.wait_until_free(OLD_CAMERAS_S, self._signals.wait) and not self._signals.stop:
             logger.warning("camera processes of a daemon that was killed are still there")
-        self._mender.open()
+        self._mender.open(self._vitals.busy)
         self._storage.note = self._mender.note
         self._storage.load()
         self._broadcast.load()

@@ -30,10 +30,11 @@ _BESIDE = ("-wal", "-shm")
 
 
 def mend(journal: Path, at_least: int = 0, clock: Callable[[], float] = time.time,
-         look: Callable[[Path], Room] = room_of) -> Saved:  # fmt: skip
+         look: Callable[[Path], Room] = room_of, on_progress: Callable[[], None] = lambda: None) -> Saved:  # fmt: skip
     """Replace a damaged journal, which nobody has open, by a new one with all that can be read, and tell it.
 
-    New events go behind place `at_least`. Raises StorageError; then nothing was moved.
+    New events go behind place `at_least`. `on_progress` is called now and then. Raises StorageError; then nothing was
+    moved.
     """
     half = _half(journal)
     try:
@@ -42,7 +43,7 @@ def mend(journal: Path, at_least: int = 0, clock: Callable[[], float] = time.tim
                                  "or move the file away to begin a new one")  # fmt: skip
         _check_room(journal, look)
         _remove(half)
-        saved = salvage(journal, half, at_least)
+        saved = salvage(journal, half, at_least, on_progress)
         aside = finish(journal, clock)
     except sqlite3.Error as error:
         raise explained(half, error) from error

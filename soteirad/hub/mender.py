@@ -36,8 +36,8 @@ class Mender:
         self.note = ""
         """What became of a damaged journal in this run, in one sentence; empty if there was none."""
 
-    def open(self) -> None:
-        """Open the journal, mended if it is damaged. Raises StorageError."""
+    def open(self, on_progress: Callable[[], None] = lambda: None) -> None:
+        """Open the journal, mended if it is damaged: `on_progress` is called meanwhile. Raises StorageError."""
         try:
             finish(self._journal.path)
             self._journal.open()
@@ -46,7 +46,7 @@ class Mender:
                                f"{error.strerror}: check the disk") from error  # fmt: skip
         except DamagedError as error:
             logger.error("%s", error)
-            self._mended(mend(self._journal.path))
+            self._mended(mend(self._journal.path, on_progress=on_progress))
             self._journal.open()
 
     def step(self, now: float) -> None:

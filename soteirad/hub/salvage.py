@@ -46,11 +46,11 @@ class Saved:
                 f"{self.answers} answers and {self.settings} settings")  # fmt: skip
 
 
-def salvage(damaged: Path, target: Path, at_least: int = 0) -> Saved:
+def salvage(damaged: Path, target: Path, at_least: int = 0, on_progress: Callable[[], None] = lambda: None) -> Saved:
     """Make a new journal at `target`, where no file is, of what can be read of a damaged one; that is not touched.
 
     New events go behind place `at_least`. The new file has its version only once everything is in it and on the disk.
-    Raises sqlite3.Error and OSError.
+    `on_progress` is called now and then: a large one takes minutes. Raises sqlite3.Error and OSError.
     """
     with closing(sqlite3.connect(target, isolation_level=None)) as db:
         db.execute("PRAGMA journal_mode = MEMORY")  # nobody else knows of it, and a half one is thrown away
@@ -59,6 +59,7 @@ def salvage(damaged: Path, target: Path, at_least: int = 0) -> Saved:
         make_tables(db)
         sequence = 0
         for cells in _some(carve(damaged)):
+            on_progress()
             for cell in cells:
                 sequence = max(sequence, _sequence(cell))
                 for query, values in _statements(cell):

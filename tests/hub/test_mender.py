@@ -105,3 +105,13 @@ def test_a_mending_that_fails_is_tried_again_later_and_not_at_once(
     rig.now = EVERY_S
     rig.settle()
     assert rig.journal.count_pending() == 102
+
+
+def test_a_start_that_mends_says_again_and_again_that_it_makes_progress(tmp_path: Path) -> None:
+    path, told = tmp_path / "journal.sqlite3", []
+    fill(path, count=2400)
+    overwrite(path, 0, noise(PAGE))
+    journal = Journal(path)
+    Mender(journal, lambda: None, lambda: None).open(lambda: told.append(1))
+    journal.close()
+    assert len(told) >= 3
