@@ -48,11 +48,15 @@ class Site:
 
 
 def do_plan(plan: Plan, site: Site, record: Record, record_path: Path, say: Callable[[str], None]) -> Record:
-    """Do all that is to be done; what was made is written down even if a step fails. Raises `InstallError`."""
+    """Do all that is to be done; what was made is written down with each step. Raises `InstallError`."""
+    written = record
     try:
         for step in plan.steps:
             for action in step.actions:
                 record = _do(action, site, record)
+            if record != written:  # at once: a connection that is lost ends this command without a word
+                _write_down(record, record_path, quietly=True)
+                written = record
             if step.actions:
                 say(f"  done: {step.what}")
     except BaseException as error:

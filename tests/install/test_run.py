@@ -247,6 +247,24 @@ def test_an_interrupted_installation_knows_what_it_has_made(image: Path) -> None
     assert "soteirad.service" in install(image)
 
 
+def test_an_installation_that_is_killed_has_written_down_what_it_made(image: Path) -> None:
+    layout = Layout(image)
+
+    def killed(line: str) -> None:
+        if line == f"  done: {layout.unit}":
+            os._exit(9)
+
+    child = os.fork()
+    if not child:
+        run.install(image, Wishes(), False, False, killed)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    record = read_record(layout.record.read_bytes())
+    assert record.wrote("/etc/systemd/system/soteirad.service", layout.unit.read_bytes()) and "user" in record.made
+    install(image)
+    typed("uninstall", "--root", image)
+    assert not layout.unit.exists() and not layout.unit.with_suffix(".service.bak").exists()
+
+
 class Systemctl:
     """A systemd that knows these verbs, and cannot start the service."""
 
