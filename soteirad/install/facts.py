@@ -88,6 +88,8 @@ class Facts:
     findings: tuple[str, ...] = ()
     """What `soteirad check` says of the configuration."""
     read_only: tuple[Path, ...] = ()
+    mounted: tuple[Path, ...] = ()
+    """What is mounted in those places of the layout that a purge deletes."""
     distrusted: tuple[str, ...] = ()
     guarded: bool = False
     """Whether SELinux enforces its rules."""

@@ -78,6 +78,7 @@ def linux_facts(layout: Layout, site: Site, python: Interpreter) -> Facts:
         service=_service(layout, site.runner, image),
         hiders=hiders,
         read_only=_read_only(layout),
+        mounted=_mounted(layout, entries),
         distrusted=distrusted(layout, (layout.config, layout.secrets, layout.state, layout.unit, layout.command)),
         guarded=not image and places.look_at(Path("/sys/fs/selinux/enforce")).content == b"1",
     )
@@ -159,6 +160,12 @@ def _read_only(layout: Layout) -> tuple[Path, ...]:
         if os.statvfs(folder).f_flag & os.ST_RDONLY:
             found.append(folder)
     return tuple(dict.fromkeys(found))
+
+
+def _mounted(layout: Layout, entries: Mapping[Path, Entry]) -> tuple[Path, ...]:
+    places_to_go = (layout.config, layout.secrets, layout.state, layout.cache)
+    return tuple(point for place in places_to_go if entries[place].kind not in {"missing", "link"}
+                 for point in places.mounts_in(place))  # fmt: skip
 
 
 def _inside(folder: Path) -> list[Path]:

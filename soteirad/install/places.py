@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -76,6 +77,17 @@ def distrusted(path: Path, root: Path) -> str | None:
             if reason is not None:
                 return reason
     return None
+
+
+def mounts_in(folder: Path, table: Path = Path("/proc/self/mountinfo")) -> list[Path]:
+    """Return what is mounted at a folder or below it; nothing where the system does not say (macOS)."""
+    try:
+        rows = [line.split(" ") for line in table.read_text(encoding="utf-8", errors="surrogateescape").splitlines()]
+    except OSError:
+        return []
+    points = {Path(re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), row[4])) for row in rows if len(row) > 4}
+    real = folder.resolve()
+    return sorted(point for point in points if point.is_relative_to(real))
 
 
 def _folders(path: Path, root: Path) -> Iterator[Path]:

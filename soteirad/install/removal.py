@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from soteirad.install.facts import Facts
@@ -29,8 +30,21 @@ def removal_plan(facts: Facts, purge: bool) -> Plan:
     else:
         steps += kept_steps(facts)
         notes = ()
-    problems = () if facts.is_root else ("this needs root: type `sudo` before it",)
-    return Plan(tuple(steps), notes, (*problems, *facts.distrusted), farewell(facts, purge))
+    problems = [] if facts.is_root else ["this needs root: type `sudo` before it"]
+    problems += facts.distrusted
+    if purge:
+        problems += _in_use(facts)
+    return Plan(tuple(steps), notes, tuple(problems), farewell(facts, purge))
+
+
+def _in_use(facts: Facts) -> list[str]:
+    """Why a purge would delete what is not Soteira's, or take what a running service stands on."""
+    problems = [f"{point} is mounted, and all that lies there would be deleted: type `sudo umount "
+                f"{shlex.quote(str(point))}` first" for point in facts.mounted]  # fmt: skip
+    if facts.service.active and not _own_unit(facts):
+        problems.append(f"the service runs, by a unit that `install` did not write: type `sudo systemctl stop {UNIT}` "
+                        "first")  # fmt: skip
+    return problems
 
 
 def _stop_steps(facts: Facts) -> list[Step]:

@@ -111,6 +111,19 @@ def test_a_state_folder_of_somebody_else_is_not_deleted() -> None:
     assert the_step(plan, str(L.state)).mark == "left"
 
 
+def test_what_is_mounted_where_a_purge_deletes_forbids_it() -> None:
+    disk = L.state / "recordings"
+    assert f"`sudo umount {disk}` first" in removal_plan(installed(mounted=(disk,)), purge=True).problems[0]
+    assert removal_plan(installed(mounted=(disk,)), purge=False).problems == ()
+
+
+def test_a_purge_below_a_service_that_still_runs_by_a_unit_of_the_owners_is_refused() -> None:
+    by_hand = replace(having(L.unit, a_file(b"by hand")), record=Record())
+    assert "systemctl stop" in removal_plan(by_hand, purge=True).problems[0]
+    stopped = replace(by_hand, service=Service("running", 252, True, False))
+    assert removal_plan(stopped, purge=True).problems == removal_plan(by_hand, purge=False).problems == ()
+
+
 def test_of_a_state_folder_elsewhere_only_the_link_is_deleted_and_that_is_said() -> None:
     plan = removal_plan(having(L.state, Entry("link", target="/mnt/ssd")), purge=True)
     assert L.state in removed(plan) and any("/mnt/ssd, is not deleted" in note for note in plan.notes)

@@ -128,6 +128,15 @@ def test_a_purge_leaves_nothing_of_soteira(image: Path) -> None:
     assert left == [] and FileAccounts(image).user("soteira") is None and FileAccounts(image).gid("soteira") is None
 
 
+def test_a_purge_does_not_delete_what_is_mounted_in_the_state_folder(image: Path) -> None:
+    install(image)
+    folder = Layout(image).state / "a disk"
+    with small_disk(folder, 1) as disk:
+        (disk.folder / "film.mp4").write_bytes(b"a film")
+        assert f"`sudo umount '{folder}'` first" in refused("uninstall", "--root", image, "--purge", "--yes")
+        assert (disk.folder / "film.mp4").read_bytes() == b"a film"
+
+
 def test_a_purge_asks_and_without_a_terminal_does_nothing(image: Path) -> None:
     install(image)
     before = tree(image)
