@@ -182,4 +182,4 @@ def merged(*parts: Part) -> Part:
 
 def changed_since(entries: list[Entry], started: float | None) -> bool:
     """Tell whether a file is newer than the service that was given it."""
-    return started is not None and any(entry.mtime > started for entry in entries)
+    return started is not None and any(entry.changed > started for entry in entries)

@@ -130,13 +130,14 @@ def _service(layout: Layout, runner: Runner, image: bool) -> Service:
     enabled = runner.run(("systemctl", "is-enabled", UNIT)).code == 0
     if system == "installed":
         return Service(system, version, enabled)
-    wanted = "ActiveState,ActiveEnterTimestampMonotonic,NeedDaemonReload"
+    # When it was begun, not when it was ready: secrets are handed over before it runs.
+    wanted = "ActiveState,ExecMainStartTimestampMonotonic,NeedDaemonReload"
     said = runner.run(("systemctl", "show", UNIT, "--property", wanted)).said
     shown = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
-    state, since = shown.get("ActiveState", ""), shown.get("ActiveEnterTimestampMonotonic", "0")
+    state, since = shown.get("ActiveState", ""), shown.get("ExecMainStartTimestampMonotonic", "0")
     ago = time.clock_gettime(time.CLOCK_MONOTONIC) - int(since) / 1e6 if since.isdigit() else 0.0
     active = state in {"active", "activating", "reloading"}
-    started = time.time() - ago if state == "active" else None
+    started = time.time() - ago if active and since != "0" else None
     return Service(system, version, enabled, active, started, shown.get("NeedDaemonReload") == "yes")
 
 

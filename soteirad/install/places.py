@@ -19,13 +19,16 @@ _LARGEST = 1 << 20
 
 @dataclass(frozen=True)
 class Entry:
-    """What lies in a place. `content` is None if it is no file, larger than a megabyte, or may not be read."""
+    """What lies in a place. `content` is None if it is no file, larger than a megabyte, or may not be read.
+
+    `changed` is when it was written, put there or given to others (Unix time), also of what a link leads to.
+    """
 
     kind: Kind = "missing"
     uid: int = 0
     gid: int = 0
     mode: int = 0
-    mtime: float = 0.0
+    changed: float = 0.0
     content: bytes | None = None
     target: str | None = None
     empty: bool = False
@@ -46,20 +49,23 @@ def look_at(path: Path) -> Entry:
         return Entry("unseen")
     mode = stat.S_IMODE(found.st_mode)
     if stat.S_ISLNK(found.st_mode):
-        return Entry("link", found.st_uid, found.st_gid, mode, found.st_mtime, target=str(path.readlink()))
+        changed = found.st_ctime
+        with contextlib.suppress(OSError):
+            changed = max(changed, path.stat().st_ctime)
+        return Entry("link", found.st_uid, found.st_gid, mode, changed, target=str(path.readlink()))
     if stat.S_ISDIR(found.st_mode):
         try:
             empty = next(os.scandir(path), None) is None
         except OSError:
             empty = False
-        return Entry("folder", found.st_uid, found.st_gid, mode, found.st_mtime, empty=empty)
+        return Entry("folder", found.st_uid, found.st_gid, mode, found.st_ctime, empty=empty)
     if not stat.S_ISREG(found.st_mode):
-        return Entry("other", found.st_uid, found.st_gid, mode, found.st_mtime)
+        return Entry("other", found.st_uid, found.st_gid, mode, found.st_ctime)
     content = None
     if found.st_size <= _LARGEST:
         with contextlib.suppress(OSError):
             content = path.read_bytes()
-    return Entry("file", found.st_uid, found.st_gid, mode, found.st_mtime, content)
+    return Entry("file", found.st_uid, found.st_gid, mode, found.st_ctime, content)
 
 
 def distrusted(path: Path, root: Path) -> str | None:
@@ -85,7 +91,8 @@ def mounts_in(folder: Path, table: Path = Path("/proc/self/mountinfo")) -> list[
         rows = [line.split(" ") for line in table.read_text(encoding="utf-8", errors="surrogateescape").splitlines()]
     except OSError:
         return []
-    points = {Path(re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), row[4])) for row in rows if len(row) > 4}
+    escaped = re.compile(r"\\([0-7]{3})")
+    points = {Path(escaped.sub(lambda match: chr(int(match[1], 8)), row[4])) for row in rows if len(row) > 4}
     real = folder.resolve()
     return sorted(point for point in points if point.is_relative_to(real))
 

@@ -31,8 +31,8 @@ SOTEIRA = Account("soteira", UID, UID, "/var/lib/soteira", "/usr/sbin/nologin")
 OWN = b"cameras: {porch: {source: rtsp://10.0.0.7/}}\n"
 
 
-def a_file(content: bytes = b"", mode: int = 0o644, uid: int = 0, gid: int = 0, mtime: float = 0.0) -> Entry:
-    return Entry("file", uid, gid, mode, mtime, content)
+def a_file(content: bytes = b"", mode: int = 0o644, uid: int = 0, gid: int = 0, changed: float = 0.0) -> Entry:
+    return Entry("file", uid, gid, mode, changed, content)
 
 
 def a_folder(mode: int = 0o755, uid: int = 0, gid: int = 0, empty: bool = True) -> Entry:

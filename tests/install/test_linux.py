@@ -322,8 +322,8 @@ def test_a_secret_that_is_newer_than_the_service_restarts_it() -> None:
     path = L.secrets / "SOTEIRA_A"
     first = plan(having(path, a_file(b"", 0o600)))
     drop_in = written(first, L.drop_ins / "secrets.conf")
-    for mtime, restarted in ((2000.0, True), (500.0, False)):
-        facts = having(path, a_file(b"", 0o600, mtime=mtime))
+    for changed, restarted in ((2000.0, True), (500.0, False)):
+        facts = having(path, a_file(b"", 0o600, changed=changed))
         facts = replace(facts, entries={**facts.entries, drop_in.path: a_file(drop_in.content)})
         assert bool(steps_about(plan(facts), "restart")) is restarted
 

@@ -15,6 +15,7 @@ from soteirad.install.places import (
     look_at,
     make_folder,
     make_link,
+    mounts_in,
     remove,
     set_access,
     write_file,
@@ -156,3 +157,23 @@ def test_what_lies_somewhere_is_told_without_following_it(tmp_path: Path) -> Non
         "file/below": "missing",
         ".": "folder",
     }
+
+
+def test_a_file_that_was_written_before_and_moved_here_now_has_changed_and_so_has_a_link_to_it(tmp_path: Path) -> None:
+    written, link = tmp_path / "written", tmp_path / "link"
+    link.symlink_to("secret")
+    written.write_bytes(b"geheim")
+    began = written.stat().st_ctime
+    os.utime(written, (1000.0, 1000.0))
+    written.rename(tmp_path / "secret")
+    assert look_at(tmp_path / "secret").changed >= began and look_at(link).changed >= began
+
+
+def test_what_is_mounted_in_a_folder_is_found_whatever_its_name(tmp_path: Path) -> None:
+    table = tmp_path / "mountinfo"
+    real = tmp_path.resolve()
+    table.write_text(f"29 1 8:2 / / rw - ext4 /dev/sda2 rw\n"
+                     f"30 29 8:3 / {real}/state/a\\040disk rw - ext4 /dev/sda3 rw\n"
+                     f"31 29 8:4 / {real}/state2 rw - ext4 /dev/sda4 rw\n", encoding="utf-8")  # fmt: skip
+    assert mounts_in(tmp_path / "state", table) == [real / "state/a disk"]
+    assert mounts_in(tmp_path / "state", tmp_path / "none") == []
