@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
+from datetime import MAXYEAR, datetime, timedelta, timezone
 from urllib.parse import urlsplit
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
@@ -131,8 +131,10 @@ def _kept(url: str, host: str, allowed: Allow) -> str:
 
 
 def _host(url: str) -> str:
+    """Return the host of an address; empty for what is none."""
     try:
-        return (urlsplit(url).hostname or "").lower()
+        parts = urlsplit(url)
+        return (parts.hostname or "").lower() if parts.port != 0 else ""
     except ValueError:
         return ""
 
@@ -154,7 +156,8 @@ def _clock_offset(service: Service) -> timedelta:
         theirs = _clock(service)
     except WrongPasswordError:  # it is to be told without, but not all makers do
         theirs = None
-    return timedelta() if theirs is None else theirs - datetime.now(timezone.utc)
+    # In the last year there is no day left that a later question could be asked on.
+    return timedelta() if theirs is None or theirs.year == MAXYEAR else theirs - datetime.now(timezone.utc)
 
 
 def _media(service: Service) -> Iterator[tuple[str, str]]:

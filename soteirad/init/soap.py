@@ -138,24 +138,40 @@ def _post(service: Service, envelope: str) -> tuple[int, bytes, str]:
     """Return status, content and challenge of the answer. Raises CameraError."""
     account = service.account
     # It answers only to a challenge for a digest; a camera that wants the plain password does not get it.
-    auth = httpx2.DigestAuth(account.user, account.password) if account is not None else None
+    auth = httpx2.DigestAuth(account.user, account.password) if account is not None else httpx2.Auth()
     headers = {"Content-Type": "application/soap+xml; charset=utf-8", "Accept-Encoding": "identity"}
     try:
         with httpx2.Client(verify=_any_certificate(), trust_env=False, follow_redirects=False, timeout=READ_S,
-                           auth=auth, headers=headers) as client, \
-                client.stream("POST", service.url, content=envelope.encode()) as answer:  # fmt: skip
-            data = b""
-            for piece in answer.iter_raw():
-                data += piece
-                if len(data) > LARGEST:
-                    raise CameraError(f"{service.name}: its answer is too large: is it a camera with ONVIF?")
-            return answer.status_code, data, answer.headers.get("WWW-Authenticate", "")
+                           headers=headers) as client:  # fmt: skip
+            # Not left to the client, which reads a challenge whole, and unpacks it, whatever its size.
+            flow = auth.auth_flow(client.build_request("POST", service.url, content=envelope.encode()))
+            request = next(flow)
+            while True:
+                answer, data = _sent(service, client, request)
+                try:
+                    request = flow.send(answer)
+                except StopIteration:
+                    return answer.status_code, data, answer.headers.get("WWW-Authenticate", "")
     except httpx2.ConnectError:
         raise CameraError(f"{service.name}: nothing answers there: is it on, and is the address right?") from None
     except httpx2.TimeoutException:
         raise CameraError(f"{service.name}: it does not answer: is it on, and is the address right?") from None
-    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, KeyError) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, LookupError, NotImplementedError) as error:
         raise CameraError(f"{service.name}: its answer cannot be understood ({type(error).__name__})") from None
+
+
+def _sent(service: Service, client: httpx2.Client, request: httpx2.Request) -> tuple[httpx2.Response, bytes]:
+    """Return the answer to a request, closed, and its content as it came."""
+    answer = client.send(request, stream=True)
+    try:
+        data = b""
+        for piece in answer.iter_raw():
+            data += piece
+            if len(data) > LARGEST:
+                raise CameraError(f"{service.name}: its answer is too large: is it a camera with ONVIF?")
+    finally:
+        answer.close()
+    return answer, data
 
 
 def _any_certificate() -> ssl.SSLContext:

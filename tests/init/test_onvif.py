@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
+import resource
+import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,7 +16,7 @@ import pytest
 
 from soteirad.init import soap
 from soteirad.init.onvif import Description, Profile, View, describe, pair, service_at
-from soteirad.init.soap import Account, CameraError, WrongPasswordError
+from soteirad.init.soap import LARGEST, Account, CameraError, WrongPasswordError
 from tests.brokers import free_port
 from tests.init.onvif_camera import MEDIA, MEDIA2, Answer, Lens, OnvifCamera, Settings, answer
 
@@ -130,6 +133,8 @@ SOUP: list[Answer] = [
     (302, {"Location": "http://10.66.6.6/"}, b""), (200, {"Content-Encoding": "gzip"}, b"\x1f\x8b"),
     (401, {"WWW-Authenticate": "Digest"}, b""), (401, {"WWW-Authenticate": 'Digest realm="a", nonce=x, qop=huh'}, b""),
     (401, {"WWW-Authenticate": 'Digest realm="a", nonce="x", algorithm="NONE"'}, b""), (500, {}, b"x" * 600_000),
+    (401, {"WWW-Authenticate": 'Digest realm="a", nonce="x", qop="auth-int"'}, b""),
+    (401, {"WWW-Authenticate": "Digest realm=, nonce=, qop="}, b""),
 ]  # fmt: skip
 
 
@@ -145,6 +150,31 @@ def test_an_answer_that_is_none_is_an_error_for_the_owner(names: str, soup: Answ
             assert soup == SOUP[3] and names == "GetDeviceInformation", "only a name may be missing"
 
 
+def test_a_challenge_that_would_fill_the_memory_is_not_unpacked() -> None:
+    head = {"WWW-Authenticate": 'Digest realm="a", nonce="x", qop="auth"', "Content-Encoding": "gzip"}
+
+    def answer_of(content: bytes) -> dict[str, Callable[[], Answer]]:
+        return {"GetDeviceInformation": lambda: (401, head, content)}
+
+    bomb = gzip.compress(bytes(200_000_000))
+    assert len(bomb) < LARGEST
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for content in (bomb, b"x" * (LARGEST + 100_000)):
+        with camera(instead=answer_of(content)) as made:
+            with pytest.raises(CameraError):
+                asked(made)
+            assert made.asked.count("GetDeviceInformation") == (2 if content is bomb else 1), "too large: left at once"
+    unit = 1 if sys.platform == "darwin" else 1024
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit < 100_000_000
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "10.66.6.6"])
+def test_a_service_at_a_port_that_there_is_not_is_an_error_for_the_owner(host: str) -> None:
+    body = f"<d:Service><d:Namespace>{MEDIA}</d:Namespace><d:XAddr>http://{host}:99999/m</d:XAddr></d:Service>"
+    with camera(instead={"GetServices": lambda: answer(body)}) as made, pytest.raises(CameraError, match="no video"):
+        describe(made.service, ACCOUNT, lambda _host: False)
+
+
 def test_what_a_camera_says_cannot_move_the_cursor() -> None:
     evil = ("<d:GetDeviceInformationResponse><d:Manufacturer>A&#x9b;2J</d:Manufacturer><d:Model>B\nC</d:Model>"
             "</d:GetDeviceInformationResponse>")  # fmt: skip
@@ -158,6 +188,24 @@ def test_a_time_that_there_is_not_is_none() -> None:
 
     with camera(instead={"GetSystemDateAndTime": late}) as made:
         assert asked(made).views
+
+
+def test_the_last_second_of_all_time_is_no_time_to_ask_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    last = "".join(f"<tt:{name}>{value}</tt:{name}>" for name, value in zip(
+        ("Year", "Month", "Day", "Hour", "Minute", "Second"), (9999, 12, 31, 23, 59, 59), strict=True))  # fmt: skip
+    body = f"<d:x><tt:UTCDateTime>{last}</tt:UTCDateTime></d:x>"
+    monkeypatch.setattr(soap, "datetime", Later)
+    # The time of the digest is not the camera's.
+    with camera(instead={"GetSystemDateAndTime": lambda: answer(body)}) as made, suppress(WrongPasswordError):
+        asked(made)
+
+
+class Later(datetime):
+    """A clock that has gone on since the camera told its time."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:
+        return datetime.now(tz) + timedelta(seconds=2)
 
 
 def test_a_camera_that_dawdles_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
