@@ -136,7 +136,7 @@ class Decoder:
         except (StopIteration, av.error.EOFError):
             raise SourceEnded(f"{self._name}: the stream ended") from None
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise explain(self._name, self._url, error) from None
+            raise explain(self._name, self._url, error, running=True) from None
 
     def skip(self) -> None:
         """Leave out what comes before the next key frame."""

@@ -11,6 +11,7 @@ from soteirad.errors import SourceError, SourceRefused
 
 UNKNOWN_CODEC = "the video codec is unknown to this FFmpeg: set the camera to H.264"
 SILENT = "nothing comes from it any more, or no answer: is the camera on, and is the address right?"
+_BROKEN_OFF = "the camera broke the connection off"
 _NO_STREAM = "it does not answer with a stream that can be read: is it a camera's address, and is the camera well?"
 """FFmpeg says the same of a camera that is silent, of one that speaks TLS, and of what is no stream at all."""
 _NO_CAMERA = (
@@ -42,7 +43,7 @@ _LIBRARY = {
     av.error.HTTPOtherClientError: "the camera refuses the request: is there video under this path?",
     av.error.HTTPServerError: "the camera reports a fault of its own: restart it if this lasts",
     av.error.ConnectionRefusedError: "connection refused: is the camera on, and is the port right?",
-    av.error.ConnectionResetError: "the camera broke the connection off",
+    av.error.ConnectionResetError: _BROKEN_OFF,
     av.error.TimeoutError: SILENT,
     av.error.ExitError: SILENT,  # what FFmpeg's own time limits end with
 }
@@ -74,14 +75,17 @@ def too_large(width: int, height: int) -> str:
     return f"its pictures have {width} x {height} pixels, more than any camera's: give its smaller stream"
 
 
-def explain(name: str, url: str, error: Exception) -> SourceError:
-    """Return the error to raise for FFmpeg's `error` at the source `name` (fit for a log) with the address `url`."""
+def explain(name: str, url: str, error: Exception, *, running: bool = False) -> SourceError:
+    """Return the error to raise for FFmpeg's `error` at the source `name` (fit for a log) with the address `url`.
+
+    `running` says that it was open already, so that its address was right.
+    """
     kind = SourceRefused if isinstance(error, _REFUSALS) else SourceError
     if is_device(url) and isinstance(error, av.error.FileNotFoundError | av.error.PermissionError):
         return kind(f"{name}: {_NO_DEVICE}")
     if is_live(url) and isinstance(error, av.error.InvalidDataError):
         return kind(f"{name}: {_NO_STREAM}")
-    limited = _beyond_limits(url, error)
+    limited = _while_running(url, error) if running else _beyond_limits(url, error)
     if limited is not None:
         return kind(f"{name}: {limited}")
     for known, text in _LIBRARY.items():
@@ -90,6 +94,15 @@ def explain(name: str, url: str, error: Exception) -> SourceError:
     number = getattr(error, "errno", None)
     text = _SYSTEM.get(number or 0) or getattr(error, "strerror", None) or type(error).__name__
     return kind(f"{name}: {str(text).replace(url, 'the source')}")
+
+
+def _while_running(url: str, error: Exception) -> str | None:
+    """Return why a camera over the network is lost that has sent video already: its address was right."""
+    over_http = scheme_of(url).startswith("http")
+    if (over_http or scheme_of(url).startswith("rtsp")) and isinstance(error, av.error.ArgumentError):
+        return _NO_CAMERA
+    # For FFmpeg a stream over HTTP that ends is a fault of input.
+    return _BROKEN_OFF if over_http and getattr(error, "errno", None) == errno.EIO else None
 
 
 def _beyond_limits(url: str, error: Exception) -> str | None:

@@ -22,6 +22,8 @@ from soteirad.capture.packets import PacketSource
 from soteirad.capture.source import Source, SourceSettings, open_source
 from soteirad.errors import SourceError, SourceRefused
 from tests.capture.made import write_clip
+from tests.clips import jpegs
+from tests.http_camera import HttpCamera
 from tests.scripted_rtsp import ScriptedRtsp
 
 SETTINGS = SourceSettings("max", connect_timeout=2.0, read_timeout=2.0)
@@ -146,6 +148,18 @@ def test_a_redirect_is_not_followed_and_its_owner_is_told(victim: Web, to: str) 
         assert len(camera.asked) <= 2, "once without and once with the password, at most"
     assert victim.asked == []
     assert "sends us to another address, which is not followed" in message
+
+
+def test_a_camera_that_ends_its_stream_is_not_said_to_send_us_elsewhere(tmp_path: Path) -> None:
+    with HttpCamera(jpegs(write_clip(tmp_path / "a.mp4", 5)), loop=False) as camera:
+        source = open_source(camera.url, SETTINGS)
+        source.open()
+        source.read()
+        camera.hang_up()
+        with pytest.raises(SourceError, match="the camera broke the connection off"):
+            while True:
+                source.read()
+        source.close()
 
 
 def test_a_playlist_that_its_owner_wrote_down_is_played(victim: Web) -> None:

@@ -104,6 +104,14 @@ def test_broken_data_is_a_broken_file_but_a_camera_that_does_not_answer() -> Non
         assert "is the camera well?" in str(explain("it", live, broken))
 
 
+def test_what_a_running_camera_fails_by_is_not_its_address() -> None:
+    for url in (URL, "https://h/a"):
+        said = str(explain(NAME, url, ffmpegs(av.error.ArgumentError), running=True))
+        assert "pictures of far too many pixels" in said
+    ended = explain(NAME, "http://h/a", OSError(errno.EIO, "x"), running=True)
+    assert "the camera broke the connection off" in str(ended)
+
+
 def real(url: str) -> SourceError:
     """What a real attempt gets."""
     with pytest.raises(SourceError) as caught:
