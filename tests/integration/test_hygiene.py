@@ -233,7 +233,7 @@ def test_a_camera_process_that_crashes_leaves_none_behind(house: House, daemon: 
     os.kill(cameras[-1], signal.SIGABRT)
     daemon.wait_log("killed by signal 6")
     for pid in daemon.group():
-        assert resource.prlimit(pid, resource.RLIMIT_CORE)[0] == 0, "a picture of the memory would hold them all"
+        assert resource.prlimit(pid, resource.RLIMIT_CORE)[0] <= 1, "a picture of the memory would hold them all"
 
 
 FAULT = """
