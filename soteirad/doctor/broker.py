@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 from soteirad.doctor.finding import Finding, doubt, fault, told, well
 from soteirad.doctor.patient import Patient
-from soteirad.doctor.round_trip import Trip, travel, visitor
 from soteirad.errors import BrokerError
 from soteirad.mqtt.broker import Broker
+from soteirad.mqtt.round_trip import Trip, travel
 from soteirad.mqtt.topics import Topics
-from soteirad.mqtt.visit import Visit
+from soteirad.mqtt.visit import Visit, visitor
 
 CHECK_IT = "is the broker running, and are mqtt.host and mqtt.port right?"
 
@@ -19,7 +19,7 @@ CHECK_IT = "is the broker running, and are mqtt.host and mqtt.port right?"
 def check(patient: Patient) -> Iterator[Finding]:
     """Yield whether the broker takes us and passes our messages, and who else has our topic prefix."""
     config = patient.configured
-    broker, topics = visitor(config), Topics(config.mqtt.topic_prefix)
+    broker, topics = visitor(config.mqtt), Topics(config.mqtt.topic_prefix)
     place = f"{broker.host}:{broker.port}"
     probe = f"{topics.prefix}/doctor"  # the daemon hears only what ends in set/...
     began = time.monotonic()

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from soteirad.config import CameraConfig
 from soteirad.doctor.examination import ROUND
 from soteirad.doctor.finding import Finding, doubt, fault, told, well
-from soteirad.doctor.look import LOOK_S, Sight, look_apart
 from soteirad.doctor.patient import Patient
+from soteirad.sight import LOOK_S, Sight, look_apart
 
 FAST_S = 1.0
 CODECS = {"h264": "H.264", "hevc": "H.265", "mjpeg": "MJPEG", "av1": "AV1", "vp9": "VP9", "libdav1d": "AV1"}

@@ -8,11 +8,11 @@ from soteirad import __version__
 from soteirad.config import Config
 from soteirad.doctor.finding import Finding, doubt, fault, well
 from soteirad.doctor.patient import Patient
-from soteirad.doctor.round_trip import Trip, travel, visitor
 from soteirad.errors import BrokerError
 from soteirad.mqtt.homeassistant import announcements, birth_topic
+from soteirad.mqtt.round_trip import Trip, travel
 from soteirad.mqtt.topics import Topics
-from soteirad.mqtt.visit import Visit
+from soteirad.mqtt.visit import Visit, visitor
 
 
 def check(patient: Patient) -> Iterator[Finding]:
@@ -22,7 +22,7 @@ def check(patient: Patient) -> Iterator[Finding]:
     if birth is None:
         yield well("discovery", "off: Home Assistant is told nothing")
         return
-    broker, prefix = visitor(config), config.homeassistant.discovery_prefix
+    broker, prefix = visitor(config.mqtt), config.homeassistant.discovery_prefix
     ours = [found.topic for found in announcements(config, Topics(config.mqtt.topic_prefix), __version__)]
     # No announcement: Home Assistant looks only at what ends in /config.
     probe = f"{prefix}/{config.mqtt.topic_prefix}/doctor"

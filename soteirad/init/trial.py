@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import secrets
-import threading
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from soteirad.assembly import source_settings
-from soteirad.capture.clock import SystemClock
-from soteirad.capture.decoder import Decoder, StreamCounters
-from soteirad.capture.source import ffmpeg_address
 from soteirad.config import CameraConfig, MqttConfig
-from soteirad.config.address import is_live
-from soteirad.config.secrets import redact_url
-from soteirad.errors import BrokerError, SourceEnded, SourceError
-from soteirad.init.patience import TookTooLongError, within
-from soteirad.mqtt.broker import broker_of
-from soteirad.mqtt.client import Acknowledged, Disconnected, Message, MqttClient
+from soteirad.errors import BrokerError, SourceError
+from soteirad.mqtt.round_trip import travel
 from soteirad.mqtt.topics import Topics
+from soteirad.mqtt.visit import Visit, visitor
+from soteirad.sight import look_apart
 
 WATCH_S = 3.0
 """Long enough to count pictures a second."""
-MOST_FRAMES = 100
-STREAM_PATIENCE_S = 30.0
-BROKER_PATIENCE_S = 15.0
 TOO_LARGE = 1280 * 960
 """Pixels; a stream that is larger only costs decoding."""
 
@@ -53,42 +40,10 @@ class Seen:
 
 def try_stream(camera: CameraConfig, watch: float = WATCH_S) -> Seen:
     """Open a camera's source and look at it for `watch` seconds. Raises SourceError."""
-    try:
-        return within(STREAM_PATIENCE_S, lambda: _look(camera, watch))
-    except TookTooLongError:
-        name = redact_url(camera.source)
-        raise SourceError(f"{name}: no picture comes in {STREAM_PATIENCE_S:.0f} s: is it the right stream?") from None
-
-
-def _look(camera: CameraConfig, watch: float) -> Seen:
-    settings = source_settings(camera)
-    decoder = Decoder(redact_url(camera.source), StreamCounters(), SystemClock(), stream=settings.stream,
-                      patience=settings.connect_timeout + settings.read_timeout,
-                      silence=settings.read_timeout)  # fmt: skip
-    timeouts = (settings.connect_timeout, settings.read_timeout)
-    try:
-        if is_live(camera.source):
-            url, options, format_ = ffmpeg_address(camera.source, settings)
-            decoder.open(url, options, timeouts, format_)
-        else:
-            decoder.open(camera.source, {}, None)
-        first = decoder.next()
-        times, end = [first.stamp], time.monotonic() + watch
-        try:
-            while time.monotonic() < end and len(times) < MOST_FRAMES:
-                times.append(decoder.next().stamp)
-        except SourceEnded:
-            pass  # a short file
-        # What only counts frames tells no time.
-        rate = None if decoder.counts_frames else _rate([stamp for stamp in times if stamp is not None])
-        return Seen(first.video.width, first.video.height, rate, decoder.stream.codec_context.name)
-    finally:
-        decoder.close()
-
-
-def _rate(stamps: list[float]) -> float | None:
-    length = stamps[-1] - stamps[0] if stamps else 0.0
-    return (len(stamps) - 1) / length if length > 0.2 else None
+    sight = look_apart(camera, watch)
+    if sight.problem:
+        raise SourceError(sight.problem)
+    return Seen(sight.width, sight.height, sight.fps, sight.codec)
 
 
 def try_broker(config: MqttConfig) -> None:
@@ -96,49 +51,16 @@ def try_broker(config: MqttConfig) -> None:
 
     It goes by another name than the daemon, so that one that runs is not put out; nothing stays at the broker.
     """
-    _Visit(config).make()
-
-
-class _Visit:
-    def __init__(self, config: MqttConfig) -> None:
-        broker = broker_of(config)
-        self._broker = replace(broker, client_id=f"{broker.client_id}-init")
-        topics = Topics(config.topic_prefix)
-        self._topic = f"{topics.prefix}/init"
-        self._text = secrets.token_hex(8).encode()
-        self._woken = threading.Event()
-        self._client = MqttClient(self._broker, topics=topics, on_wake=self._woken.set, visitor=True,
-                                  subscriptions=[self._topic])  # fmt: skip
-        self._acknowledged: set[int] = set()
-        self._back = False
-
-    def make(self) -> None:
-        """Go there and come back. Raises BrokerError."""
-        self._client.start()
-        try:
-            self._until(lambda: self._client.connected, "it does not answer")
-            token = self._client.publish(self._topic, self._text, qos=1)
-            self._until(lambda: token in self._acknowledged, "it takes no message: is the user allowed to write to "
-                        f"{self._topic.partition('/')[0]}/# ?")  # fmt: skip
-            self._until(lambda: self._back, "it takes a message, but does not give it back: is the user allowed to "
-                        f"write and read {self._topic.partition('/')[0]}/# ?")  # fmt: skip
-        finally:
-            self._client.stop(1.0)
-
-    def _until(self, done: Callable[[], bool], problem: str) -> None:
-        deadline = time.monotonic() + BROKER_PATIENCE_S
-        while not done():
-            if time.monotonic() > deadline:
-                raise self._error(problem)
-            self._woken.wait(0.1)
-            self._woken.clear()
-            for notice in self._client.step(time.monotonic()):
-                if isinstance(notice, Disconnected):
-                    raise self._error(notice.reason)
-                if isinstance(notice, Acknowledged):
-                    self._acknowledged.add(notice.token)
-                elif isinstance(notice, Message):
-                    self._back |= notice.payload == self._text
-
-    def _error(self, reason: str) -> BrokerError:
-        return BrokerError(f"the MQTT broker at {self._broker.host}:{self._broker.port}: {reason}")
+    broker, topics = visitor(config), Topics(config.topic_prefix)
+    topic = f"{topics.prefix}/init"  # the daemon hears only what ends in set/...
+    try:
+        with Visit(broker, [topic]) as visit:
+            trip = travel(visit, broker, topic)
+        if trip.refused:
+            raise BrokerError(f"it takes no message ({trip.refused.lower()}): is the user allowed to write to "
+                              f"{topics.prefix}/# ?")  # fmt: skip
+        if not trip.back:
+            raise BrokerError("it takes a message, but does not give it back: is the user allowed to write and read "
+                              f"{topics.prefix}/# ?")  # fmt: skip
+    except BrokerError as error:
+        raise BrokerError(f"the MQTT broker at {broker.host}:{broker.port}: {error}") from None

@@ -13,16 +13,13 @@ from __future__ import annotations
 import logging
 import queue
 import random
-import socket
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 from paho.mqtt.enums import MQTTErrorCode
 
 from soteirad.mqtt.broker import Broker
 from soteirad.mqtt.connection import (
-    LONGEST_ANNOUNCEMENT,
     LONGEST_PAYLOAD,
     Connection,
     Link,
@@ -53,8 +50,7 @@ class MqttClient:
     """Keeps one connection to the broker alive, publishes, and receives what `subscriptions` (filters) bring.
 
     All methods are for the hub's thread. `on_wake` is called from paho's thread whenever `step` has something
-    to do. A broker that died without closing the connection is noticed within twice its `keepalive`. A `visitor` leaves
-    no trace: it says neither `online` nor `offline`, and is given long messages (announcements) as well.
+    to do. A broker that died without closing the connection is noticed within twice its `keepalive`.
     """
 
     def __init__(
@@ -65,13 +61,11 @@ class MqttClient:
         subscriptions: Sequence[str] = (),
         on_wake: Callable[[], None],
         rng: random.Random | None = None,
-        visitor: bool = False,
     ) -> None:
         self._broker = broker
         self._where = f"{broker.host}:{broker.port}"
         self._topics = topics
         self._subscriptions = tuple(subscriptions)
-        self._visitor = visitor
         self._on_wake = on_wake
         self._rng = rng or random.Random()
         self._reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
@@ -180,7 +174,8 @@ class MqttClient:
         """Break the connection off; `step` then reports `Disconnected(reason)` and connects anew."""
         if self._link is not None:
             self._link.because(reason)
-            self._break_socket()
+            if self._connection is not None:
+                self._connection.break_off()
 
     def stop(self, timeout: float, for_good: bool = False) -> list[MqttNotice]:
         """Publish the retained `offline`, wait up to `timeout` seconds for its answer, and disconnect.
@@ -193,7 +188,7 @@ class MqttClient:
         self._running = False
         notices: list[MqttNotice] = []
         last = "" if for_good else "offline"
-        token = None if self._visitor else self.publish(self._topics.status(), last, qos=1, retain=True)
+        token = self.publish(self._topics.status(), last, qos=1, retain=True)
         if token is not None:
             self._wait(notices, lambda: Acknowledged(token) in notices, timeout)
         if self._connection is not None and self._link is not None:
@@ -202,7 +197,7 @@ class MqttClient:
             self._connection.disconnect()
             self._wait(notices, lambda: self._connection is None, _GRACE_S)
         if self._connection is not None:  # the socket's buffer is full, or the name look-up hangs
-            self._break_socket()
+            self._connection.break_off()
             self._wait(notices, lambda: self._connection is None, _GRACE_S / 2)
         self._forget()  # a thread that still hangs is a daemon thread and finds itself abandoned
         return notices
@@ -210,9 +205,8 @@ class MqttClient:
     def _open(self) -> None:
         """Make a fresh paho object and let its thread connect."""
         self._generation += 1
-        longest = LONGEST_ANNOUNCEMENT if self._visitor else LONGEST_PAYLOAD
-        self._link = Link(self._generation, self._broker, self._subscriptions, self._reports, self._on_wake, longest)
-        self._connection = make_connection(self._link, None if self._visitor else self._topics.status())
+        self._link = Link(self._generation, self._broker, self._subscriptions, self._reports, self._on_wake)
+        self._connection = make_connection(self._link, self._topics.status())
         self._connection.loop_start()
 
     def _token(self, mid: int) -> int:
@@ -283,22 +277,18 @@ class MqttClient:
                 notices.append(Disconnected(reason))
             return
         if was_connected:
-            self._tell("lost the MQTT broker at %s: %s", reason)
+            _log.warning("lost the MQTT broker at %s: %s", self._where, reason)
             notices.append(Disconnected(reason))
             self._judge_end(link, now)
         else:
             self._limit.failed()
             if reason != self._told_reason:
                 self._told_reason = reason
-                self._tell("no connection to the MQTT broker at %s: %s", reason)
+                _log.warning("no connection to the MQTT broker at %s: %s", self._where, reason)
                 notices.append(Disconnected(reason))
         ceiling = min(RETRY_MAX_S, RETRY_MIN_S * 2 ** min(self._failures, 10))
         self._retry_at = now + max(RETRY_MIN_S, ceiling * self._rng.uniform(0.5, 1.0))
         self._failures += 1
-
-    def _tell(self, text: str, reason: str) -> None:
-        """Log why there is no connection; a visit ends with it, and its owner tells that."""
-        _log.log(logging.DEBUG if self._visitor else logging.WARNING, text, self._where, reason)
 
     def _judge_end(self, link: Link, now: float) -> None:
         """Judge a connection by its end and its life.
@@ -340,10 +330,3 @@ class MqttClient:
             except queue.Empty:
                 return
             self._take(report, time.monotonic(), notices)
-
-    def _break_socket(self) -> None:
-        """Make the network thread see the end of the connection now, even if the broker is frozen."""
-        sock = None if self._connection is None else self._connection.socket()
-        if isinstance(sock, socket.socket):
-            with suppress(OSError):  # the thread may have closed it at this very moment
-                sock.shutdown(socket.SHUT_RDWR)

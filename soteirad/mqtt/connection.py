@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 import queue
+import socket
 import ssl
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -158,6 +160,13 @@ class Connection(paho.Client):
         paho has no public way once it is connected; in `on_connect` nothing is in flight yet.
         """
         self._max_inflight_messages = min(self._max_inflight_messages, count)
+
+    def break_off(self) -> None:
+        """Make the network thread see the end of the connection now, even if the broker is frozen."""
+        sock = self.socket()
+        if isinstance(sock, socket.socket):
+            with suppress(OSError):  # the thread may have closed it at this very moment
+                sock.shutdown(socket.SHUT_RDWR)
 
 
 def make_connection(link: Link, will_topic: str | None) -> Connection:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +12,13 @@ from soteirad.config import Config, load_config
 from soteirad.errors import BrokerError
 from soteirad.hub.journal import Journal, is_there
 from soteirad.hub.retained import SETTLE_S
-from soteirad.mqtt.broker import broker_of
-from soteirad.mqtt.client import Acknowledged, Disconnected, Message, MqttClient, MqttNotice
+from soteirad.mqtt.connection import LONGEST_ANNOUNCEMENT
+from soteirad.mqtt.notices import Message
 from soteirad.mqtt.topics import Topics
+from soteirad.mqtt.visit import Visit, visitor
 
 PATIENCE_S = 15.0
-"""For the connection, and for the broker's acknowledgement of everything."""
+"""For all that lies there, and for the broker's acknowledgement of everything."""
 QUIET_S = 1.5
 """Brokers send what is retained at once; after so long a silence there is no more."""
 
@@ -44,87 +42,46 @@ def forget_all(path: Path, force: bool = False) -> list[str]:
 
 
 def _take_back_all(config: Config, known: Collection[str], force: bool) -> list[str]:
-    visit = _Visit(config)
+    broker, seen = visitor(config.mqtt), _Seen(Topics(config.mqtt.topic_prefix))
+    subscriptions = [f"{seen.topics.prefix}/#", f"{config.homeassistant.discovery_prefix}/#"]
     try:
-        found = sorted(visit.look(force) | set(known))
-        # First what tells Home Assistant of us, or it would read nothing where a state was.
-        announcements = [topic for topic in found if topic.endswith("/config")]
-        visit.take_back(announcements)
-        if announcements:
-            visit.pause(SETTLE_S)
-        visit.take_back([topic for topic in found if topic not in announcements])
-    finally:
-        visit.leave()
-    return found
+        with Visit(broker, subscriptions, LONGEST_ANNOUNCEMENT) as visit:
+            visit.listen(seen.take, QUIET_S, PATIENCE_S)
+            if visit.dropped:
+                raise BrokerError("it sends more at once than can be looked at: try again")
+            if not seen.online or force:
+                return _taken_back(visit, seen.ours | set(known))
+    except BrokerError as error:
+        raise BrokerError(f"the MQTT broker at {broker.host}:{broker.port}: {error}") from None
+    raise BrokerError(f"a daemon with the topic prefix {seen.topics.prefix} is online and would publish all again: "
+                      "stop it first (or, if there is none any more, use --force)")  # fmt: skip
 
 
-class _Visit:
-    """One connection to the broker that listens and takes back; nobody notices that it came and went."""
+def _taken_back(visit: Visit, found: Collection[str]) -> list[str]:
+    """First what tells Home Assistant of us, or it would read nothing where a state was."""
+    announcements = sorted(topic for topic in found if topic.endswith("/config"))
+    refused = visit.take_back(announcements, PATIENCE_S)
+    if announcements:
+        visit.hear(lambda _: False, SETTLE_S)
+    refused = visit.take_back(sorted(set(found).difference(announcements)), PATIENCE_S) or refused
+    if refused:
+        raise BrokerError(f"it does not let us take all back ({refused.lower()}): look at its access rules")
+    return sorted(found)
 
-    def __init__(self, config: Config) -> None:
-        self._topics = Topics(config.mqtt.topic_prefix)
-        discovery = config.homeassistant.discovery_prefix
-        self._woken = threading.Event()
-        broker = broker_of(config.mqtt)
-        self._broker = replace(broker, client_id=f"{broker.client_id}-forget")
-        self._client = MqttClient(self._broker, topics=self._topics, on_wake=self._woken.set, visitor=True,
-                                  subscriptions=[f"{self._topics.prefix}/#", f"{discovery}/#"])  # fmt: skip
-        self._online = False
-        self._found: set[str] = set()
-        self._heard_at = 0.0
-        self._missing: set[int] = set()
 
-    def look(self, force: bool) -> set[str]:
-        """Connect and return the topics on which something of ours lies. Raises BrokerError."""
-        self._client.start()
-        self._until(lambda: self._client.connected, "it does not answer")
-        self._heard_at = time.monotonic()
-        self._until(lambda: time.monotonic() - self._heard_at > QUIET_S, "it sends messages without end")
-        if self._client.dropped:
-            raise self._error("it sends more at once than can be looked at: try again")
-        if self._online and not force:
-            raise BrokerError(f"a daemon with the topic prefix {self._topics.prefix} is online and would publish all "
-                              "again: stop it first (or, if there is none any more, use --force)")  # fmt: skip
-        return self._found
+class _Seen:
+    """What lies retained: `ours`, and whether a daemon of our prefix says `online`."""
 
-    def take_back(self, topics: Collection[str]) -> None:
-        """Take back what lies on these topics. Raises BrokerError."""
-        for topic in topics:
-            token = self._client.publish(topic, b"", qos=1, retain=True)
-            if token is None:
-                raise self._error("the connection ended")
-            self._missing.add(token)
-        self._until(lambda: not self._missing, "it does not acknowledge that the messages were taken back")
+    def __init__(self, topics: Topics) -> None:
+        self.topics = topics
+        self.online = False
+        self.ours: set[str] = set()
 
-    def pause(self, seconds: float) -> None:
-        """Let others take in what was taken back."""
-        end = time.monotonic() + seconds
-        self._until(lambda: time.monotonic() > end, "")
-
-    def leave(self) -> None:
-        """Disconnect."""
-        self._client.stop(1.0)
-
-    def _until(self, done: Callable[[], bool], problem: str) -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while not done():
-            if time.monotonic() > deadline:
-                raise self._error(problem)
-            self._woken.wait(0.1)
-            self._woken.clear()
-            for notice in self._client.step(time.monotonic()):
-                self._take(notice)
-
-    def _take(self, notice: MqttNotice) -> None:
-        if isinstance(notice, Disconnected):
-            raise self._error(notice.reason)
-        if isinstance(notice, Acknowledged):
-            self._missing.discard(notice.token)
-        elif isinstance(notice, Message) and notice.retain and notice.size:
-            self._heard_at = time.monotonic()
-            self._online |= notice.topic == self._topics.status() and notice.payload == b"online"
-            if notice.topic.startswith(f"{self._topics.prefix}/") or self._is_announcement(notice):
-                self._found.add(notice.topic)
+    def take(self, message: Message) -> None:
+        """Take in one message."""
+        self.online |= message.topic == self.topics.status() and message.payload == b"online"
+        if message.topic.startswith(f"{self.topics.prefix}/") or self._is_announcement(message):
+            self.ours.add(message.topic)
 
     def _is_announcement(self, message: Message) -> bool:
         """Say whether somebody tells Home Assistant of a device of ours."""
@@ -137,8 +94,5 @@ class _Visit:
 
     def _is_entity(self, entity: Any) -> bool:
         """Say whether an entity goes by our status; names do not tell `house` with camera `2_a` from `house_2`."""
-        status = self._topics.status()
+        status = self.topics.status()
         return entity.get("state_topic") == status or {"topic": status} in entity.get("availability", ())
-
-    def _error(self, reason: str) -> BrokerError:
-        return BrokerError(f"the MQTT broker at {self._broker.host}:{self._broker.port}: {reason}")

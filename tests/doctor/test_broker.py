@@ -80,7 +80,7 @@ def test_a_user_who_may_not_publish_is_told_although_he_may_connect(
 def test_a_user_who_may_write_and_not_read_is_told_from_one_who_may_not_write(
     version: str, strict: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("soteirad.doctor.round_trip.RETURN_S", 0.5)
+    monkeypatch.setattr("soteirad.mqtt.round_trip.RETURN_S", 0.5)
     found = one(checked(tmp_path, strict, user="writer", version=version), "warn")
     assert "may write soteira/doctor and not read it" in found.text
 
@@ -122,4 +122,4 @@ def test_a_broker_that_hangs_is_given_up(broker: Mosquitto, tmp_path: Path, monk
     (found,) = check(patient(tmp_path, broker.port))
     broker.thaw()
     assert found.verdict == "fail"
-    wait_until(lambda: "-dr" in broker.log())
+    wait_until(lambda: "soteira-v" in broker.log())

@@ -91,10 +91,12 @@ def test_a_detection_server_that_is_away_is_a_fault_and_says_what_detects_meanwh
 def test_what_the_service_chose_is_told_where_it_may_do_less_than_who_asks(proven: Patient) -> None:
     file = proven.layout.cache / "engines.json"
     (choice,) = json.loads(file.read_text()).values()
-    other = {**choice, "model_ms": 233.8, "others": [f"openvino {p}: this process may not write programs" for p in ("bf16", "fp32")]}
+    others = [f"openvino {p}: this process may not write programs" for p in ("bf16", "fp32")]
+    other = {**choice, "model_ms": 233.8, "others": others}
     file.write_text(json.dumps({"a-key-of-the-service": other}))
     found = one(check(replace(proven, fast=True)), "warn")
-    assert "the service itself chose onnx fp32, 233.8 ms" in found.text and "not openvino bf16, openvino fp32: this process may not write" in found.text
+    assert "the service itself chose onnx fp32, 233.8 ms" in found.text
+    assert "not openvino bf16, openvino fp32: this process may not write" in found.text
     file.write_text(json.dumps({"a-key-of-the-service": {**other, "others": ["openvino bf16: 300.0 ms"]}}))
     speed = list(check(replace(proven, fast=True)))
     assert "warn" not in verdicts(speed) and "looking takes" in speed[-1].text

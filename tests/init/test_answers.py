@@ -99,7 +99,7 @@ def config(broker: Mosquitto, **more: Any) -> MqttConfig:
 
 
 def test_a_broker_that_takes_but_does_not_give_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("soteirad.init.trial.BROKER_PATIENCE_S", 1.0)
+    monkeypatch.setattr("soteirad.mqtt.round_trip.RETURN_S", 0.5)
     rules = tmp_path / "acl"
     rules.write_text("topic write soteira/#\n")
     with Mosquitto(tmp_path / "b", extra=[f"acl_file {rules}"]) as broker:
@@ -114,7 +114,7 @@ def test_a_broker_that_takes_but_does_not_give_is_told(tmp_path: Path, monkeypat
 def test_a_daemon_at_the_broker_is_not_put_out(tmp_path: Path) -> None:
     with Mosquitto(tmp_path) as broker:
         try_broker(config(broker))
-        assert "soteirad-soteira-init" in broker.log() and "as soteirad-soteira " not in broker.log()
+        assert "soteirad-soteira-v" in broker.log() and "as soteirad-soteira " not in broker.log()
 
 
 def test_a_broker_that_is_not_there_is_told() -> None:

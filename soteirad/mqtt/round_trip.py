@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from soteirad.config import Config
 from soteirad.errors import BrokerError
-from soteirad.mqtt.broker import Broker, broker_of
+from soteirad.mqtt.broker import Broker
 from soteirad.mqtt.notices import Message
 from soteirad.mqtt.visit import Visit
 
@@ -35,12 +34,6 @@ class Trip:
         """Return what lies retained on a topic; None if nothing came."""
         found = [m.payload.decode("utf-8", "replace") for m in self.heard if m.topic == topic and m.retain]
         return found[-1] if found else None
-
-
-def visitor(config: Config) -> Broker:
-    """Return the broker with a name of our own there: another client of the daemon's name would throw that out."""
-    broker = broker_of(config.mqtt)
-    return replace(broker, client_id=f"{broker.client_id}-dr{secrets.randbelow(1000)}")
 
 
 def travel(visit: Visit, broker: Broker, topic: str) -> Trip:

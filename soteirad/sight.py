@@ -10,8 +10,10 @@ import os
 import signal
 import socket
 import statistics
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from urllib.parse import urlsplit
@@ -68,16 +70,12 @@ def look_apart(camera: CameraConfig, seconds: float, ended: Callable[[], bool] =
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=target or _main, args=(theirs, camera, seconds), daemon=True)
-    # Ctrl-C reaches the whole group; the parent decides, and the child says nothing of it.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        process.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    theirs.close()
     limit = (2 if camera.detail is not None else 1) * 3 * LONGEST_WAIT_S + seconds + SPARE_S
     deadline = time.monotonic() + limit
     try:
+        with _started_in_peace():
+            process.start()
+        theirs.close()
         while not ours.poll(0.2):
             if ended() or time.monotonic() > deadline:
                 return Sight(problem=f"nothing came of it within {limit:.0f} s: the camera or the library that reads "
@@ -89,9 +87,32 @@ def look_apart(camera: CameraConfig, seconds: float, ended: Callable[[], bool] =
         return Sight(problem=f"reading it crashed the reader (exit code {process.exitcode}): set the camera to plain "
                      "H.264, and try hwaccel: none")  # fmt: skip
     finally:
-        process.kill()
-        process.join(5.0)
+        if process.pid is not None:
+            process.kill()
+            process.join(5.0)
         ours.close()
+        theirs.close()
+
+
+@contextmanager
+def _started_in_peace() -> Iterator[None]:
+    """Let Ctrl-C wait until a process has all that it needs, for it would complain; the child never hears of it.
+
+    Ctrl-C reaches the whole group, and the parent decides. Python's handler runs in the main thread, whichever thread
+    the signal came to.
+    """
+    came: list[int] = []
+    main = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number)) if main else None
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if main:
+            signal.signal(signal.SIGINT, handler)
+    if came:
+        signal.raise_signal(signal.SIGINT)
 
 
 def look(camera: CameraConfig, seconds: float) -> Sight:
