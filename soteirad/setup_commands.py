@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -41,7 +42,8 @@ def doctor(
         from soteirad.tools.ask import llm_of
 
         found = see(llm_of(None, base_url, model))
-    findings = screen.show_all(found)
+    with closing(found):  # Ctrl-C ends what a check has started
+        findings = screen.show_all(found)
     if as_json:
         print(json.dumps(document(patient, findings), indent=1))
     raise typer.Exit(worst(findings) == "fail")

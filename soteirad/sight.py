@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from urllib.parse import urlsplit
 
@@ -102,6 +103,7 @@ def _started_in_peace() -> Iterator[None]:
     the signal came to.
     """
     came: list[int] = []
+    resource_tracker.ensure_running()  # which lets Ctrl-C through in this thread when it has to be started
     main = threading.current_thread() is threading.main_thread()
     handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number)) if main else None
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

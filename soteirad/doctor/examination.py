@@ -7,7 +7,7 @@ import queue
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from soteirad.config import known_secrets, redact
@@ -66,7 +66,7 @@ NAMES = tuple(check.name for check in CHECKS)
 
 
 def examine(patient: Patient, only: Sequence[str] = (), on_begin: Callable[[Check], None] = lambda _: None,
-            checks: Sequence[Check] = CHECKS) -> Findings:  # fmt: skip
+            checks: Sequence[Check] = CHECKS) -> Generator[Finding, None, None]:  # fmt: skip
     """Yield what each check finds; `only` names some. `on_begin` is told which one begins. No secret is in it.
 
     Without a configuration the first says what cannot be looked at, so it is always done then.
@@ -97,17 +97,14 @@ def _in_time(patient: Patient, check: Check) -> Findings:
     thread = threading.Thread(target=_do, args=(patient, check, found), name=check.name, daemon=True)
     thread.start()
     deadline = time.monotonic() + limit
-    while True:
-        try:
-            finding = found.get(timeout=max(0.0, deadline - time.monotonic()))
-        except queue.Empty:
-            patient.stop.set()
-            yield fault(check.title, f"this check was not done within {limit:.0f} s and was broken off",
-                        "look at what it was about by hand; if it is well, report this")  # fmt: skip
-            return
-        if finding is None:
-            return
-        yield finding
+    try:
+        while (finding := found.get(timeout=max(0.0, deadline - time.monotonic()))) is not None:
+            yield finding
+    except queue.Empty:
+        yield fault(check.title, f"this check was not done within {limit:.0f} s and was broken off",
+                    "look at what it was about by hand; if it is well, report this")  # fmt: skip
+    finally:  # also when nobody wants to know the rest, as after Ctrl-C: what it started ends
+        patient.stop.set()
 
 
 def _do(patient: Patient, check: Check, found: queue.SimpleQueue[Finding | None]) -> None:

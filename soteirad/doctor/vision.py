@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 
 import cv2
@@ -65,7 +65,7 @@ def _answers(provider: Provider, config: ProviderConfig) -> Finding:
                  "llm.providers")  # fmt: skip
 
 
-def see(llm: LlmConfig) -> Iterator[Finding]:
+def see(llm: LlmConfig) -> Generator[Finding, None, None]:
     """Yield what each provider is able to do; sends the golden picture and plain colours, nothing of a camera."""
     for config in llm.providers:
         provider = Provider(config, llm.local_only, llm.connect_timeout, llm.timeout)

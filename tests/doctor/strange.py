@@ -27,6 +27,11 @@ def hangs(patient: Patient) -> Iterator[Finding]:
         told_to_stop.set()
 
 
+def two_and_hangs(patient: Patient) -> Iterator[Finding]:
+    yield well("zeroth", "findings are told when the next comes")
+    yield from hangs(patient)
+
+
 def tells(patient: Patient) -> Iterator[Finding]:
     yield well("camera", "rtsp://admin:geheim-9@10.0.0.7/live does not answer")
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from soteirad.doctor.patient import works_on
 from tests.brokers import Mosquitto, Subscriber, free_port
@@ -13,6 +17,7 @@ from tests.command import typed
 from tests.daemon import payloads, write_config
 from tests.house import StartDaemon
 from tests.rtsp_server import RtspServer
+from tests.waiting import wait_until
 
 
 def test_beside_a_working_daemon_it_finds_all_well_and_disturbs_nothing(
@@ -65,6 +70,28 @@ def test_a_file_with_mistakes_is_a_finding_and_an_unknown_check_is_wrong_usage(t
     assert "\x1b" not in done.stdout and done.stderr == ""
     wrong = typed("doctor", "-c", path, "--only", "everything")
     assert wrong.returncode == 2 and "homeassistant" in wrong.stderr
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc")
+def test_ctrl_c_while_a_camera_is_looked_at_ends_all_without_a_word(tmp_path: Path) -> None:
+    silent = ("rtsp://192.0.2.77/x", "rtsp://192.0.2.78/x")  # RFC 5737: nobody is there
+    config = write_config(tmp_path, 1883, {f"camera_{n}": {"source": source} for n, source in enumerate(silent)})
+    command = [sys.executable, "-m", "soteirad", "doctor", "-c", str(config)]
+    with subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as doctor:
+        looks: set[str] = set()
+
+        def two_look() -> bool:
+            for task in Path(f"/proc/{doctor.pid}/task").iterdir():
+                for child in (task / "children").read_text().split():
+                    if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                        looks.add(child)
+            return len(looks) == 2
+
+        wait_until(two_look)
+        os.killpg(doctor.pid, signal.SIGINT)
+        said = doctor.communicate()
+        assert doctor.returncode == 130 and b"Traceback" not in b"".join(said)
+    wait_until(lambda: not any(Path(f"/proc/{child}").exists() for child in looks))
 
 
 def test_nothing_that_only_the_doctor_needs_is_loaded_by_the_daemon() -> None:

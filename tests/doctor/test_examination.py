@@ -34,6 +34,14 @@ def test_a_check_that_hangs_is_broken_off_and_told_to_stop(tmp_path: Path) -> No
     assert strange.told_to_stop.wait(20)
 
 
+def test_a_check_whose_findings_nobody_waits_for_any_more_is_told_to_stop(tmp_path: Path) -> None:
+    strange.told_to_stop.clear()
+    found = examine(patient(tmp_path), checks=(of("two_and_hangs", seconds=60.0), GOOD))
+    next(found)
+    found.close()
+    assert strange.told_to_stop.wait(20)
+
+
 def test_what_is_well_about_one_thing_is_one_line(tmp_path: Path) -> None:
     (found,) = examine(patient(tmp_path), checks=(GOOD,))
     assert found.text == "as it should be; in every way"
