@@ -73,8 +73,7 @@ def distrusted(path: Path, root: Path) -> str | None:
 
     Links in folders that only root (or this user) may change are theirs, and followed.
     """
-    real_root = root.resolve()
-    real = path.parent.resolve()
+    real_root, real = _real(root), _real(path.parent)
     if not real.is_relative_to(real_root):
         return f"{path.parent} leads out of {root}, to {real}"
     for way in (path.parent, real):
@@ -93,8 +92,13 @@ def mounts_in(folder: Path, table: Path = Path("/proc/self/mountinfo")) -> list[
         return []
     escaped = re.compile(r"\\([0-7]{3})")
     points = {Path(escaped.sub(lambda match: chr(int(match[1], 8)), row[4])) for row in rows if len(row) > 4}
-    real = folder.resolve()
+    real = _real(folder)
     return sorted(point for point in points if point.is_relative_to(real))
+
+
+def _real(path: Path) -> Path:
+    """Return a path without links; where they lead in a circle, as it is: whoever writes there is told."""
+    return Path(os.path.realpath(path))
 
 
 def _folders(path: Path, root: Path) -> Iterator[Path]:

@@ -56,7 +56,9 @@ def linux_site(root: Path) -> Site:
 def _linux_job(root: Path, wishes: Wishes, purge: bool | None, agent: bool) -> Job:
     if agent:
         raise InstallError("--agent is for macOS: on Linux the service runs without anybody logged in")
-    root = root.absolute()
+    real = Path(os.path.realpath(root))
+    # `//` and `/mnt/..` are this machine, too; and systemctl makes nothing of `..`.
+    root = real if real == Path("/") or ".." in root.parts else root.absolute()
     if not (root / "etc").is_dir():
         raise InstallError(f"{root} holds no system: there is no folder {root / 'etc'}")
     layout, site = Layout(root), linux_site(root)

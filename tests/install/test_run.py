@@ -229,6 +229,23 @@ def test_an_image_whose_links_lead_out_of_it_is_refused_and_nothing_outside_is_t
     assert list(outside.iterdir()) == [] and list(tree(image)) == ["/etc", "/var"]
 
 
+def test_an_image_may_be_named_by_where_it_lies_from_here(image: Path) -> None:
+    (image / "bin").mkdir()
+    assert "systemctl enable" in install(image / "bin" / "..") and "Nothing was to be done." in install(image)
+
+
+@pytest.mark.parametrize("root", ["/", "//", "/etc/.."])
+def test_this_machine_is_no_image_however_its_root_is_written(root: str) -> None:
+    assert not run._linux_job(Path(root), Wishes(), None, False).facts.is_image
+
+
+def test_a_link_that_leads_in_a_circle_is_told(image: Path) -> None:
+    circle = image / "etc/systemd"
+    circle.symlink_to("systemd")
+    assert str(circle) in refused("install", "--root", image)
+    assert "holds no system" in refused("install", "--root", circle)
+
+
 def test_a_folder_that_is_no_system_is_refused(tmp_path: Path) -> None:
     assert "holds no system" in refused("install", "--root", tmp_path)
     assert "macOS" in refused("install", "--root", tmp_path, "--agent")
