@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sqlite3
+import subprocess
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from soteirad.service.layout import UNIT, Layout
 from tests.daemon import events, payloads
-from tests.systemd.appliance import Appliance, run
+from tests.systemd.appliance import COMMAND, Appliance, run
 from tests.systemd.house import SECRETS, House
 
 pytestmark = pytest.mark.systemd
@@ -79,6 +80,31 @@ def test_a_bad_configuration_at_a_reload_changes_nothing(appliance: Appliance) -
     appliance.wait_for("the old one stays", lambda: "the old one stays in force" in appliance.log(since))
     assert (appliance.pid, appliance.show("ActiveState")) == (hub, "active")
     assert "cameras.porch.sauce" in appliance.log(since)
+
+
+def test_a_reload_comes_back_when_it_is_done_even_if_the_hub_is_slow_to_hear(appliance: Appliance) -> None:
+    since = appliance.cursor()
+    appliance.configure("cameras: {porch: {sauce: x}}")
+    os.kill(appliance.pid, signal.SIGSTOP)
+    with subprocess.Popen(("systemctl", "reload", UNIT)) as reload:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            reload.wait(0.4)
+        os.kill(appliance.pid, signal.SIGCONT)
+        assert reload.wait(60.0) == 0
+    assert "the old one stays in force" in appliance.log(since)
+
+
+def test_an_installation_restarts_it_only_if_something_changed_that_it_has_from_its_start(appliance: Appliance) -> None:
+    before, secret = appliance.pid, appliance.layout.secrets / "SOTEIRA_PORCH"
+    run(str(COMMAND), "install")
+    assert appliance.pid == before
+    other = secret.with_name("new")
+    other.write_text(secret.read_text())
+    os.utime(other, (0, 0))
+    other.rename(secret)
+    run(str(COMMAND), "install", timeout=180)
+    assert appliance.pid not in (0, before)
+    appliance.wait_status("2 online")
 
 
 def test_a_hub_that_is_killed_is_back_soon_and_its_cameras_end_by_themselves(
