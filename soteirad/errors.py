@@ -3,6 +3,7 @@
     SoteiraError            one clear sentence: what, where, why, what to do
     ├── ConfigError         the configuration file (carries every problem found)
     ├── ModelError          a model card or model file
+    │   └── ModelUntried    it could not be tried to the end; it may pass by itself
     ├── DetectorUnavailable no detector can answer at the moment; it is tried again
     ├── SourceError         a camera stream or a video file
     │   ├── SourceEnded     the stream ended (a file's end, a camera that hung up)
@@ -39,6 +40,12 @@ class ConfigError(SoteiraError):
 
 class ModelError(SoteiraError):
     """A model card or model file is missing, damaged or not what its card says."""
+
+
+class ModelUntried(ModelError):  # noqa: N818 - a state that passes
+    """A model could not be tried to the end: its trial was killed, or took too long on a machine that is busy."""
+
+    passes = True
 
 
 class DetectorUnavailable(SoteiraError):  # noqa: N818 - a state that passes

@@ -20,7 +20,7 @@ from soteirad.detect.backend import may_write_programs
 from soteirad.detect.card import ModelCard, file_digest
 from soteirad.detect.engine import BackendName, Engine, Precision
 from soteirad.detect.trial import Trial, run_together
-from soteirad.errors import ModelError
+from soteirad.errors import ModelError, ModelUntried
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +112,8 @@ def choose(card: ModelCard, wanted: Wanted, cache: Path | None = None,
            stop: Callable[[], bool] = lambda: False) -> Choice:  # fmt: skip
     """Return the fastest engine that passes the golden check; from `cache` (a folder) if nothing has changed since.
 
-    Raises ModelError, with what is wrong with each, when none passes, and Stopped as soon as `stop` says so.
+    Raises ModelError, with what is wrong with each, when none passes (ModelUntried, if one may pass another time), and
+    Stopped as soon as `stop` says so.
     """
     digests = card.verify_file()
     engines = candidates(card, wanted, is_installed, (platform.system(), platform.machine()))
@@ -178,7 +179,8 @@ def _pick(card: ModelCard, trials: list[Trial], times: dict[Engine, list[float]]
         for trial in trials:
             engines.setdefault(str(trial.problem), []).append(str(trial.engine))
         reasons = "; ".join(f"{', '.join(names)}: {problem}" for problem, names in engines.items())
-        raise ModelError(f"the model {card.name} runs correctly on nothing that there is here: {reasons}")
+        kind = ModelUntried if any(trial.passing for trial in trials) else ModelError
+        raise kind(f"the model {card.name} runs correctly on nothing that there is here: {reasons}")
     others = tuple(
         f"{t.engine}: {t.problem or f'{medians[t.engine]:.1f} ms'}" for t in trials if t is not best
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from soteirad.assembly import choose_engine, model_card
 from soteirad.config import CameraConfig, DetectorConfig
 from soteirad.detect.choice import Choice
-from soteirad.errors import ModelError
+from soteirad.errors import ModelError, ModelUntried
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ def choose_engines(cameras: Mapping[str, CameraConfig], known: Choices, stop: Ca
                    on_trial: Callable[[str], None] = lambda _: None) -> Choices:  # fmt: skip
     """Return the choice for each camera's detector section; those in `known` are not made again.
 
-    `on_trial` is told what is tried. Raises ModelError with the camera's name, and Stopped.
+    `on_trial` is told what is tried. Raises ModelError (or ModelUntried) with the camera's name, and Stopped.
     """
     chosen: Choices = {}
     for name, camera in cameras.items():
@@ -34,7 +34,8 @@ def choose_engines(cameras: Mapping[str, CameraConfig], known: Choices, stop: Ca
             on_trial(f"trying what runs {card.name} best here")
             choice = chosen[settings] = choose_engine(camera, card, stop)
         except ModelError as error:
-            raise ModelError(f"{name}: {error}") from error
+            kind = ModelUntried if error.passes else ModelError
+            raise kind(f"{name}: {error}") from error
         on = f"{settings.server.model} on {settings.server.url}, stand-in: " if settings.server else ""
         logger.info("detector %s: %s%s", card.name, on, choice or "none")
     return chosen

@@ -25,7 +25,7 @@ from soteirad.detect.card import ModelCard, load_card
 from soteirad.detect.choice import Choice, Wanted, _pick, candidates, choose, is_installed
 from soteirad.detect.engine import BackendName, Engine, Precision
 from soteirad.detect.trial import CHILD, Trial
-from soteirad.errors import ModelError
+from soteirad.errors import ModelError, ModelUntried
 from soteirad.resources import resource
 from soteirad.tools.models import Wishes, add_model
 from tests.detect.small import make_card
@@ -230,6 +230,15 @@ def test_when_no_engine_is_left_each_is_named_with_its_reason(tmp_path: Path) ->
     for engine, problem in rows:
         assert f"{engine}: {problem}" in str(caught.value)
     assert "the model small runs correctly on nothing that there is here" in str(caught.value)
+    assert not caught.value.passes
+
+
+def test_when_no_engine_is_left_and_one_was_killed_it_may_pass(tmp_path: Path) -> None:
+    card, trials, times = prepared(tmp_path, (OPENVINO[2], "it crashed"), (ONNX, "it was killed"))
+    trials[1].passing = True
+    with pytest.raises(ModelUntried) as caught:
+        _pick(card, trials, times)
+    assert caught.value.passes
 
 
 OUTCOMES = st.one_of(st.just("it failed"), st.lists(st.floats(0.1, 1000), min_size=1, max_size=5))

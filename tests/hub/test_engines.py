@@ -10,7 +10,7 @@ import pytest
 from soteirad.config import CameraConfig, Config
 from soteirad.detect.choice import Choice
 from soteirad.detect.detector import REFERENCE
-from soteirad.errors import ModelError, Stopped
+from soteirad.errors import ModelError, ModelUntried, Stopped
 from soteirad.hub import engines
 from soteirad.hub.engines import choose_engines
 
@@ -105,3 +105,11 @@ def test_each_choice_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
         choose_engines(cameras(a={}, b={}), {}, never)
     (line,) = [r.getMessage() for r in caplog.records if r.name == engines.logger.name]
     assert line == f"detector nanodet-g-416: {CHOICE}"
+
+
+def test_a_model_that_could_not_be_tried_to_the_end_is_no_mistake_of_the_owners(proofs: Proofs) -> None:
+    for error, passes in ((ModelUntried("killed"), True), (ModelError("wrong"), False)):
+        proofs.error = error
+        with pytest.raises(ModelError, match="^a: ") as caught:
+            choose_engines(cameras(a={}), {}, never)
+        assert caught.value.passes is passes
