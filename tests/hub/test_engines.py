@@ -110,6 +110,6 @@ def test_each_choice_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
 def test_a_model_that_could_not_be_tried_to_the_end_is_no_mistake_of_the_owners(proofs: Proofs) -> None:
     for error, passes in ((ModelUntried("killed"), True), (ModelError("wrong"), False)):
         proofs.error = error
-        with pytest.raises(ModelError, match="^a: ") as caught:
+        with pytest.raises(ModelError, match=r"^a: ") as caught:
             choose_engines(cameras(a={}), {}, never)
         assert caught.value.passes is passes
