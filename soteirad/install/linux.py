@@ -97,9 +97,14 @@ def _run(program: str, *arguments: str, facts: Facts, makes: str) -> Run:
     return Run((program, *image, *arguments), makes=makes)
 
 
+def unit_text(facts: Facts) -> bytes:
+    """Return the unit as it is to be on this machine."""
+    return render_unit(facts.shipped.unit, facts.program.command, _drop_ins(facts)).encode()
+
+
 def _unit_part(facts: Facts) -> Part:
     path = facts.layout.unit
-    wanted = render_unit(facts.shipped.unit, facts.program.command, _drop_ins(facts)).encode()
+    wanted = unit_text(facts)
     entry, inside = facts.entry(path), facts.inside(path)
     write = WriteFile(path, wanted, 0o644)
     if not entry.exists:
@@ -251,8 +256,8 @@ def _start(facts: Facts, changed: bool) -> Step:
     reason = None
     if changed or service.stale:
         reason = "its files changed"
-    elif facts.record.version not in {None, facts.program.version}:
-        reason = f"it is still version {facts.record.version}"
+    elif facts.record.version != facts.program.version:
+        reason = f"it is still version {facts.record.version}" if facts.record.version else "its version is not known"
     elif changed_since(secret_entries(facts), service.started):
         reason = "secrets changed since it was started"
     return already("the service runs") if reason is None else to_do("the service's restart", reason, restart)

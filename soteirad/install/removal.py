@@ -7,6 +7,7 @@ from pathlib import Path
 
 from soteirad.install.facts import Facts
 from soteirad.install.ground import Part, secret_names
+from soteirad.install.linux import unit_text
 from soteirad.install.plan import Action, Move, Plan, Remove, Run, Step, already, left, to_do
 from soteirad.install.unit import MADE
 from soteirad.service.layout import UNIT, USER
@@ -76,7 +77,8 @@ def _unit_steps(facts: Facts) -> list[Step]:
         return [already(str(path), "not there")]
     if not _own_unit(facts):
         return [left(str(path), "it was not written by `install`: stop the service and delete it yourself")]
-    if facts.record.wrote(facts.inside(path), entry.content):
+    # The same text without a record of it: the disk was full when that was to be written.
+    if facts.record.wrote(facts.inside(path), entry.content) or entry.content == unit_text(facts):
         return [to_do(str(path), "removed", Remove(path))]
     keep = path.with_name(f"{path.name}.bak")
     if facts.entry(keep).exists:

@@ -44,7 +44,8 @@ def uninstall(root: Path, purge: bool, dry_run: bool, agent: bool, say: Say, ask
     """Take it away again; `ask` is asked before what is the owner's is deleted. Raises `InstallError`."""
     job = (_mac_job if sys.platform == "darwin" else _linux_job)(root, Wishes(), purge, agent)
     kept = ", with all that it has kept" if purge else ""
-    carry_out(job, dry_run, say, f"Soteira's service is taken away{kept}", ask if purge else None, gone=purge)
+    gone = purge or not (job.plan.changes or job.facts.record.version)
+    carry_out(job, dry_run, say, f"Soteira's service is taken away{kept}", ask if purge else None, gone=gone)
 
 
 def linux_site(root: Path) -> Site:
@@ -97,7 +98,7 @@ def carry_out(job: Job, dry_run: bool, say: Say, heading: str, ask: Ask | None =
     if ask is not None and plan.changes and not ask(question):
         raise InstallError("nothing was done")
     record = do_plan(plan, job.site, facts.record, job.record_path, say)
-    if not gone and (plan.changes or facts.record.version is not None):
+    if not gone:
         before = facts.entries[job.record_path]
         # What still runs is the version before: it is to be restarted later.
         version = facts.program.version if plan.settled else facts.record.version

@@ -328,6 +328,10 @@ def test_a_secret_that_is_newer_than_the_service_restarts_it() -> None:
         assert bool(steps_about(plan(facts), "restart")) is restarted
 
 
+def test_a_service_of_which_no_record_says_what_runs_is_restarted_once() -> None:
+    assert "not known" in the_step(plan(installed(record=Record())), "the service's restart").why
+
+
 def test_mistakes_in_the_configuration_leave_the_running_service_alone() -> None:
     facts = installed(record=Record("1.1.0"), findings=("/etc/soteira.yaml:1:1: wrong",))
     made = plan(facts)

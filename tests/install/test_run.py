@@ -291,6 +291,17 @@ def test_an_installation_that_is_killed_has_written_down_what_it_made(image: Pat
     assert not layout.unit.exists() and not layout.unit.with_suffix(".service.bak").exists()
 
 
+def test_a_record_that_is_lost_is_begun_anew_and_what_is_as_it_was_written_is_known_again(image: Path) -> None:
+    layout = Layout(image)
+    install(image)
+    layout.record.unlink()
+    install(image)
+    assert read_record(layout.record.read_bytes()).version == __version__
+    layout.record.unlink()
+    typed("uninstall", "--root", image)
+    assert not layout.unit.exists() and not layout.unit.with_suffix(".service.bak").exists()
+
+
 class Systemctl:
     """A systemd that knows these verbs, and cannot start the service."""
 
