@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from soteirad.errors import StorageError
 from soteirad.event import Event, iso_time
 from soteirad.hub.ask_record import AskRecord
 from soteirad.hub.journal import is_there
+from soteirad.hub.salvage import readable_event, readable_record
 from soteirad.hub.tables import explained, version_of
 
 BUSY_TIMEOUT_S = 5.0
+_Read = TypeVar("_Read")
 FIRST_WITH_ANSWERS = 4
 """The version of the tables from which on there are answers."""
 
@@ -105,7 +106,8 @@ class Archive:
         conditions, values = _conditions(wanted)
         query = "SELECT seq, payload, recorded_at, published_at, topic FROM events WHERE {} ORDER BY seq DESC LIMIT ?"
         rows = self._rows(query.format(" AND ".join(conditions) or "1"), (*values, wanted.limit))
-        return [Row(row[0], self._event(row[1]), *row[2:]) for row in rows]
+        return [Row(row[0], self._read(readable_event, row[1]), self._read(float, row[2]),
+                    None if row[3] is None else self._read(float, row[3]), row[4]) for row in rows]  # fmt: skip
 
     def state(self, event_id: str) -> Literal["open", "waiting", "done"] | None:
         """Return what an event still is to the daemon: its visit is open, it waits for the broker, or it is done.
@@ -131,7 +133,7 @@ class Archive:
             return found
         query = "SELECT record FROM answers WHERE json_extract(record, '$.event_id') = ? OR id = ? ORDER BY rowid"
         for event_id in event_ids:
-            records = [AskRecord.from_payload(json.loads(row[0])) for row in self._rows(query, (event_id, event_id))]
+            records = [self._read(readable_record, row[0]) for row in self._rows(query, (event_id, event_id))]
             if records:
                 found[event_id] = records
         return found
@@ -142,7 +144,8 @@ class Archive:
 
     def dropped(self) -> int:
         """Return how many events were ever dropped unpublished: too old, or too many."""
-        return int(self._rows("SELECT value FROM meta WHERE key = 'dropped'", ())[0][0])
+        rows = self._rows("SELECT value FROM meta WHERE key = 'dropped'", ())
+        return self._read(int, rows[0][0]) if rows else 0
 
     def _connected(self) -> sqlite3.Connection:
         """Open the file read-only; SQLite then needs files beside it, which not everybody may make."""
@@ -166,13 +169,13 @@ class Archive:
         except sqlite3.Error as error:
             raise self._explained(error) from error
 
-    def _event(self, payload: str) -> Event:
+    def _read(self, parse: Callable[[Any], _Read], value: Any) -> _Read:
         try:
-            return Event.from_payload(json.loads(payload))
-        except (TypeError, ValueError) as error:
+            return parse(value)
+        except (TypeError, ValueError, AttributeError) as error:
             raise StorageError(
-                f"{self._path}: it holds an event that this version cannot read ({error}): "
-                "use the version that wrote it"
+                f"{self._path}: it holds something that this version cannot read ({error}): it is damaged, or a newer "
+                "version wrote it"
             ) from error
 
     def _explained(self, error: sqlite3.Error) -> StorageError:

@@ -20,6 +20,7 @@ from soteirad.event import Event, iso_time, new_id
 from soteirad.hub.answer_book import AnswerBook
 from soteirad.hub.ask_record import AskRecord
 from soteirad.hub.journal import Journal
+from tests.hub.damaged import fill
 
 T0 = 1_800_000_000.0
 
@@ -179,3 +180,19 @@ def test_who_may_read_but_not_write_can_look_and_who_may_not_is_told() -> None:
         assert "it may not be read: do this as root, or as the user soteirad runs as" in as_nobody(path)
         folder.chmod(0o700)
         assert "it may not be read" in as_nobody(path)
+
+
+@pytest.mark.parametrize("change", [
+    "UPDATE events SET recorded_at = 'abc' WHERE seq = 3",
+    "UPDATE events SET payload = '[1]' WHERE seq = 3",
+    "UPDATE answers SET record = json_remove(record, '$.id')",
+])  # fmt: skip
+def test_a_value_that_cannot_be_in_its_column_is_told_in_one_line(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "journal.sqlite3"
+    ids = [event.id for event in fill(path, 20, 10)]
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE answers SET record = json_set(record, '$.event_id', ?)", (ids[0],))
+        db.execute(change)
+    with Archive(path) as archive, pytest.raises(StorageError, match="cannot read"):
+        archive.find(Wanted(limit=1000))
+        archive.answers(ids)
