@@ -32,7 +32,8 @@ class AnswerBook:
 
     def calls(self) -> list[tuple[float, int]]:
         """Return the calls of the last day: time (epoch seconds) and tokens."""
-        return [(at, tokens) for at, tokens in self._journal.rows("SELECT at, tokens FROM calls ORDER BY at")]
+        rows = self._journal.rows("SELECT at, tokens FROM calls ORDER BY at")
+        return [(self._journal.read(float, at), self._journal.read(int, tokens)) for at, tokens in rows]
 
     def pending(self) -> list[AskRecord]:
         """Return what a run that ended left without an answer, oldest first."""

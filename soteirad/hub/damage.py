@@ -11,7 +11,7 @@ from typing import Any
 
 from soteirad.errors import DamagedError, StorageError, StorageRefused
 from soteirad.hub.carve import FRAME_HEADER, MAGIC, WAL_HEADER, read_wal_header, wal_checksum
-from soteirad.hub.salvage import readable, readable_event, readable_record
+from soteirad.hub.salvage import MOST_SEQ, MOST_TIME, readable, readable_event, readable_note, readable_record
 from soteirad.hub.tables import SCHEMA_VERSION, damaged, explained
 
 CHECK_S = 20.0
@@ -19,6 +19,17 @@ CHECK_S = 20.0
 MOST_LOG = 64_000_000
 """A longer log is not checked: no run of ours leaves one."""
 _TEXT_BYTES = 4096
+_WRONG_KINDS = (
+    ("SELECT 1 FROM sqlite_sequence WHERE name = 'events' AND (typeof(seq) != 'integer' OR seq < 0 OR seq > ?)",
+     (MOST_SEQ,)),
+    ("SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM meta WHERE key = 'dropped' AND typeof(value) = 'integer')", ()),
+    # Text is beyond every number, so these take the index.
+    ("SELECT 1 FROM events WHERE recorded_at > ?", (MOST_TIME,)),
+    ("SELECT 1 FROM events WHERE recorded_at < 0", ()),
+    ("SELECT 1 FROM visits WHERE closed_at > ?", (MOST_TIME,)),
+    ("SELECT 1 FROM calls WHERE typeof(at) NOT IN ('real', 'integer') OR typeof(tokens) != 'integer'", ()),
+)  # fmt: skip
+"""What finds a number where none is, or one that cannot be: SQLite takes anything in any column."""
 _EVERY_STEPS = 10_000
 """SQLite's steps between two looks at the clock."""
 
@@ -27,12 +38,11 @@ def check_file(journal: Path) -> None:
     """Look at the files as they lie there. Raises DamagedError; StorageRefused for a file that was never a journal."""
     log = journal.with_name(f"{journal.name}-wal")
     try:
-        with journal.open("rb") as file:
-            head = file.read(_TEXT_BYTES)
+        head = _head(journal)
         log_size = log.stat().st_size if log.exists() else 0
         if not head:
             if log_size > WAL_HEADER:  # SQLite would delete the log
-                raise damaged(journal, ": it is empty, and its log is not")
+                raise damaged(journal, ": it is missing or empty, and its log is not")
             return
         if not head.startswith(MAGIC):
             if not log_size and _is_text(head):
@@ -41,16 +51,13 @@ def check_file(journal: Path) -> None:
             raise damaged(journal, ": its beginning is lost")
         if 0 < log_size <= MOST_LOG and log_is_broken(log):
             raise damaged(journal, ": its log has a gap")
-    except FileNotFoundError:
-        return
     except OSError as error:
         raise StorageError(f"{journal}: it cannot be read: {error.strerror}: check the disk and the file") from error
 
 
 def newer_version(journal: Path) -> bool:
     """Say whether the beginning of the file says that a newer Soteira wrote it. Raises OSError."""
-    with journal.open("rb") as file:
-        head = file.read(100)
+    head = _head(journal)
     return head.startswith(MAGIC) and SCHEMA_VERSION < int.from_bytes(head[60:64], "big") <= SCHEMA_VERSION + 1000
 
 
@@ -72,7 +79,13 @@ def check_content(db: sqlite3.Connection, journal: Path) -> None:
         _read(db, journal, readable_event, "SELECT payload FROM events WHERE published_at IS NULL"
                                            " UNION ALL SELECT opening FROM visits WHERE closed_at IS NULL")  # fmt: skip
     if version == SCHEMA_VERSION:
-        _read(db, journal, readable, "SELECT value FROM overrides UNION ALL SELECT note FROM retained")
+        _read(db, journal, readable, "SELECT value FROM overrides")
+        _read(db, journal, str, "SELECT topic FROM retained UNION ALL SELECT camera || setting FROM overrides")
+        _read(db, journal, readable_note, "SELECT note FROM retained")
+        _read(db, journal, readable_record, "SELECT record FROM answers WHERE state = 'pending'")
+        for query, values in _WRONG_KINDS:
+            if db.execute(query, values).fetchone() is not None:
+                raise damaged(journal, ": it holds a number that cannot be")
 
 
 def is_sound(journal: Path) -> bool:
@@ -124,6 +137,14 @@ def _read(db: sqlite3.Connection, journal: Path, parse: Callable[[Any], object],
             parse(value)
         except (ValueError, TypeError, AttributeError) as error:
             raise damaged(journal, ": it holds something that cannot be read") from error
+
+
+def _head(journal: Path) -> bytes:
+    try:
+        with journal.open("rb") as file:
+            return file.read(_TEXT_BYTES)
+    except FileNotFoundError:
+        return b""
 
 
 def _is_text(data: bytes) -> bool:

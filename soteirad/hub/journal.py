@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from soteirad.errors import DamagedError, StorageError, StorageRefused
 from soteirad.event import Event, iso_time, new_id
 from soteirad.hub.damage import check_content, check_file
-from soteirad.hub.salvage import readable_event
+from soteirad.hub.salvage import readable_event, readable_note
 from soteirad.hub.tables import check_owner, explained, prepare
 
 BUSY_TIMEOUT_S = 5.0
@@ -90,7 +90,7 @@ class Journal:
                 check_content(self._db, self._path)
             prepare(self._db, self._path, upgrade=make)
             found = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
-            self.highest = max(self.highest, int(found[0]) if found else 0)
+            self.highest = max(self.highest, self.read(int, found[0]) if found else 0)
         except sqlite3.Error as error:
             self.close()
             raise explained(self._path, error) from error
@@ -191,7 +191,8 @@ class Journal:
 
     def count_dropped(self) -> int:
         """Return how many events were ever dropped unpublished: too old, or too many."""
-        return int(self.rows("SELECT value FROM meta WHERE key = 'dropped'")[0][0])
+        rows = self.rows("SELECT value FROM meta WHERE key = 'dropped'")
+        return self.read(int, rows[0][0]) if rows else 0
 
     def count_since(self, since: float) -> int:
         """Return how many events were written since then (epoch seconds)."""
@@ -258,7 +259,7 @@ class Journal:
     def retained(self) -> dict[str, dict[str, str]]:
         """Return the topics on which something of ours may lie retained at the broker: topic -> note."""
         rows = self.rows("SELECT topic, note FROM retained")
-        return {topic: self.read(json.loads, note) for topic, note in rows}
+        return {topic: self.read(readable_note, note) for topic, note in rows}
 
     def note_retained(self, notes: Mapping[str, Mapping[str, str]]) -> None:
         """Remember topics before something is published on them; a known topic gets the new note."""

@@ -6,14 +6,13 @@ A row is taken if it says what a row of its table says; everything else on the p
 from __future__ import annotations
 
 import json
-import math
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from soteirad.event import EVENT_TYPES, Event, epoch_time
 from soteirad.hub.ask_record import AskRecord
@@ -22,11 +21,15 @@ from soteirad.hub.tables import SCHEMA_VERSION, make_tables
 
 MOST_SEQ = 10**12
 """No box has so many events: a place beyond it is damage."""
+MOST_TIME = 253_402_300_799
+"""The last second of the year 9999: a later one is damage."""
 UNKNOWN_AHEAD = 1_000_000
 """How far beyond the last place that is known the next event goes, if it is not known how many there were: no place is
 given twice."""
 _AT_ONCE = 1000
+_COLUMNS = "events (seq, id, camera, event_type, recorded_at, published_at, topic, payload)"
 
+_Other = TypeVar("_Other")
 Statement = tuple[str, tuple[Any, ...]]
 
 
@@ -65,8 +68,8 @@ def salvage(damaged: Path, target: Path, at_least: int = 0, on_progress: Callabl
                 for query, values in _statements(cell):
                     with suppress(sqlite3.IntegrityError, OverflowError):
                         db.execute(query, values)
-        _close_what_was_closed(db)
         _continue(db, sequence, at_least)
+        _close_what_was_closed(db, on_progress)
         saved = Saved(*(int(db.execute(f"SELECT count(*) FROM {what}").fetchone()[0]) for what in (  # noqa: S608
             "events", "events WHERE published_at IS NULL", "visits WHERE closed_at IS NULL", "answers", "overrides",
         )))  # fmt: skip
@@ -98,13 +101,15 @@ def _event(cell: Cell) -> Iterator[Statement]:
     event = readable_event(payload)
     if (event.id, event.camera, event.event_type) != (event_id, camera, kind):
         raise ValueError
-    recorded, published = _time(recorded_at), _time_or_none(published_at)
+    recorded, published = _time_or(recorded_at, epoch_time(event.time)), _time_or(published_at, None)
     topic = topic if isinstance(topic, str) else None
-    # A place that cannot be is left to SQLite, which takes the next one.
-    seq = cell.rowid if 0 < cell.rowid <= MOST_SEQ else None
-    columns = "(seq, id, camera, event_type, recorded_at, published_at, topic, payload)"
-    yield (f"INSERT OR IGNORE INTO events {columns} VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
-           (seq, event_id, camera, kind, recorded, published, topic, payload))  # fmt: skip
+    values = event_id, camera, kind, recorded, published, topic, payload
+    if 0 < cell.rowid <= MOST_SEQ:
+        yield f"INSERT OR IGNORE INTO {_COLUMNS} VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (cell.rowid, *values)
+    # One whose place cannot be, or is another's, waits beyond all places until it is known which are free.
+    yield (f"INSERT OR IGNORE INTO {_COLUMNS} SELECT max(?, (SELECT coalesce(max(seq), 0) FROM events)) + 1,"  # noqa: S608
+           " ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM events WHERE id = ?)",
+           (MOST_SEQ, *values, event_id))  # fmt: skip
     if published is not None:  # an older copy of the row may have come first
         yield ("UPDATE events SET published_at = ?, topic = ? WHERE id = ? AND published_at IS NULL",
                (published, topic, event_id))  # fmt: skip
@@ -150,8 +155,7 @@ def _two(cell: Cell) -> Iterator[Statement]:
     if first == "dropped" and isinstance(second, int) and second >= 0:
         yield "UPDATE meta SET value = max(value, ?) WHERE key = 'dropped'", (second,)
     elif isinstance(first, str) and isinstance(second, str):
-        if not isinstance(readable(second), Mapping):
-            raise ValueError
+        readable_note(second)
         yield "INSERT OR IGNORE INTO retained VALUES (?, ?)", (first, second)
 
 
@@ -165,11 +169,13 @@ def _sequence(cell: Cell) -> int:
     return 0
 
 
-def _close_what_was_closed(db: sqlite3.Connection) -> None:
+def _close_what_was_closed(db: sqlite3.Connection, on_progress: Callable[[], None]) -> None:
     """Bring the visits in line with the events: of either some may be lost."""
     seen: dict[tuple[str, int | None], Event] = {}
     ended: dict[str, str] = {}
-    for (payload,) in db.execute("SELECT payload FROM events ORDER BY seq"):
+    for count, (payload,) in enumerate(db.execute("SELECT payload FROM events ORDER BY seq")):
+        if count % _AT_ONCE == 0:
+            on_progress()
         event = readable_event(payload)
         key = event.camera, event.track_id
         if event.event_type == "scene_changed":
@@ -193,10 +199,13 @@ def _close_what_was_closed(db: sqlite3.Connection) -> None:
 
 def _continue(db: sqlite3.Connection, sequence: int, at_least: int) -> None:
     """Let the next event go behind all that there ever were."""
-    last = int(db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0])
+    last = int(db.execute("SELECT coalesce(max(seq), 0) FROM events WHERE seq <= ?", (MOST_SEQ,)).fetchone()[0])
     if not sequence and last:
         last += UNKNOWN_AHEAD
     last = max(last, sequence, at_least)
+    for (seq,) in db.execute("SELECT seq FROM events WHERE seq > ? ORDER BY seq", (MOST_SEQ,)).fetchall():
+        last += 1
+        db.execute("UPDATE events SET seq = ? WHERE seq = ?", (last, seq))
     db.execute("DELETE FROM sqlite_sequence WHERE name = 'events'")
     db.execute("INSERT INTO sqlite_sequence VALUES ('events', ?)", (last,))
 
@@ -213,10 +222,20 @@ def readable_event(payload: object) -> Event:
     event = Event.from_payload(readable(payload))
     if event.event_type not in EVENT_TYPES or not isinstance(event.id, str) or not isinstance(event.camera, str):
         raise ValueError("it is no event")
-    epoch_time(event.time)
+    _time(epoch_time(event.time))
+    if not isinstance(event.why, dict):
+        raise ValueError("its reason is none")
     if event.track_id is not None and not isinstance(event.track_id, int):
         raise ValueError("its track is no number")
     return event
+
+
+def readable_note(note: object) -> dict[str, str]:
+    """Return the note on a topic that a row holds. Raises ValueError and TypeError for what cannot be one."""
+    found = readable(note)
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise ValueError("it is no note")
+    return found
 
 
 def readable_record(record: object) -> AskRecord:
@@ -225,9 +244,17 @@ def readable_record(record: object) -> AskRecord:
 
 
 def _time(value: object) -> float:
-    if not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+    if not isinstance(value, (int, float)) or not 0 <= value <= MOST_TIME:
         raise ValueError("it is no time")
     return float(value)
+
+
+def _time_or(value: object, other: _Other) -> float | _Other:
+    """An event is worth more than when it was written."""
+    try:
+        return other if value is None else _time(value)
+    except ValueError:
+        return other
 
 
 def _time_or_none(value: object) -> float | None:
