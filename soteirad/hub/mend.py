@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
-from soteirad.errors import StorageError, StorageRefused
+from soteirad.errors import DamagedError, StorageError, StorageRefused
 from soteirad.hub.backup import settle
 from soteirad.hub.damage import newer_version
 from soteirad.hub.disk import MB, Room, room_of
@@ -26,14 +26,16 @@ logger = logging.getLogger(__name__)
 KEPT = 3
 """So many damaged files are kept, the newest."""
 SPARE = 10 * MB
-_BESIDE = ("-wal", "-shm")
+BUSY_S = 5.0
+_BESIDE = ("-wal", "-shm", "-journal")
+"""What SQLite puts beside a file, and would put into the next one of that name."""
 
 
 def mend(journal: Path, at_least: int = 0, clock: Callable[[], float] = time.time,
-         look: Callable[[Path], Room] = room_of, on_progress: Callable[[], None] = lambda: None) -> Saved:  # fmt: skip
+         look: Callable[[Path], Room] = room_of, on_progress: Callable[[], object] = lambda: None) -> Saved:  # fmt: skip
     """Replace a damaged journal, which nobody has open, by a new one with all that can be read, and tell it.
 
-    New events go behind place `at_least`. `on_progress` is called now and then. Raises StorageError; then nothing was
+    New events go behind place `at_least`; `on_progress` is called now and then. Raises StorageError; then nothing was
     moved.
     """
     half = _half(journal)
@@ -43,7 +45,12 @@ def mend(journal: Path, at_least: int = 0, clock: Callable[[], float] = time.tim
                                  "or move the file away to begin a new one")  # fmt: skip
         _check_room(journal, look)
         _remove(half)
-        saved = salvage(journal, half, at_least, on_progress)
+        try:
+            saved = salvage(journal, half, at_least, on_progress)
+        except (OSError, sqlite3.Error):
+            with suppress(OSError):  # a disk that is full needs the room
+                _remove(half)
+            raise
         aside = finish(journal, clock)
     except sqlite3.Error as error:
         raise explained(half, error) from error
@@ -58,7 +65,7 @@ def mend(journal: Path, at_least: int = 0, clock: Callable[[], float] = time.tim
 def finish(journal: Path, clock: Callable[[], float] = time.time) -> Path | None:
     """Put a new journal that is whole in the place of the damaged one; returns where that is now.
 
-    None if there is no new one; half a one is removed. Raises OSError.
+    None if there is no new one; half a one is removed. Raises OSError and sqlite3.Error.
     """
     half = _half(journal)
     if not half.exists():
@@ -67,11 +74,13 @@ def finish(journal: Path, clock: Callable[[], float] = time.time) -> Path | None
         _remove(half)
         return None
     aside = _aside(journal, clock())
-    for end in (*_BESIDE, ""):  # the log first: it is nothing without its file
+    # The file first: who opened it now without its log would leave a log for the new one.
+    for end in ("", *_BESIDE):
         with suppress(FileNotFoundError):
             journal.with_name(f"{journal.name}{end}").rename(aside.with_name(f"{aside.name}{end}"))
     settle(half, journal)
-    for old in damaged_files(journal)[KEPT:]:
+    # Not by name alone: the clock may have been set back since the others were moved.
+    for old in [file for file in damaged_files(journal) if file != aside][KEPT - 1 :]:
         with suppress(OSError):
             _remove(old)
     return aside
@@ -79,9 +88,11 @@ def finish(journal: Path, clock: Callable[[], float] = time.time) -> Path | None
 
 def damaged_files(journal: Path) -> list[Path]:
     """Return the damaged files that were moved aside, the newest first."""
-    name = re.compile(re.escape(journal.name) + r"\.corrupt-[0-9]{8}T[0-9]{6}Z(-[0-9]+)?")
+    name = re.compile(re.escape(journal.name) + r"(\.corrupt-[0-9]{8}T[0-9]{6}Z(-[0-9]+)?)(-wal|-shm|-journal)?")
     with suppress(OSError):
-        return sorted((path for path in journal.parent.iterdir() if name.fullmatch(path.name)), reverse=True)
+        # Of one that was moved in two goes, or had nothing but its log, the log may be all that has the name.
+        found = {match[1] for path in journal.parent.iterdir() if (match := name.fullmatch(path.name))}
+        return [journal.with_name(f"{journal.name}{end}") for end in sorted(found, reverse=True)]
     return []
 
 
@@ -100,10 +111,12 @@ def _aside(journal: Path, now: float) -> Path:
 
 def _is_whole(half: Path) -> bool:
     try:
-        with closing(sqlite3.connect(half)) as db:
+        with closing(sqlite3.connect(half, timeout=BUSY_S)) as db:
             return bool(db.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION)
-    except sqlite3.Error:
-        return False
+    except sqlite3.Error as error:
+        if isinstance(explained(half, error), DamagedError):
+            return False
+        raise  # it may be whole, and the only one that there is
 
 
 def _check_room(journal: Path, look: Callable[[Path], Room]) -> None:
@@ -116,5 +129,5 @@ def _check_room(journal: Path, look: Callable[[Path], Room]) -> None:
 
 
 def _remove(file: Path) -> None:
-    for end in ("", *_BESIDE, "-journal"):
+    for end in ("", *_BESIDE):
         file.with_name(f"{file.name}{end}").unlink(missing_ok=True)

@@ -7,6 +7,7 @@ events go ahead of it, and into it when it is back.
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 from collections.abc import Callable
 
@@ -15,6 +16,7 @@ from soteirad.hub.damage import is_sound
 from soteirad.hub.journal import Journal
 from soteirad.hub.mend import finish, mend
 from soteirad.hub.salvage import Saved
+from soteirad.hub.tables import explained
 
 logger = logging.getLogger(__name__)
 
@@ -36,18 +38,32 @@ class Mender:
         self.note = ""
         """What became of a damaged journal in this run, in one sentence; empty if there was none."""
 
-    def open(self, on_progress: Callable[[], None] = lambda: None) -> None:
-        """Open the journal, mended if it is damaged: `on_progress` is called meanwhile. Raises StorageError."""
+    def open(self, on_progress: Callable[[], object] = lambda: None) -> None:
+        """Open the journal, mended if it is damaged; `on_progress` is called now and then meanwhile. Raises
+        StorageError."""
+        self._finish()
         try:
-            finish(self._journal.path)
             self._journal.open()
-        except OSError as error:
-            raise StorageError(f"{self._journal.path}: it was damaged, and the new one cannot take its place: "
-                               f"{error.strerror}: check the disk") from error  # fmt: skip
         except DamagedError as error:
             logger.error("%s", error)
             self._mended(mend(self._journal.path, on_progress=on_progress))
             self._journal.open()
+
+    def _finish(self) -> None:
+        """Go on with what a run that ended meanwhile has begun."""
+        path = self._journal.path
+        try:
+            aside = finish(path)
+        except sqlite3.Error as error:
+            raise explained(path, error) from error
+        except OSError as error:
+            raise StorageError(f"{path}: it was damaged, and the new one cannot take its place: {error.strerror}: "
+                               "check the disk") from error  # fmt: skip
+        if aside is not None:
+            self.note = (f"{path}: it was damaged, and a new one was begun with all that could be read; the damaged "
+                         "one lies beside it: the disk may be failing")  # fmt: skip
+            logger.error("%s: it was damaged: a new one was begun, with all that could be read; the damaged one is %s",
+                         path, aside)  # fmt: skip
 
     def step(self, now: float) -> None:
         """Mend what is suspect, or take what came of it; `now` is monotonic seconds."""

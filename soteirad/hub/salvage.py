@@ -49,7 +49,7 @@ class Saved:
                 f"{self.answers} answers and {self.settings} settings")  # fmt: skip
 
 
-def salvage(damaged: Path, target: Path, at_least: int = 0, on_progress: Callable[[], None] = lambda: None) -> Saved:
+def salvage(damaged: Path, target: Path, at_least: int = 0, on_progress: Callable[[], object] = lambda: None) -> Saved:
     """Make a new journal at `target`, where no file is, of what can be read of a damaged one; that is not touched.
 
     New events go behind place `at_least`. The new file has its version only once everything is in it and on the disk.
@@ -169,7 +169,7 @@ def _sequence(cell: Cell) -> int:
     return 0
 
 
-def _close_what_was_closed(db: sqlite3.Connection, on_progress: Callable[[], None]) -> None:
+def _close_what_was_closed(db: sqlite3.Connection, on_progress: Callable[[], object]) -> None:
     """Bring the visits in line with the events: of either some may be lost."""
     seen: dict[tuple[str, int | None], Event] = {}
     ended: dict[str, str] = {}

@@ -274,3 +274,118 @@ def test_an_open_visit_whose_row_is_lost_is_known_from_its_event(good: Path, tmp
     mend(path)
     with closing(started(path)) as journal:
         assert sorted(e.track_id or 0 for e in journal.open_visits()) == [9001, 9002]
+
+
+@pytest.mark.parametrize(("table", "column", "value", "where"), [
+    ("events", "recorded_at", "'abc'", "seq = 402"),
+    ("events", "recorded_at", "1e300", "seq = 5"),
+    ("meta", "value", "'abc'", "1"),
+    ("meta", "key", "'abc'", "1"),
+    ("sqlite_sequence", "seq", "'abc'", "1"),
+    ("sqlite_sequence", "seq", "1e300", "1"),
+    ("calls", "at", "'abc'", "1"),
+    ("calls", "tokens", "x'00'", "1"),
+    ("retained", "note", "'[1]'", "1"),
+    ("retained", "topic", "CAST(x'ff80' AS TEXT)", "topic = 'soteira/c1/state'"),
+    ("visits", "closed_at", "'abc'", "closed_at IS NOT NULL"),
+])  # fmt: skip
+def test_a_value_that_cannot_be_in_its_column_is_damage_met_at_the_start(
+    good: Path, tmp_path: Path, table: str, column: str, value: str, where: str
+) -> None:
+    path = copied(good, tmp_path)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(f"UPDATE {table} SET {column} = {value} WHERE {where}")  # noqa: S608
+    with closing(started(path)) as journal:
+        assert len(damaged_files(path)) == 1
+        assert journal.recorded_last() is not None and journal.count_dropped() == 0
+        assert len(journal.after(0, 1000)) == 402, "an event is worth more than when it was written"
+    started(path).close()
+    assert len(damaged_files(path)) == 1, "the new one is good"
+
+
+def test_an_event_whose_place_cannot_be_takes_no_other_events_place(good: Path, tmp_path: Path) -> None:
+    path = copied(good, tmp_path)
+    before = rows(good)
+    highest = max(row.seq for row in before.values())
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE events SET seq = -5 WHERE seq = 7")  # read first, on the first leaf
+    overwrite(path, 0, noise(PAGE))
+    started(path).close()
+    after = rows(path)
+    assert after.keys() == before.keys()
+    moved = [i for i in before if after[i].seq != before[i].seq]
+    assert [before[i].seq for i in moved] == [7] and after[moved[0]].seq > highest
+
+
+def test_a_log_whose_file_is_missing_is_not_thrown_away(killed: Path, tmp_path: Path) -> None:
+    path = copied(killed, tmp_path)
+    log = path.with_name(f"{path.name}-wal").read_bytes()
+    path.unlink()
+    started(path).close()
+    assert len([e for e in rows(path).values() if e.event.camera == "late"]) == 60
+    (kept,) = damaged_files(path)
+    assert kept.with_name(f"{kept.name}-wal").read_bytes() == log
+
+
+def test_what_the_damaged_one_had_not_undone_yet_does_not_come_into_the_new_one(good: Path, tmp_path: Path) -> None:
+    path = copied(good, tmp_path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode = DELETE")
+        db.execute("PRAGMA cache_size = 1")
+        db.execute("BEGIN")
+        db.execute("UPDATE events SET topic = 'x'")
+        undo = path.with_name(f"{path.name}-journal").read_bytes()
+        db.execute("ROLLBACK")
+    assert len(undo) > PAGE
+    path.with_name(f"{path.name}-journal").write_bytes(undo)
+    mend(path)
+    assert not path.with_name(f"{path.name}-journal").exists()
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_the_file_that_was_just_moved_is_kept_although_the_clock_was_set_back(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite3"
+    for n, at in enumerate((3000.0, 4000.0, 5000.0, 1000.0, 900.0)):
+        path.write_bytes(noise(5000, n))
+        mend(path, clock=lambda at=at: at)  # type: ignore[misc]
+        kept = [file.read_bytes() for file in damaged_files(path)]
+        assert noise(5000, n) in kept and len(kept) <= 3
+
+
+def test_a_log_that_was_moved_without_its_file_does_not_stay_for_ever(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite3"
+    orphan = tmp_path / "journal.sqlite3.corrupt-19700101T000001Z-wal"
+    orphan.write_bytes(b"1")
+    for n in range(3):
+        path.write_bytes(noise(5000, n))
+        mend(path)
+    assert not orphan.exists()
+
+
+def test_a_mending_that_fails_leaves_no_half_one_on_a_full_disk(good: Path, tmp_path: Path,
+                                                             monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    path = copied(good, tmp_path)
+    overwrite(path, 0, noise(PAGE))
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr("soteirad.hub.salvage._continue", full)
+    with pytest.raises(StorageError, match="the disk is full"):
+        mend(path)
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_a_whole_new_one_that_cannot_be_read_now_is_not_thrown_away(good: Path, tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite3"
+    half = tmp_path / "journal.sqlite3.mending"
+    half.write_bytes(good.read_bytes())
+    with closing(sqlite3.connect(half, isolation_level=None)) as db, pytest.MonkeyPatch.context() as patched:
+        db.execute("PRAGMA journal_mode = DELETE")
+        db.execute("BEGIN EXCLUSIVE")
+        patched.setattr("soteirad.hub.mend.BUSY_S", 0.0)
+        with pytest.raises(StorageError, match="another process holds it"):
+            started(path)
+    started(path).close()
+    assert len(rows(path)) == 402

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -107,11 +108,18 @@ def test_a_mending_that_fails_is_tried_again_later_and_not_at_once(
     assert rig.journal.count_pending() == 102
 
 
-def test_a_start_that_mends_says_again_and_again_that_it_makes_progress(tmp_path: Path) -> None:
-    path, told = tmp_path / "journal.sqlite3", []
-    fill(path, count=2400)
-    overwrite(path, 0, noise(PAGE))
-    journal = Journal(path)
-    Mender(journal, lambda: None, lambda: None).open(lambda: told.append(1))
-    journal.close()
-    assert len(told) >= 3
+def test_a_start_that_finishes_what_was_begun_says_so(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    rig.journal.close()
+    shutil.copy(rig.path, rig.path.with_name(f"{rig.path.name}.mending"))
+    overwrite(rig.path, 0, noise(PAGE))
+    rig.mender.open()
+    assert "it was damaged" in rig.mender.note and "it was damaged: a new one was begun" in caplog.text
+    assert rig.journal.count_pending() == 102
+
+
+def test_a_start_that_mends_says_again_and_again_that_it_goes_on(rig: Rig) -> None:
+    rig.journal.close()
+    overwrite(rig.path, 0, noise(PAGE))
+    told: list[int] = []
+    rig.mender.open(lambda: told.append(1))
+    assert len(told) >= 2
