@@ -400,6 +400,7 @@ class Hub:
         for camera in self._fleet:
             camera.join(deadline)
             self._bulletin.ended(camera.name)
+        self._mender.stop(MENDER_STOP_S)  # what waits for the journal may still go into it
         self._intake.hurry()
         self._intake.take(self._answers.stop(ANSWERS_STOP_S))
         self._flush()
@@ -407,7 +408,6 @@ class Hub:
         self._storage.stop(STORAGE_STOP_S)
         self._webhooks.stop(WEBHOOKS_STOP_S)
         self._broadcast.stop(MQTT_STOP_S)
-        self._mender.stop(MENDER_STOP_S)
         self._journal.close()
         self.restart = self.restart and not self._signals.told_to_stop  # a signal came while we ended
         logger.info("stopped")

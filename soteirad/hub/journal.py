@@ -58,7 +58,7 @@ class Journal:
         self._path = path
         self._clock = clock
         self._db: sqlite3.Connection | None = None
-        self._away = False
+        self._away = ""
         self.suspect = False
         """Whether something was met that looks like damage; `hub/mender.py` looks closer."""
         self.highest = 0
@@ -69,14 +69,16 @@ class Journal:
         """The file."""
         return self._path
 
-    def open(self, make: bool = True) -> None:
-        """Open the file and check it; `make` it (not its folder), or bring it up to date, if need be.
+    def open(self, make: bool = True, check: bool = True) -> None:
+        """Open the file and `check` it, which may take a while; `make` it (not its folder), or bring it up to date, if
+        need be.
 
         Raises StorageError if it cannot be used, DamagedError if it is damaged.
         """
         if not self._path.parent.is_dir():
             raise StorageRefused(f"{self._path}: its folder does not exist: create it first")
-        check_file(self._path)
+        if check:
+            check_file(self._path)
         try:
             address = f"{self._path.absolute().as_uri()}?mode={'rwc' if make else 'rw'}"
             self._db = sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
@@ -86,7 +88,7 @@ class Journal:
             # macOS answers fsync before the drive has the data; these make it wait. No effect elsewhere.
             self._db.execute("PRAGMA fullfsync = ON")
             self._db.execute("PRAGMA checkpoint_fullfsync = ON")
-            if make:
+            if make and check:
                 check_content(self._db, self._path)
             prepare(self._db, self._path, upgrade=make)
             found = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
@@ -97,12 +99,13 @@ class Journal:
         except StorageError:
             self.close()
             raise
-        self._away = self.suspect = False
+        self._away, self.suspect = "", False
 
-    def set_aside(self) -> None:
-        """Close the file for as long as it is mended: until it is opened again every method raises StorageError."""
+    def set_aside(self, why: str = "") -> None:
+        """Close the file for as long as it is mended: until it is opened again every method raises StorageError, which
+        says why it is not, if it is not."""
         self.close()
-        self._away = True
+        self._away = why or f"{self._path}: it is damaged and is being mended"
 
     def close(self) -> None:
         """Close the file. Closing twice, or without `open`, does nothing."""
@@ -333,7 +336,7 @@ class Journal:
 
     def _opened(self) -> sqlite3.Connection:
         if self._away:
-            raise StorageError(f"{self._path}: it is damaged and is being mended")
+            raise StorageError(self._away)
         if self._db is None:
             raise RuntimeError("the journal is not open")
         return self._db

@@ -35,6 +35,8 @@ class Mender:
         self._thread: threading.Thread | None = None
         self._result: Saved | StorageError | None = None
         self._next = float("-inf")
+        self._is_damaged = False
+        self._saved: Saved | None = None
         self.note = ""
         """What became of a damaged journal in this run, in one sentence; empty if there was none."""
 
@@ -87,8 +89,10 @@ class Mender:
         self._result = None
         path = self._journal.path
         try:
-            # A read that failed once is no damage: the file is read anew before anything is moved.
-            self._result = None if is_sound(path) else mend(path, self._journal.highest)
+            # A read that failed once is no damage: the file is read anew, once, before anything is moved.
+            if self._is_damaged or not is_sound(path):
+                self._is_damaged = True
+                self._result = mend(path, self._journal.highest)
         except StorageError as error:
             self._result = error
         except Exception:
@@ -99,17 +103,19 @@ class Mender:
 
     def _take(self, result: Saved | StorageError | None) -> None:
         if isinstance(result, StorageError):
-            logger.error("%s", result)
-            return  # the journal is still suspect, and tried again
-        try:
-            self._journal.open()
-        except StorageError as error:
-            logger.error("%s", error)
-            self._journal.suspect = True
-            self._journal.set_aside()
+            self._journal.set_aside(str(result))  # still suspect, and tried again; who uses it tells why
             return
         if result is not None:
-            self._mended(result)
+            self._saved, self._is_damaged = result, False
+        try:
+            self._journal.open(check=False)  # that was done, and the hub must not wait for it
+        except StorageError as error:
+            self._journal.suspect = True
+            self._journal.set_aside(str(error))
+            return
+        saved, self._saved = self._saved, None
+        if saved is not None:
+            self._mended(saved)
             self._on_mended()
         else:
             logger.warning("%s: it looked damaged, and is not", self._journal.path)

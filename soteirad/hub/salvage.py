@@ -105,7 +105,7 @@ def _event(cell: Cell) -> Iterator[Statement]:
     topic = topic if isinstance(topic, str) else None
     values = event_id, camera, kind, recorded, published, topic, payload
     if 0 < cell.rowid <= MOST_SEQ:
-        yield f"INSERT OR IGNORE INTO {_COLUMNS} VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (cell.rowid, *values)
+        yield f"INSERT OR IGNORE INTO {_COLUMNS} VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (cell.rowid, *values)  # noqa: S608
     # One whose place cannot be, or is another's, waits beyond all places until it is known which are free.
     yield (f"INSERT OR IGNORE INTO {_COLUMNS} SELECT max(?, (SELECT coalesce(max(seq), 0) FROM events)) + 1,"  # noqa: S608
            " ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM events WHERE id = ?)",

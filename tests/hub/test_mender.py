@@ -16,6 +16,7 @@ from soteirad.hub import mender as mender_module
 from soteirad.hub.journal import Journal
 from soteirad.hub.mend import damaged_files
 from soteirad.hub.mender import EVERY_S, Mender
+from soteirad.hub.salvage import Saved
 from tests.hub.damaged import PAGE, event, fill, noise, overwrite
 
 
@@ -88,7 +89,7 @@ def test_a_disk_that_refuses_or_a_lock_is_never_taken_for_damage(rig: Rig) -> No
 
 
 def test_a_mending_that_fails_is_tried_again_later_and_not_at_once(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> bool:
         raise StorageError("the disk is full")
@@ -97,11 +98,11 @@ def test_a_mending_that_fails_is_tried_again_later_and_not_at_once(
     with monkeypatch.context() as patched:
         patched.setattr(mender_module, "is_sound", full)
         rig.settle()
-    assert "the disk is full" in caplog.text and rig.journal.suspect
+    assert rig.journal.suspect
     rig.woken.clear()
     rig.now = EVERY_S / 2
     rig.mender.step(rig.now)
-    with pytest.raises(StorageError, match="is being mended"):
+    with pytest.raises(StorageError, match="the disk is full"):
         rig.journal.count_pending()
     rig.now = EVERY_S
     rig.settle()
@@ -123,3 +124,57 @@ def test_a_start_that_mends_says_again_and_again_that_it_goes_on(rig: Rig) -> No
     told: list[int] = []
     rig.mender.open(lambda: told.append(1))
     assert len(told) >= 2
+
+
+def test_why_it_is_not_mended_is_told_and_it_is_not_read_again_and_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+
+    def unsound(path: Path) -> bool:
+        looks.append(path)
+        return False
+
+    def no_room(*_: object) -> Saved:
+        raise StorageError("10 MB must be free")
+
+    monkeypatch.setattr(mender_module, "is_sound", unsound)
+    rig.journal.suspect = True
+    with monkeypatch.context() as patched:
+        patched.setattr(mender_module, "mend", no_room)
+        for _ in range(3):
+            rig.woken.clear()
+            rig.settle()
+            with pytest.raises(StorageError, match="10 MB must be free"):
+                rig.journal.count_pending()
+            rig.now += EVERY_S
+    rig.woken.clear()
+    rig.settle()
+    assert len(looks) == 1 and rig.mended == 1 and rig.journal.count_pending() == 102
+
+
+def test_a_new_one_that_cannot_be_opened_at_once_is_told_when_it_is(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def locked(*_: object, **__: object) -> None:
+        raise StorageError("another process holds it")
+
+    for page in range(5, 40):
+        overwrite(rig.path, page * PAGE, noise(PAGE))
+    rig.journal.suspect = True
+    with monkeypatch.context() as patched:
+        patched.setattr(rig.journal, "open", locked)
+        rig.settle()
+    assert rig.mended == 0 and rig.mender.note == ""
+    rig.now += EVERY_S
+    rig.woken.clear()
+    rig.settle()
+    assert rig.mended == 1 and "it was damaged" in rig.mender.note
+
+
+def test_the_hubs_loop_does_not_wait_for_the_new_one_to_be_checked(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(*_: object) -> None:
+        raise AssertionError("this takes 20 s of a large journal")
+
+    monkeypatch.setattr("soteirad.hub.journal.check_content", slow)
+    rig.journal.suspect = True
+    rig.settle()
+    assert rig.journal.count_pending() == 102
