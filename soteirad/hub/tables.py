@@ -4,6 +4,7 @@ mean to an owner."""
 from __future__ import annotations
 
 import logging
+import shlex
 import sqlite3
 from pathlib import Path
 
@@ -142,7 +143,11 @@ def version_of(db: sqlite3.Connection, path: Path) -> int:
 def _way_back(path: Path) -> str:
     """Return how to go back to the copy that was made before the upgrade, if there is one."""
     backup = next((file for version, file in backups(path) if version <= SCHEMA_VERSION), None)
-    return f", or go back to what it was before the upgrade with `cp {backup} {path}`" if backup is not None else ""
+    if backup is None:
+        return ""
+    # A log that a killed daemon left would be taken for the copy's.
+    log, shared, old, new = (shlex.quote(str(name)) for name in (f"{path}-wal", f"{path}-shm", backup, path))
+    return f", or go back to what it was before the upgrade with `rm -f {log} {shared} && cp {old} {new}`"
 
 
 def explained(path: Path, error: sqlite3.Error) -> StorageError:

@@ -213,6 +213,15 @@ def test_a_file_without_cameras_shows_the_smallest_example(file: Path, text: str
     assert problems(file, text) == [problem]
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="there is no list of what is open")
+def test_a_folder_that_is_loaded_again_and_again_leaves_nothing_open(tmp_path: Path) -> None:
+    before = len([*Path("/proc/self/fd").iterdir()])
+    for _ in range(5):
+        with pytest.raises(ConfigError):
+            load_config(tmp_path, {})
+    assert len([*Path("/proc/self/fd").iterdir()]) == before
+
+
 def test_a_file_that_cannot_be_read_is_told(
     tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

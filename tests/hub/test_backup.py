@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import subprocess
 from contextlib import closing
 from pathlib import Path
 
@@ -99,6 +100,27 @@ def test_a_journal_of_a_newer_version_names_the_copy_to_go_back_to(tmp_path: Pat
     path.write_bytes(backup_of(path, 4).read_bytes())
     with closing(Journal(path)) as journal:
         journal.open()
+    assert len(rows(path)) == 50
+
+
+def test_the_command_that_goes_back_works_also_beside_the_log_of_a_killed_newer_daemon(tmp_path: Path) -> None:
+    path = tmp_path / "my disk" / "journal.sqlite3"
+    path.parent.mkdir()
+    fourth(path)
+    with closing(Journal(path)) as journal:
+        journal.open()
+        journal._opened().execute("PRAGMA user_version = 6")
+        journal._opened().execute("CREATE TABLE newer AS SELECT * FROM events")
+        with pytest.raises(StorageError, match="newer Soteira") as caught:
+            Journal(path).open()
+        log = path.with_name(f"{path.name}-wal")
+        left = log.read_bytes()
+    log.write_bytes(left)
+    command = str(caught.value).split("`")[1]
+    subprocess.run(["sh", "-c", command], check=True)  # noqa: S603, S607
+    with closing(Journal(path)) as journal:
+        journal.open()
+        assert journal.rows("SELECT name FROM sqlite_master WHERE name = 'newer'") == []
     assert len(rows(path)) == 50
 
 
