@@ -82,7 +82,7 @@ def _line(path: Path, problem: Problem) -> str:
 def _read_text(path: Path) -> str:
     try:
         # A pipe that nobody writes to would let everybody wait.
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:  # noqa: PTH123
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise _file_error("this is a pipe or a device: give the path of a file")
             content = file.read(MAX_BYTES + 1)

@@ -117,7 +117,7 @@ def test_the_command_that_goes_back_works_also_beside_the_log_of_a_killed_newer_
         left = log.read_bytes()
     log.write_bytes(left)
     command = str(caught.value).split("`")[1]
-    subprocess.run(["sh", "-c", command], check=True)  # noqa: S603, S607
+    subprocess.run(["sh", "-c", command], check=True)
     with closing(Journal(path)) as journal:
         journal.open()
         assert journal.rows("SELECT name FROM sqlite_master WHERE name = 'newer'") == []
