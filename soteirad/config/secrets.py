@@ -131,10 +131,14 @@ def redact(text: str, secrets: Iterable[str]) -> str:
 
 
 def without_addresses(text: str, addresses: Iterable[str]) -> str:
-    """Return `text` with each of these addresses, and what is secret in it, as a log may show it."""
-    for address in addresses:
-        text = text.replace(address, redact_url(address))
-        text = redact(text, _secrets_of(address))
+    """Return `text` with each of these addresses, and what is secret in it, as a log may show it.
+
+    Without its scheme an address is known, too, and its password as it was before it was percent-encoded.
+    """
+    for address in filter(None, addresses):
+        shown = redact_url(address)
+        text = text.replace(address, shown).replace(address.partition("://")[2] or address, shown)
+        text = redact(text, (form for value in _secrets_of(address) for form in (value, unquote(value))))
     return text
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from soteirad.config import Config, known_secrets, redact, redact_url, secrets, take_secrets
 from soteirad.config.address import encode_user_info
-from soteirad.config.secrets import MissingSecretsError, substitute
+from soteirad.config.secrets import MissingSecretsError, substitute, without_addresses
 
 
 def test_variables_are_replaced_anywhere_in_a_text_and_other_braces_stay() -> None:
@@ -194,3 +194,14 @@ def test_a_secret_in_the_environment_that_is_not_utf8_is_told_as_missing(secret:
 def test_the_password_of_the_detail_stream_is_a_known_secret() -> None:
     loaded = Config.model_validate({"cameras": {"p": {"source": "rtsp://h/s", "detail": "http://u:geheim@h/s"}}})
     assert "geheim" in known_secrets(loaded)
+
+
+@pytest.mark.parametrize("address", [
+    "rtsp://a:geheim%40%2F1@10.0.0.7/x", "http://10.0.0.7/user=a_password=geheim@/1_channel=1",
+    "http://10.0.0.7/x?user=a&password=geheim%40%2F1", "rtsp://10.0.0.7/x;password=geheim@/1",
+])  # fmt: skip
+def test_an_address_in_a_text_is_hidden_in_each_form_it_may_have_there(address: str) -> None:
+    tail = address.partition("://")[2]
+    for form in (address, unquote(address), tail, f"Error opening '{tail}'", f"{address}, twice: {tail}"):
+        assert "geheim" not in without_addresses(form, ("", "/dev/video0", address)), form
+    assert without_addresses("/dev/video0 is busy", ("", "/dev/video0", address)) == "/dev/video0 is busy"
