@@ -19,11 +19,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address
+from itertools import islice
 from urllib.parse import unquote, urlsplit
 from xml.etree.ElementTree import Element
 
 from soteirad.init.shown import shown
-from soteirad.init.soap import MalformedError, first_text, parse, texts
+from soteirad.init.soap import MalformedError, first_text, parse
 
 GROUP = ("239.255.255.250", 3702)
 SECONDS = 4.0
@@ -32,7 +33,8 @@ REPEAT_S = 1.0
 MOST_CAMERAS = 100
 MOST_SENDERS = 5000
 MOST_OF_ONE = 20
-"""So many answers of one address are read: four probes, and an NVR that answers for its channels."""
+"""So many answers of one address are read: four probes, and an NVR that answers for its channels. Of an address, and
+of a datagram, no more cameras are taken than that, or one datagram could name so many that no other finds room."""
 MOST_INTERFACES = 64
 LARGEST = 65_535
 _TYPES = (
@@ -74,7 +76,8 @@ def find_cameras(seconds: float = SECONDS, group: tuple[str, int] = GROUP) -> li
                 again = end
             for key, _events in selector.select(min(end, again) - now):
                 for answer in _receive(key.fileobj, asked, heard):  # type: ignore[arg-type]
-                    if len(found) < MOST_CAMERAS:
+                    of_it = sum(sender == answer.sender for sender, _service in found)
+                    if len(found) < MOST_CAMERAS and of_it < MOST_OF_ONE:
                         found.setdefault((answer.sender, answer.service), answer)
     return sorted(found.values(), key=lambda camera: (int(IPv4Address(camera.sender)), camera.service))
 
@@ -88,7 +91,8 @@ def read_answer(data: bytes, sender: str, asked: str) -> list[FoundCamera]:
     related = re.sub("[^0-9a-f]", "", first_text(root, "RelatesTo").lower().removeprefix("urn:").removeprefix("uuid:"))
     if related != asked:  # others cannot know it unless they heard the question
         return []
-    return [found for match in root.iter() if _is(match, "ProbeMatch") for found in _camera(match, sender)]
+    matches = (match for match in root.iter() if _is(match, "ProbeMatch"))
+    return list(islice((found for match in matches for found in _camera(match, sender)), MOST_OF_ONE))
 
 
 def probe(asked: str, types: str) -> bytes:
@@ -137,15 +141,21 @@ def _receive(opened: socket.socket, asked: str, heard: Counter[str]) -> list[Fou
 
 
 def _camera(match: Element, sender: str) -> Iterator[FoundCamera]:
-    scopes = texts(match, "Scopes").split()[:200]
+    scopes = _own_texts(match, "Scopes").split()[:200]
     if not any(scope.lower().startswith("onvif://www.onvif.org") for scope in scopes):
         return  # printers and computers answer, too
-    addresses = [address for address in texts(match, "XAddrs").split()[:20] if _host(address)]
+    addresses = [address for address in _own_texts(match, "XAddrs").split()[:20] if _host(address)]
     if not addresses:
         return
     here = [address for address in addresses if _host(address) == sender]
     service = (here or addresses)[0]
     yield FoundCamera(sender, service, _title(scopes), "" if here else shown(_host(service)))
+
+
+def _own_texts(match: Element, name: str) -> str:
+    """Return the texts of its children of that name. Not of what is below those: matches within matches within matches
+    would be read for minutes."""
+    return " ".join((one.text or "").strip() for one in match if _is(one, name))
 
 
 def _title(scopes: Sequence[str]) -> str:

@@ -99,11 +99,6 @@ def first_text(element: Element, name: str) -> str:
     return next(((one.text or "").strip() for one in below(element, name)), "")
 
 
-def texts(element: Element, name: str) -> str:
-    """Return the texts of all elements of that name, with spaces between."""
-    return " ".join((one.text or "").strip() for one in below(element, name))
-
-
 def _ask(service: Service, body: str) -> Element:
     status, data, challenge = _post(service, _envelope(service, body))
     try:

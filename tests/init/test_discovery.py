@@ -58,6 +58,22 @@ def test_one_who_answers_without_end_does_not_stretch_the_search_and_is_not_foun
     assert 1 <= len(found) <= 20
 
 
+def test_one_answer_cannot_name_so_many_cameras_that_no_other_finds_room() -> None:
+    scopes = "<d:Scopes>onvif://www.onvif.org</d:Scopes>"
+    many = "".join(f"<d:ProbeMatch>{scopes}<d:XAddrs>http://10.0.0.6/{n}</d:XAddrs></d:ProbeMatch>" for n in range(500))
+    data = probe_match(URN, SERVICE).replace(b"<d:ProbeMatch>", many.encode() + b"<d:ProbeMatch>", 1)
+    assert len(data) < 65_000
+    assert len(read_answer(data, "10.0.0.6", ASKED)) == 20
+
+
+def test_matches_within_matches_are_read_once() -> None:
+    deep = 1500
+    inner = probe_match(URN, SERVICE).replace(b"<d:ProbeMatch>", b"<d:ProbeMatch>" * deep, 1)
+    data = inner.replace(b"</d:ProbeMatch>", b"</d:ProbeMatch>" * deep, 1)
+    assert len(data) < 65_000
+    assert [camera.service for camera in read_answer(data, "10.0.0.7", ASKED)] == [SERVICE]
+
+
 def test_an_answer_to_somebody_else_s_question_is_none() -> None:
     assert read_answer(probe_match(URN, SERVICE), "10.0.0.7", uuid.uuid4().hex) == []
     assert len(read_answer(probe_match(f"uuid:{ASKED.upper()}", SERVICE), "10.0.0.7", ASKED)) == 1
