@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import MAXYEAR, datetime, timedelta, timezone
+from itertools import islice
 from urllib.parse import urlsplit
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
@@ -25,6 +26,8 @@ PORTS = (80, 8000, 2020, 8080, 8899)
 """Where makers have their ONVIF service: most, Reolink, TP-Link, some, and cheap ones."""
 PATH = "/onvif/device_service"
 MOST_PROFILES = 256
+MOST_SERVICES = 64
+"""What is nested in itself thousands of times would be read for minutes."""
 SMALLEST = 300
 """Lines; what is smaller shows too little."""
 _TIME = ("Year", "Month", "Day", "Hour", "Minute", "Second")
@@ -166,7 +169,7 @@ def _media(service: Service) -> Iterator[tuple[str, str]]:
     try:
         wish = "<IncludeCapability>false</IncludeCapability>"
         answer = ask(service, f'<GetServices xmlns="{DEVICE}">{wish}</GetServices>')
-        for one in below(answer, "Service"):
+        for one in islice(below(answer, "Service"), MOST_SERVICES):
             found.setdefault(first_text(one, "Namespace"), first_text(one, "XAddr"))
     except WrongPasswordError:
         raise
@@ -181,10 +184,10 @@ def _media(service: Service) -> Iterator[tuple[str, str]]:
 def _profiles(media: Service, namespace: str) -> Iterator[Profile]:
     kind = "<Type>All</Type>" if namespace == MEDIA2 else ""
     answer = ask(media, f'<GetProfiles xmlns="{namespace}">{kind}</GetProfiles>')
-    for count, one in enumerate(below(answer, "Profiles")):
+    for one in islice(below(answer, "Profiles"), MOST_PROFILES):
         encoder = next(below(one, "VideoEncoderConfiguration", "VideoEncoder"), None)
         token = one.get("token", "")
-        if encoder is None or not token or count >= MOST_PROFILES:
+        if encoder is None or not token:
             continue
         lens = next(below(one, "VideoSourceConfiguration", "VideoSource"), None)
         view = "" if lens is None else first_text(lens, "SourceToken")

@@ -175,6 +175,14 @@ def test_a_service_at_a_port_that_there_is_not_is_an_error_for_the_owner(host: s
         describe(made.service, ACCOUNT, lambda _host: False)
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("question,name,deep", [("GetServices", "Service", 26_000), ("GetProfiles", "Profiles", 8000)])
+def test_an_answer_that_is_nested_in_itself_is_read_in_seconds(question: str, name: str, deep: int) -> None:
+    body = f"<{name}>" * deep + f"</{name}>" * deep
+    with camera(instead={question: lambda: answer(body)}) as made, pytest.raises(CameraError, match="no video"):
+        asked(made)
+
+
 def test_what_a_camera_says_cannot_move_the_cursor() -> None:
     evil = ("<d:GetDeviceInformationResponse><d:Manufacturer>A&#x9b;2J</d:Manufacturer><d:Model>B\nC</d:Model>"
             "</d:GetDeviceInformationResponse>")  # fmt: skip
