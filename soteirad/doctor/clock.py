@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 
 from soteirad.doctor.finding import Finding, doubt, fault, well
 from soteirad.doctor.patient import Patient
-from soteirad.doctor.programs import Run
+from soteirad.service.programs import Run
 
 WRITTEN = datetime(2026, 1, 1, tzinfo=timezone.utc)
 """No right clock shows a time before this program was written ..."""

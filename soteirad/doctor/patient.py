@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from soteirad.config import Config, load_config
-from soteirad.doctor.programs import Run, run
 from soteirad.errors import ConfigError
 from soteirad.service.layout import MAC_USER, USER, Layout
+from soteirad.service.programs import Run, run
 
 AS_ROOT = "sudo soteirad doctor, which may see it"
 

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import grp
-import os
 import pwd
-import shutil
-import subprocess
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+from soteirad.service import programs
+from soteirad.service.programs import Ran
 
-
-@dataclass(frozen=True)
-class Ran:
-    """How a program ended, and the last that it said."""
-
-    code: int
-    said: str = ""
+LONGEST_S = 60.0
 
 
 class Runner(Protocol):
@@ -32,7 +24,7 @@ class Runner(Protocol):
         """Return where a program is, or None."""
         ...
 
-    def run(self, command: Sequence[str], text: str = "", timeout: float = 60.0) -> Ran:
+    def run(self, command: Sequence[str], text: str = "", timeout: float = LONGEST_S) -> Ran:
         """Run one to its end, with `text` as its input; at most so many seconds."""
         ...
 
@@ -46,20 +38,11 @@ class Programs:
 
     def find(self, program: str) -> str | None:
         """Return where a program is, also where only root's are."""
-        return shutil.which(program, path=_PATH)
+        return programs.find(program)
 
-    def run(self, command: Sequence[str], text: str = "", timeout: float = 60.0) -> Ran:
-        """Run one in English and without this command's environment; it never raises."""
-        program = self.find(command[0]) or command[0]
-        environment = {"PATH": _PATH, "LC_ALL": "C", "HOME": "/root" if os.geteuid() == 0 else str(Path.home())}
-        try:
-            done = subprocess.run([program, *command[1:]], input=text, env=environment, capture_output=True, text=True,
-                                  timeout=timeout, check=False, cwd="/", errors="replace")  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return Ran(124, f"it did not end within {timeout:.0f} s")
-        except OSError as error:
-            return Ran(127, error.strerror or str(error))
-        return Ran(done.returncode, (done.stdout + done.stderr).strip())
+    def run(self, command: Sequence[str], text: str = "", timeout: float = LONGEST_S) -> Ran:
+        """Run one to its end; it never raises."""
+        return programs.run(command, text, timeout)
 
     def wait(self, seconds: float) -> None:
         """Let some time pass."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from soteirad.errors import InstallError
 from soteirad.install import places
-from soteirad.install.machine import Accounts, Ran, Runner
+from soteirad.install.machine import Accounts, Runner
 from soteirad.install.plan import (
     ROOT,
     Action,
@@ -26,6 +26,7 @@ from soteirad.install.plan import (
     WriteFile,
 )
 from soteirad.install.record import Record
+from soteirad.service.programs import Ran
 
 _REASONS = {
     errno.ENOSPC: "the disk is full: make room",

@@ -10,8 +10,8 @@ from typing import Any
 
 from soteirad.doctor.finding import Finding
 from soteirad.doctor.patient import Account, Patient, admit
-from soteirad.doctor.programs import Ran
 from soteirad.service.layout import Layout
+from soteirad.service.programs import Ran
 from tests.daemon import write_config
 
 US = Account("soteira", os.geteuid(), frozenset({os.getegid()}))

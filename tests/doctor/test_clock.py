@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from soteirad.doctor.clock import check, kernel_says
-from soteirad.doctor.programs import NOT_FOUND, Ran
+from soteirad.service.programs import NOT_FOUND, Ran
 from tests.doctor.people import Programs, patient
 
 NOW = 1_795_000_000.0

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from soteirad.doctor.patient import Patient
-from soteirad.doctor.programs import NOT_FOUND, Ran, run
 from soteirad.doctor.service import SHOWN, check
 from soteirad.resources import resource
 from soteirad.service.layout import LABEL
+from soteirad.service.programs import Ran
 from tests.doctor.people import Programs, one, patient, verdicts
 
 SHOW = ("systemctl", "show", "soteirad.service", "--no-pager", f"--property={','.join(SHOWN)}")
@@ -118,8 +118,3 @@ def test_a_plist_that_is_missing_damaged_or_starts_nothing_is_told(tmp_path: Pat
     assert verdicts(check(sick)) == ["fail"]
     sick.layout.daemon_plist.unlink()
     assert verdicts(check(sick)) == ["warn"]
-
-
-def test_programs_are_asked_in_english_and_one_that_is_missing_is_no_error() -> None:
-    assert run(["sh", "-c", "echo $LC_ALL; exit 3"]) == Ran(3, "C\n")
-    assert run(["/nowhere/program"]).code == NOT_FOUND

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from soteirad.install.facts import Facts, Program, Service, Shipped
-from soteirad.install.machine import Account, Ran
+from soteirad.install.machine import Account
 from soteirad.install.places import Entry
 from soteirad.install.plan import Plan, Run, Step
 from soteirad.service.layout import LABEL, Layout
+from soteirad.service.programs import Ran
 
 L = Layout()
 COMMAND = "/opt/soteira/bin/soteirad"

@@ -14,12 +14,12 @@ import pytest
 from soteirad.errors import InstallError
 from soteirad.install.facts import Facts, Wishes
 from soteirad.install.look import mac_facts, shipped
-from soteirad.install.machine import Ran
 from soteirad.install.macos import agent_example, agent_plan, agent_plist, daemon_plist
 from soteirad.install.program import Interpreter
 from soteirad.install.run import Job, carry_out, mac_job
 from soteirad.install.steps import Site
 from soteirad.service.layout import LABEL, AgentLayout, Layout
+from soteirad.service.programs import Ran
 from tests.command import typed
 from tests.install.machines import OWN, Mac
 

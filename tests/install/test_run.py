@@ -15,7 +15,7 @@ import pytest
 from soteirad import __version__
 from soteirad.install import look, run
 from soteirad.install.facts import Facts, Service, Wishes
-from soteirad.install.machine import FileAccounts, Ran
+from soteirad.install.machine import FileAccounts
 from soteirad.install.plan import Plan, Run, to_do
 from soteirad.install.record import Record, read_record
 from soteirad.install.run import Job, carry_out
@@ -23,6 +23,7 @@ from soteirad.install.steps import Site
 from soteirad.install.unit import MADE
 from soteirad.resources import resource
 from soteirad.service.layout import Layout
+from soteirad.service.programs import Ran
 from tests.command import typed
 from tests.daemon import ROOT
 from tests.disks import small_disk
