@@ -13,7 +13,7 @@ from pathlib import Path
 
 from soteirad.config import Config, load_config
 from soteirad.errors import ConfigError
-from soteirad.service.layout import MAC_USER, USER, Layout
+from soteirad.service.layout import Layout, service_user
 from soteirad.service.programs import Run, run
 
 AS_ROOT = "sudo soteirad doctor, which may see it"
@@ -68,7 +68,7 @@ def admit(path: Path, *, layout: Layout | None = None, environ: Mapping[str, str
     config, problems, secrets = _read(path, environ)
     system = platform.system()
     return Patient(
-        path, config, problems, secrets, layout or Layout(), account_of(MAC_USER if system == "Darwin" else USER),
+        path, config, problems, secrets, layout or Layout(), account_of(service_user(system)),
         None if config is None else works_on(config.storage.path), system=system, pictures=pictures, fast=fast,
     )  # fmt: skip
 

@@ -32,7 +32,8 @@ _BESIDE = ("-wal", "-shm", "-journal")
 
 
 def mend(journal: Path, at_least: int = 0, clock: Callable[[], float] = time.time,
-         look: Callable[[Path], Room] = room_of, on_progress: Callable[[], object] = lambda: None) -> Saved:  # fmt: skip
+         look: Callable[[Path], Room] = room_of,
+         on_progress: Callable[[], object] = lambda: None) -> Saved:  # fmt: skip
     """Replace a damaged journal, which nobody has open, by a new one with all that can be read, and tell it.
 
     New events go behind place `at_least`; `on_progress` is called now and then. Raises StorageError; then nothing was

@@ -107,7 +107,8 @@ def _event(cell: Cell) -> Iterator[Statement]:
     if 0 < cell.rowid <= MOST_SEQ:
         yield f"INSERT OR IGNORE INTO {_COLUMNS} VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (cell.rowid, *values)  # noqa: S608
     # One whose place cannot be, or is another's, waits beyond all places until it is known which are free.
-    yield (f"INSERT OR IGNORE INTO {_COLUMNS} SELECT max(?, (SELECT coalesce(max(seq), 0) FROM events)) + 1,"  # noqa: S608
+    yield (f"INSERT OR IGNORE INTO {_COLUMNS} "  # noqa: S608
+           "SELECT max(?, (SELECT coalesce(max(seq), 0) FROM events)) + 1,"
            " ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM events WHERE id = ?)",
            (MOST_SEQ, *values, event_id))  # fmt: skip
     if published is not None:  # an older copy of the row may have come first

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets as random
+import platform
 import signal
 import stat
-import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,7 +15,8 @@ from pathlib import Path
 
 from soteirad.errors import SoteiraError
 from soteirad.resources import resource
-from soteirad.service.layout import MAC_USER, USER, Layout
+from soteirad.service.layout import Layout, service_user
+from soteirad.whole_file import put
 
 MOST_BACKUPS = 99
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -76,11 +76,11 @@ def write(target: Target, text: str, secrets: Mapping[str, str], *, force: bool)
             for name, secret in secrets.items():
                 place = target.layout.secrets / name
                 before[place] = place.read_bytes() if place.is_file() and not place.is_symlink() else None
-                _put(place, secret.encode(), 0o600, None)
+                put(place, secret.encode(), 0o600)
             place = path
             if path.exists() and _is_somebodys(path):
                 backup = _keep(path)
-            _put(path, text.encode(), *_rights(target))
+            put(path, text.encode(), *_rights(target))
         except BaseException as error:
             _take_back(before, backup)
             if not isinstance(error, OSError):
@@ -109,42 +109,17 @@ def _make_folder(folder: Path) -> None:
         folder.chmod(0o700)
 
 
-def _rights(target: Target) -> tuple[int, tuple[int, int] | None]:
-    """Return mode and owner of the configuration: the service may read it, and with secrets in it nobody else."""
+def _rights(target: Target) -> tuple[int, int, int]:
+    """Return mode, user and group of the configuration: the service may read it, and with secrets in it nobody else."""
     if not target.installed:
-        return 0o600, None
+        return 0o600, -1, -1
     import grp
 
     try:
-        group = grp.getgrnam(MAC_USER if sys.platform == "darwin" else USER).gr_gid
+        group = grp.getgrnam(service_user(platform.system())).gr_gid
     except KeyError:  # not installed yet; that will give it to the group
-        return 0o600, None
-    return 0o640, (os.geteuid(), group)
-
-
-def _put(path: Path, content: bytes, mode: int, owner: tuple[int, int] | None) -> None:
-    """Write a file at once. Raises OSError."""
-    temporary = path.with_name(f".{path.name}.{random.token_hex(8)}.tmp")
-    try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            if owner is not None:
-                os.fchown(handle, *owner)
-            os.fchmod(handle, mode)
-            file.write(content)
-            file.flush()
-            os.fsync(handle)
-        temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
-    with suppress(OSError):  # not every file system can
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        return 0o600, -1, -1
+    return 0o640, os.geteuid(), group
 
 
 def _keep(path: Path) -> Path:
@@ -153,7 +128,7 @@ def _keep(path: Path) -> Path:
     for number in range(1, MOST_BACKUPS):
         backup = path.with_name(f"{path.name}.bak{'' if number == 1 else number}")
         if not os.path.lexists(backup):
-            _put(backup, path.read_bytes(), stat.S_IMODE(status.st_mode), (status.st_uid, status.st_gid))
+            put(backup, path.read_bytes(), stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
             return backup
     raise SoteiraError(f"{path}: there are {MOST_BACKUPS} old ones beside it (.bak): delete some")
 
@@ -167,7 +142,7 @@ def _take_back(before: Mapping[Path, bytes | None], backup: Path | None) -> None
             if content is None:
                 path.unlink(missing_ok=True)
             else:
-                _put(path, content, 0o600, None)
+                put(path, content, 0o600)
 
 
 @contextmanager

@@ -117,29 +117,6 @@ def _shared(folder: Path) -> str | None:
     return None
 
 
-def write_file(path: Path, content: bytes, mode: int, uid: int, gid: int, *, fresh: bool = False) -> None:
-    """Put a file in place, whole and safe from a power cut; -1 keeps this user or group. Raises OSError.
-
-    `fresh`: FileExistsError, if one lies there, even if it came this moment.
-    """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fchown(descriptor, uid, gid)
-            os.fchmod(descriptor, mode)
-            os.fsync(descriptor)
-        if fresh:
-            path.hardlink_to(temporary)
-        else:
-            temporary.replace(path)
-        _keep_names(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def make_folder(path: Path, mode: int, uid: int, gid: int) -> None:
     """Make a folder, those above it with 0755. Raises OSError."""
     for folder in reversed(path.parents):
@@ -194,11 +171,3 @@ def remove(path: Path, *, tree: bool = False, if_empty: bool = False) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _keep_names(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

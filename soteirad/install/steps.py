@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from soteirad import whole_file
 from soteirad.errors import InstallError
 from soteirad.install import places
 from soteirad.install.machine import Accounts, Runner
@@ -78,7 +79,7 @@ def keep_record(record: Record, before: places.Entry, path: Path) -> None:
 def _write_down(record: Record, path: Path, quietly: bool = False) -> None:
     try:
         places.make_folder(path.parent, 0o755, -1, -1)
-        places.write_file(path, record.emit(), 0o644, -1, -1)
+        whole_file.put(path, record.emit(), 0o644)
     except OSError as error:
         if not quietly:
             raise InstallError(f"{path} could not be written: {_reason(error)}") from None
@@ -130,7 +131,7 @@ def _write(action: WriteFile, site: Site) -> None:
         places.make_folder(action.path.parent, 0o755, -1, -1)
     if action.keep is not None:
         os.link(action.path, action.keep, follow_symlinks=False)  # not renamed: there is always one
-    places.write_file(action.path, action.content, action.mode, uid, gid, fresh=action.fresh)
+    whole_file.put(action.path, action.content, action.mode, uid, gid, fresh=action.fresh)
 
 
 def _numbers(accounts: Accounts, owner: str | None, group: str | None) -> tuple[int, int]:

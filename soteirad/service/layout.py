@@ -15,6 +15,11 @@ LABEL = "io.github.soteira.soteirad"
 SECRET_PREFIX = "SOTEIRA_"  # noqa: S105 - how names begin
 
 
+def service_user(system: str) -> str:
+    """Return the service's user (and group) on a system, as platform.system() calls it."""
+    return MAC_USER if system == "Darwin" else USER
+
+
 @dataclass(frozen=True)
 class Layout:
     """All places of an installation; `root` is `/` but for an image that is being made, and for tests."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from soteirad.config.overrides import as_yaml, effective
 from soteirad.config.secrets import VARIABLE
 from soteirad.errors import ConfigError, SoteiraError
 from soteirad.tools.overrides import overrides_of
+from soteirad.whole_file import put
 
 STAND_IN = "soteira-unset"
 """What a variable stands for that only the daemon's environment has."""
@@ -202,27 +202,9 @@ def _checked(path: Path, text: str, environ: Mapping[str, str]) -> Config:
 def _replace(path: Path, content: bytes, like: Path) -> None:
     """Write a file at once, owned and protected as the file `like`. Raises OSError."""
     status = like.stat()
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            if (status.st_uid, status.st_gid) != (os.geteuid(), os.getegid()):
-                os.fchown(file.fileno(), status.st_uid, status.st_gid)
-            os.fchmod(file.fileno(), status.st_mode & 0o7777)
-            _copy_attributes(like, temporary)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    with suppress(OSError):  # not every file system can
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    owner = (status.st_uid, status.st_gid)
+    put(path, content, status.st_mode & 0o7777, *((-1, -1) if owner == (os.geteuid(), os.getegid()) else owner),
+        dress=lambda new: _copy_attributes(like, new))  # fmt: skip
 
 
 def _copy_attributes(like: Path, path: Path) -> None:

@@ -11,6 +11,7 @@ import stat
 from pathlib import Path
 
 from soteirad.errors import StorageError
+from soteirad.whole_file import put
 
 logger = logging.getLogger(__name__)
 
@@ -56,16 +57,8 @@ def ensure_token(storage: Path) -> str:
 
 def _write(file: Path, token: str) -> None:
     """Write the file so that nobody else can read it at any time, and that it is there whole or not at all."""
-    temporary = file.with_name(f".{file.name}.{secrets.token_hex(8)}.tmp")
     try:
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(handle, "w") as opened:
-            opened.write(token + "\n")
-            opened.flush()
-            os.fsync(handle)
-        temporary.replace(file)
+        put(file, f"{token}\n".encode(), 0o600)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
         raise StorageError(f"{file}: the token of the page cannot be written: {error.strerror}; give the folder to the "
                            "user soteirad runs as, or set web.password") from None  # fmt: skip

@@ -87,7 +87,7 @@ def test_a_full_disk_leaves_all_as_it_was(target: Target, monkeypatch: pytest.Mo
     target.path.write_text("mine\n")
     target.layout.secrets.mkdir(parents=True)
     (target.layout.secrets / "SOTEIRA_B").write_text("before")
-    before, count, put = everything(target.layout.root), 0, writer._put
+    before, count, put = everything(target.layout.root), 0, writer.put
 
     def full(*arguments: Any) -> None:
         nonlocal count
@@ -96,7 +96,7 @@ def test_a_full_disk_leaves_all_as_it_was(target: Target, monkeypatch: pytest.Mo
             raise OSError(errno.ENOSPC, "No space left on device")
         put(*arguments)
 
-    monkeypatch.setattr(writer, "_put", full)
+    monkeypatch.setattr(writer, "put", full)
     with pytest.raises(SoteiraError, match=r"No space left on device.*nothing was changed"):
         write(target, TEXT, SECRETS, force=True)
     assert everything(target.layout.root) == before

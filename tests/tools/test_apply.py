@@ -171,7 +171,7 @@ def test_line_ends_and_a_byte_order_mark_stay(file: Path) -> None:
 
 
 @pytest.mark.parametrize(("broken", "number", "message"), [
-    ("os.fsync", errno.ENOSPC, "No space left on device"), ("tempfile.mkstemp", errno.EACCES, "such as with sudo"),
+    ("os.fsync", errno.ENOSPC, "No space left on device"), ("os.open", errno.EACCES, "such as with sudo"),
     ("os.fchmod", errno.EPERM, "such as with sudo"), ("pathlib.Path.replace", errno.EBUSY, "mounted by itself"),
 ])  # fmt: skip
 def test_a_disk_that_fails_leaves_the_file_as_it_was(
