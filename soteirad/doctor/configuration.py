@@ -10,7 +10,7 @@ from soteirad.assembly import model_card
 from soteirad.config import Config
 from soteirad.doctor.examination import CHECKS
 from soteirad.doctor.finding import Finding, doubt, fault, told, well
-from soteirad.doctor.patient import AS_ROOT, Patient
+from soteirad.doctor.patient import Patient
 from soteirad.errors import BrokerError, ModelError
 from soteirad.mqtt.broker import broker_of, tls_context
 
@@ -28,10 +28,10 @@ def check(patient: Patient) -> Iterator[Finding]:
 def _file(patient: Patient) -> Iterator[Finding]:
     config = patient.config
     if config is None and not os.path.lexists(patient.path):
-        yield fault(str(patient.path), "there is no such file", "make one: sudo soteirad init")
+        yield fault(str(patient.path), "there is no such file", f"make one: {patient.typed('sudo soteirad init')}")
         return
     if config is None and not patient.root and _is_closed(patient.path):
-        yield fault(str(patient.path), "this user may not read it", AS_ROOT)
+        yield fault(str(patient.path), "this user may not read it", patient.as_root)
         return
     for problem in patient.problems:
         yield _problem(patient, problem)
@@ -61,7 +61,7 @@ def _problem(patient: Patient, problem: str) -> Finding:
     path, _, text = rest.partition(": ")
     wrong, _, allowed = text.partition(": ")
     if not patient.secrets and not patient.root:
-        return doubt(place, f"{path}: {wrong}", f"{AS_ROOT}; or {allowed or CORRECT}")
+        return doubt(place, f"{path}: {wrong}", f"{patient.as_root}; or {allowed or CORRECT}")
     return fault(place, f"{path}: {wrong}", allowed or CORRECT)
 
 

@@ -33,7 +33,7 @@ def check(patient: Patient) -> Iterator[Finding]:
     try:
         room = room_of(there)
     except OSError as error:
-        yield _unseen(folder, error)
+        yield _unseen(patient, folder, error)
         return
     yield _room(patient, folder, room)
     mount = mount_of(there)
@@ -45,9 +45,9 @@ def check(patient: Patient) -> Iterator[Finding]:
         yield _writable(patient, folder)
 
 
-def _unseen(folder: Path, error: OSError) -> Finding:
+def _unseen(patient: Patient, folder: Path, error: OSError) -> Finding:
     if error.errno in (errno.EACCES, errno.EPERM):
-        return doubt(str(folder), "this user may not look into it", "sudo soteirad doctor")
+        return doubt(str(folder), "this user may not look into it", patient.as_root)
     return fault(str(folder), f"it cannot be read ({error.strerror})", "see whether the disk is there and well (dmesg)")
 
 
@@ -113,7 +113,8 @@ def _writable(patient: Patient, folder: Path) -> Finding:
 
 def _refused(patient: Patient, folder: Path, error: OSError) -> Finding:
     if error.errno in (errno.EACCES, errno.EPERM) and not patient.root:
-        return well(str(folder), "closed for writing to this user, as it should be (sudo soteirad doctor tries it)")
+        return well(str(folder), "closed for writing to this user, as it should be "
+                    f"({patient.typed('sudo soteirad doctor')} tries it)")  # fmt: skip
     how = "make room on this disk" if error.errno == errno.ENOSPC else "see dmesg: a failing disk becomes read-only"
     return fault(str(folder), f"nothing can be written there ({error.strerror})", how)
 

@@ -84,7 +84,7 @@ def examine(patient: Patient, only: Sequence[str] = (), on_begin: Callable[[Chec
 
 def _examine(patient: Patient, check: Check) -> Findings:
     if check.needs == "secrets" and not patient.secrets:
-        how = "give the secrets that are missing" if patient.root else "sudo soteirad doctor, which may read them"
+        how = "give the secrets that are missing" if patient.root else patient.as_root
         yield doubt(check.title, "not looked at: secrets are needed for it", how)
     else:
         yield from _in_time(replace(patient, stop=threading.Event()), check)

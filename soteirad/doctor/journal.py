@@ -9,7 +9,7 @@ from pathlib import Path
 
 from soteirad.archive import Archive, NoJournalError
 from soteirad.doctor.finding import Finding, doubt, fault, told, well
-from soteirad.doctor.patient import AS_ROOT, Patient
+from soteirad.doctor.patient import Patient
 from soteirad.errors import StorageError
 from soteirad.hub.tables import SCHEMA_VERSION
 
@@ -31,7 +31,7 @@ def check(patient: Patient) -> Iterator[Finding]:
         yield well(str(path), "not there yet: the first start makes it")
     except StorageError as error:
         if "may not be read" in str(error) and not patient.root:
-            yield doubt(str(path), "this user may not read it", AS_ROOT)
+            yield doubt(str(path), "this user may not read it", patient.as_root)
         else:
             yield told(str(path), error, "see the storage page of the manual")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import pwd
+import shlex
 import threading
 from collections import UserDict
 from collections.abc import Mapping
@@ -15,8 +16,6 @@ from soteirad.config import Config, load_config
 from soteirad.errors import ConfigError
 from soteirad.service.layout import Layout, service_user
 from soteirad.service.programs import Run, run
-
-AS_ROOT = "sudo soteirad doctor, which may see it"
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,8 @@ class Patient:
 
     `config` is None when the file cannot be used; `problems` are its problems. `secrets` is False when only the values
     of secrets are missing: then no camera and no server can be tried. `daemon` says whether a daemon works on the
-    state folder, None if that cannot be seen. `account` is the service's, None when there is none here. `pictures`
+    state folder, None if that cannot be seen. `account` is the service's, None when there is none
+    here or when this is not its configuration. `pictures`
     wishes that vision models are asked about pictures, `fast` that what takes long is left out. `stop` is set when the
     check that runs is to end.
     """
@@ -53,6 +53,16 @@ class Patient:
     fast: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
 
+    def typed(self, command: str) -> str:
+        """Return a command about this configuration as it is typed: `sudo soteirad doctor --config /my.yaml`."""
+        own = "" if self.path == self.layout.config else f" --config {shlex.quote(str(self.path))}"
+        return f"{command}{own}"
+
+    @property
+    def as_root(self) -> str:
+        """What to do about something that only root may see."""
+        return f"{self.typed('sudo soteirad doctor')}, which may see it"
+
     @property
     def configured(self) -> Config:
         """The configuration, for checks that need one."""
@@ -64,11 +74,13 @@ class Patient:
 def admit(path: Path, *, layout: Layout | None = None, environ: Mapping[str, str] = os.environ, pictures: bool = False,
           fast: bool = False) -> Patient:  # fmt: skip
     """Read what can be read of the configuration and learn who is there. Raises nothing that the file causes."""
-    path = path.absolute()
+    path, places = path.absolute(), layout or Layout()
     config, problems, secrets = _read(path, environ)
     system = platform.system()
+    # A file of one's own is nothing to the service, which might else be given what belongs to somebody.
+    account = account_of(service_user(system)) if path.resolve() == places.config.resolve() else None
     return Patient(
-        path, config, problems, secrets, layout or Layout(), account_of(service_user(system)),
+        path, config, problems, secrets, places, account,
         None if config is None else works_on(config.storage.path), system=system, pictures=pictures, fast=fast,
     )  # fmt: skip
 

@@ -7,9 +7,10 @@ import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 
 from soteirad.doctor.finding import Finding, doubt, fault, well
-from soteirad.doctor.patient import AS_ROOT, Account, Patient
+from soteirad.doctor.patient import Account, Patient
 from soteirad.service.layout import SECRET_PREFIX
 from soteirad.web.token import token_file
 
@@ -53,9 +54,9 @@ def _configuration(patient: Patient) -> Iterator[Finding]:
         return  # told as a problem of the configuration
     account, mode = patient.account, stat.S_IMODE(found.st_mode)
     if mode & 0o002:
-        yield fault(str(path), "everybody on this machine may change it", f"sudo chmod 640 {path}")
+        yield fault(str(path), "everybody on this machine may change it", f"sudo chmod 640 {quote(str(path))}")
     elif mode & 0o004:
-        close = f"chmod 600 {path}" if account is None else _close(path, account)
+        close = f"chmod 600 {quote(str(path))}" if account is None else _close(path, account)
         yield doubt(str(path), "everybody on this machine may read it, and what passwords it holds", close)
     if account is not None and not allows(path, account, 4):
         yield fault(str(path), f"the service's user {account.name} may not read it", _close(path, account))
@@ -65,7 +66,8 @@ def _configuration(patient: Patient) -> Iterator[Finding]:
 
 
 def _close(path: Path, account: Account) -> str:
-    return f"sudo chgrp {account.name} {path} && sudo chmod 640 {path}"
+    where = quote(str(path))
+    return f"sudo chgrp {account.name} {where} && sudo chmod 640 {where}"
 
 
 def _secrets(patient: Patient) -> Iterator[Finding]:
@@ -79,10 +81,16 @@ def _secrets(patient: Patient) -> Iterator[Finding]:
         yield well(str(folder), "closed to this user, as it should be")
         return
     if mode & (FOR_GROUP | FOR_OTHERS):
-        yield fault(str(folder), "others than root may look into it", f"sudo chmod 700 {folder}")
+        yield fault(str(folder), "others than root may look into it", f"sudo chmod 700 {quote(str(folder))}")
     for file in files:
-        if stat.S_IMODE(file.stat().st_mode) & (FOR_GROUP | FOR_OTHERS):
-            yield fault(str(file), "others than root may read it", f"sudo chmod 600 {file}")
+        try:
+            mode = stat.S_IMODE(file.stat().st_mode)
+        except OSError as error:
+            yield fault(str(file), f"it cannot be read ({error.strerror}): is it a link that leads nowhere?",
+                        "put the secret there again, or delete it: soteirad install then leaves it out")  # fmt: skip
+            continue
+        if mode & (FOR_GROUP | FOR_OTHERS):
+            yield fault(str(file), "others than root may read it", f"sudo chmod 600 {quote(str(file))}")
     yield from _handed_over(patient, [file.name for file in files])
 
 
@@ -92,7 +100,12 @@ def _handed_over(patient: Patient, names: list[str]) -> Iterator[Finding]:
         return
     given: set[str] = set()
     for drop_in in (patient.layout.unit, *sorted(patient.layout.drop_ins.glob("*.conf"))):
-        given.update(_CREDENTIAL.findall(drop_in.read_text(encoding="utf-8", errors="replace")))
+        try:
+            given.update(_CREDENTIAL.findall(drop_in.read_text(encoding="utf-8", errors="replace")))
+        except OSError:
+            yield doubt(str(drop_in), "this user may not read it, nor see which secrets are given",
+                        patient.as_root)  # fmt: skip
+            return
     missing = [name for name in names if name not in given]
     gone = sorted(given.difference(names))
     if missing:
@@ -114,18 +127,18 @@ def _state(patient: Patient) -> Iterator[Finding]:
     except FileNotFoundError:
         return
     except OSError:
-        yield doubt(str(folder), "closed to this user", AS_ROOT)
+        yield doubt(str(folder), "closed to this user", patient.as_root)
         return
     if stat.S_IMODE(found.st_mode) & FOR_OTHERS:
         yield doubt(str(folder), "everybody on this machine may look into it, at pictures too",
-                    f"sudo chmod 750 {folder}")  # fmt: skip
+                    f"sudo chmod 750 {quote(str(folder))}")  # fmt: skip
     if account is None:
         return
-    give = f"sudo chown -R {account.name}: {folder}"
+    give = f"sudo chown -R {account.name}: {quote(str(folder))}"
     if not allows(folder, account, 7):
         yield fault(str(folder), f"the service's user {account.name} may not write there", give)
         return
-    strangers = [path for path in inside if not _of(path, account)]
+    strangers = [path for path in inside if _is_strange(path, account)]
     if strangers:
         named = ", ".join(path.name for path in strangers[:MOST_TOLD])
         more = f" and {len(strangers) - MOST_TOLD} more" if len(strangers) > MOST_TOLD else ""
@@ -134,8 +147,12 @@ def _state(patient: Patient) -> Iterator[Finding]:
         yield well(str(folder), f"all of it belongs to the service's user {account.name}")
     token = token_file(folder)
     if token.is_file() and stat.S_IMODE(token.stat().st_mode) & (FOR_GROUP | FOR_OTHERS):
-        yield doubt(str(token), "others may read it: it opens the page", f"sudo chmod 600 {token}")
+        yield doubt(str(token), "others may read it: it opens the page", f"sudo chmod 600 {quote(str(token))}")
 
 
-def _of(path: Path, account: Account) -> bool:
-    return path.lstat().st_uid == account.uid or path.name.endswith(".tmp")
+def _is_strange(path: Path, account: Account) -> bool:
+    """Say whether a file is somebody else's; what a daemon that works has taken away meanwhile is nobody's."""
+    try:
+        return path.lstat().st_uid != account.uid and not path.name.endswith(".tmp")
+    except FileNotFoundError:
+        return False

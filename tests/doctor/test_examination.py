@@ -88,7 +88,7 @@ def test_without_the_values_of_secrets_nothing_that_needs_them_is_tried(tmp_path
     admitted = replace(admit(path, environ={}), root=False)
     found = list(examine(admitted, checks=(CHECKS[0], of("raises", needs="secrets"), of("good", needs="config"))))
     assert [f.verdict for f in found] == ["warn", "warn", "ok"]
-    assert "SOTEIRA_NOWHERE" in found[0].text and "sudo soteirad doctor" in found[0].remedy
+    assert "SOTEIRA_NOWHERE" in found[0].text and f"sudo soteirad doctor --config {path}, which" in found[0].remedy
     as_root = list(examine(replace(admitted, root=True), checks=(CHECKS[0],)))
     assert [f.verdict for f in as_root] == ["fail"], "root sees all places: it is missing"
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from soteirad.doctor.patient import Account, Patient
+from soteirad.doctor.patient import Account, Patient, admit
 from soteirad.doctor.rights import allows, check, mode_allows
+from soteirad.service.layout import Layout
 from soteirad.web.token import ensure_token
 from tests.doctor.people import STRANGER, US, one, patient, verdicts
 
@@ -128,3 +129,36 @@ def test_folders_above_count_too(tmp_path: Path) -> None:
 def test_the_first_of_owner_group_and_others_decides(uid: int, gid: int, mode: int, may: bool) -> None:
     found = os.stat_result((0o100000 | mode, 1, 1, 1, 1, 2, 0, 0, 0, 0))
     assert mode_allows(found, Account("x", uid, frozenset({gid})), 4) is may
+
+
+def test_a_path_in_a_remedy_can_be_typed_as_it_is(tmp_path: Path) -> None:
+    sick = installed(tmp_path / "my house")
+    sick.path.chmod(0o644)
+    assert f"chmod 640 '{sick.path}'" in one(check(sick), "warn").remedy
+
+
+def test_a_configuration_of_one_s_own_is_nothing_to_the_service_s_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("soteirad.doctor.patient.account_of", lambda _name: STRANGER)
+    own = patient(tmp_path).path
+    assert admit(own, layout=Layout(tmp_path / "root")).account is None
+    (tmp_path / "root/etc").mkdir(parents=True)
+    installed_one = own.rename(tmp_path / "root/etc/soteira.yaml")
+    assert admit(installed_one, layout=Layout(tmp_path / "root")).account is STRANGER
+
+
+def test_a_secret_that_is_a_link_to_nowhere_is_told(tmp_path: Path) -> None:
+    sick = installed(tmp_path)
+    secret(sick, "SOTEIRA_A").unlink()
+    (sick.layout.secrets / "SOTEIRA_A").symlink_to("gone")
+    assert "No such file" in one(check(sick), "fail").text
+
+
+def test_a_file_that_the_daemon_takes_away_meanwhile_is_nobody_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sick = installed(tmp_path)
+    gone, listed = tmp_path / "state" / "journal.sqlite3-wal", Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda folder: [*listed(folder), *([gone] if folder == gone.parent else [])])
+    assert verdicts(check(sick)) == ["ok"] * 2
