@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import typer
 
 from soteirad import __version__, clip_commands, setup_commands
+from soteirad.clip_commands import config_option
 from soteirad.errors import ConfigError, SoteiraError
 
 DEFAULT_CONFIG = clip_commands.DEFAULT_CONFIG
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )  # fmt: skip
 
-ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")]
+ConfigOption = Annotated[Path, config_option("The configuration file.")]
 JsonOption = clip_commands.JsonOption
 LINES_HELP = "A file with the lines, - for the standard input; without it, what was set over MQTT or on the page."
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], typer.Option("--log-level")]

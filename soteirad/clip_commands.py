@@ -19,9 +19,14 @@ SERVER_HELP = "A server instead of the file's; its key, if any, is taken from SO
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
+def config_option(text: str) -> Any:
+    """Return the option that names the configuration; a file that may not be read is told in our words, not typer's."""
+    return typer.Option("--config", "-c", readable=False, help=text)
+
+
 def replay(
     clips: Annotated[list[Path], typer.Argument(metavar="CLIP...", help="Video files.")],
-    config: Annotated[Path | None, typer.Option("--config", "-c", help="Take settings from this file.")] = None,
+    config: Annotated[Path | None, config_option("Take settings from this file.")] = None,
     camera: Annotated[str | None, typer.Option("--camera", help="Take this camera's settings.")] = None,
     speed: Annotated[str, typer.Option("--speed", help="1 is real time; 10, any number, or max.")] = "max",
     every_frame: Annotated[bool, typer.Option("--every-frame", help="Look at every frame: the reference.")] = False,
@@ -65,7 +70,7 @@ def record(
     max_size: Annotated[float | None, typer.Option("--max-size", min=0.1, help="Largest file, in megabytes.")] = None,
     detail: Annotated[bool, typer.Option("--detail", help="Record the detail stream.")] = False,
     unmasked: Annotated[bool, typer.Option("--unmasked", help="Even if there is a privacy_mask.")] = False,
-    config: Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")] = DEFAULT_CONFIG,
+    config: Annotated[Path, config_option("The configuration file.")] = DEFAULT_CONFIG,
 ) -> None:
     """Keep what a camera sends in a file, as it is, to replay it. Ctrl-C ends it and finishes the file."""
     from soteirad.tools.present import progress_of, recorded_lines
@@ -91,7 +96,7 @@ def ask(
     frames: Annotated[int, typer.Option(min=1, max=4, help="Pictures that are sent.")] = 1,
     crop: Annotated[Literal["frame", "object"], typer.Option(help="The whole picture, or the object.")] = "frame",
     labels: Annotated[Path | None, typer.Option(help="A file of right answers: lines such as 12.5 yes.")] = None,
-    config: Annotated[Path | None, typer.Option("--config", "-c", help="Take llm and camera from this file.")] = None,
+    config: Annotated[Path | None, config_option("Take llm and camera from this file.")] = None,
     camera: Annotated[str | None, typer.Option("--camera", help="Take this camera's settings.")] = None,
     base_url: Annotated[str | None, typer.Option("--base-url", help=SERVER_HELP)] = None,
     model: Annotated[str | None, typer.Option("--model", help="The model on that server.")] = None,
@@ -121,7 +126,7 @@ def tune(
     clips: Annotated[list[Path], typer.Argument(help="Video files of the camera, each best a few minutes.")],
     labels: Annotated[list[Path] | None, typer.Option("--labels", help="Who enters, one file for each clip.")] = None,
     camera: Annotated[str | None, typer.Option("--camera", help="Tune this camera's settings.")] = None,
-    config: Annotated[Path | None, typer.Option("--config", "-c", help="Take settings from this file.")] = None,
+    config: Annotated[Path | None, config_option("Take settings from this file.")] = None,
     track: Annotated[str | None, typer.Option("--track", help="Labels to look for, with commas.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write a report with pictures to this file.")] = None,
     yaml: Annotated[Path | None, typer.Option("--yaml", help="Write the recommendations to this folder.")] = None,

@@ -11,12 +11,12 @@ from typing import Annotated
 
 import typer
 
-from soteirad.clip_commands import DEFAULT_CONFIG, SERVER_HELP, JsonOption
+from soteirad.clip_commands import DEFAULT_CONFIG, SERVER_HELP, JsonOption, config_option
 from soteirad.errors import SoteiraError
 
 
 def doctor(
-    config: Annotated[Path, typer.Option("--config", "-c", help="The configuration file.")] = DEFAULT_CONFIG,
+    config: Annotated[Path, config_option("The configuration file.")] = DEFAULT_CONFIG,
     only: Annotated[list[str] | None, typer.Option("--only", help="Check this alone; may be repeated.")] = None,
     fast: Annotated[bool, typer.Option("--fast", help="Look at cameras briefly, and prove no engine.")] = False,
     llm: Annotated[bool, typer.Option("--llm", help="Ask the vision models about known pictures, too.")] = False,
@@ -96,7 +96,7 @@ def _confirmed(question: str) -> bool:
 
 
 def init(
-    config: Annotated[Path, typer.Option("--config", "-c", help="The file to write.")] = DEFAULT_CONFIG,
+    config: Annotated[Path, config_option("The file to write.")] = DEFAULT_CONFIG,
     answers: Annotated[Path | None, typer.Option("--answers", help="A file with the answers; asks nothing.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a configuration; it is kept as .bak.")] = False,
 ) -> None:

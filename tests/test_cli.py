@@ -11,10 +11,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
 import soteirad as package
+from soteirad.cli import app
 from soteirad.event import EVENT_TYPES
 from tests.clips import DEMO
 from tests.command import typed
@@ -35,6 +37,14 @@ def the_line(result: subprocess.CompletedProcess[str], code: int = 1) -> str:
     lines = result.stderr.splitlines()
     assert len(lines) == 1, result.stderr
     return lines[0]
+
+
+def test_a_configuration_that_may_not_be_read_is_for_each_command_to_tell_and_no_wrong_usage() -> None:
+    groups = [app, *(group.typer_instance for group in app.registered_groups)]
+    functions = [command.callback for group in groups if group for command in group.registered_commands]
+    hints = {each.__name__: get_type_hints(each, include_extras=True) for each in functions if each is not None}
+    found = {name: hint["config"].__metadata__[0].readable for name, hint in hints.items() if "config" in hint}
+    assert {"run", "doctor", "init", "replay"} <= found.keys() and not any(found.values()), found
 
 
 @pytest.mark.parametrize("command", ["run", "check"])

@@ -76,7 +76,9 @@ def test_a_file_with_mistakes_is_a_finding_and_an_unknown_check_is_wrong_usage(t
 def test_ctrl_c_while_a_camera_is_looked_at_ends_all_without_a_word(tmp_path: Path) -> None:
     silent = ("rtsp://192.0.2.77/x", "rtsp://192.0.2.78/x")  # RFC 5737: nobody is there
     config = write_config(tmp_path, 1883, {f"camera_{n}": {"source": source} for n, source in enumerate(silent)})
-    command = [sys.executable, "-m", "soteirad", "doctor", "-c", str(config)]
+    # Who runs the tests in the background has Ctrl-C ignored.
+    code = "import signal; signal.signal(2, signal.default_int_handler); from soteirad.cli import main; main()"
+    command = [sys.executable, "-c", code, "doctor", "-c", str(config)]
     with subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as doctor:
         looks: set[str] = set()
 

@@ -18,6 +18,7 @@ from soteirad.hub.journal import Journal
 from soteirad.mqtt import connection as connection_module
 from soteirad.mqtt.homeassistant import announcements
 from soteirad.mqtt.topics import Topics
+from soteirad.mqtt.visit import Visit
 from soteirad.tools import forget as forget_module
 from soteirad.tools.forget import forget_all
 from tests.brokers import Mosquitto, Subscriber, free_port, retained_at
@@ -184,19 +185,35 @@ def test_a_connection_that_ends_before_everything_is_taken_back_is_no_success(
     journal.open()
     journal.note_retained({"house/porch/state": {}})
     others.publish("house/porch/state", b"{}", retain=True)
-    look = forget_module._Visit.look
+    listen = Visit.listen
 
-    def look_and_lose(visit: Any, force: bool) -> set[str]:
-        found = look(visit, force)
+    def listen_and_lose(visit: Visit, *arguments: Any) -> None:
+        listen(visit, *arguments)
         broker.stop()
-        visit._client._connection.loop_stop()
-        return found
 
-    monkeypatch.setattr(forget_module._Visit, "look", look_and_lose)
+    monkeypatch.setattr(Visit, "listen", listen_and_lose)
     with pytest.raises(BrokerError, match=f"127.0.0.1:{broker.port}"):
         forget_all(path)
     assert journal.retained() == {"house/porch/state": {}}, "it lies there still"
     journal.close()
+
+
+def test_what_the_broker_does_not_let_us_take_back_is_no_success(tmp_path: Path) -> None:
+    rules = tmp_path / "rules"
+    rules.write_text("topic readwrite house/status\ntopic read house/#\n")
+    with Mosquitto(tmp_path / "broker", extra=[f"acl_file {rules}"]) as broker:
+        path = write(tmp_path, broker.port)
+        document = yaml.safe_load(path.read_text())
+        document["mqtt"]["version"] = "5"
+        path.write_text(yaml.safe_dump(document))
+        (tmp_path / "state").mkdir()
+        journal = Journal(load_config(path).storage.journal)
+        journal.open()
+        journal.note_retained({"house/porch/state": {}})
+        with pytest.raises(BrokerError, match="does not let us take all back"):
+            forget_all(path)
+        assert journal.retained() == {"house/porch/state": {}}, "it may lie there still"
+        journal.close()
 
 
 def test_without_a_broker_there_is_one_line_that_names_it(tmp_path: Path) -> None:
