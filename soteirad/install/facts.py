@@ -20,7 +20,8 @@ class Program:
     """The command that installs: what runs it, and from where.
 
     `command` are the words before `run`; `needed` are the folders without which it does not run, `unreadable` those
-    that the service's user cannot read; `how` brought it here: pipx, uv, pip or a checkout.
+    that the service's user cannot read; `how` brought it here: pipx, uv, pip or a checkout. `extras` are the optional
+    libraries with it for which there is a drop-in of the same name.
     """
 
     version: str
@@ -28,6 +29,7 @@ class Program:
     needed: tuple[Path, ...] = ()
     unreadable: tuple[Path, ...] = ()
     how: str = "pip"
+    extras: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def install_plan(facts: Facts, wishes: Wishes) -> Plan:
         link_part(facts),
     )
     problems = (*place_problems(facts), *_unknown(facts, wishes), *_masked(facts), *_refused(facts), *ground.problems)
-    notes = [*_version_notes(facts), *ground.notes]
+    notes = [*_version_notes(facts), *_unused(facts, wishes), *ground.notes]
     if facts.service.system == "none":
         cache = state_part(facts, facts.layout.cache, USER, "what may be computed again")
         steps = (*ground.steps, *cache.steps, left("the service", "there is no systemd on this machine"))
@@ -271,6 +271,13 @@ def _version_notes(facts: Facts) -> list[str]:
         return [f"this is version {now}, and {before} was installed: it may not read what the newer one wrote; keep "
                 f"a copy of {facts.layout.state} until you know"]  # fmt: skip
     return [f"version {before} becomes {now}"]
+
+
+def _unused(facts: Facts, wishes: Wishes) -> list[str]:
+    """Name the libraries that are here and that the service may not use as it is."""
+    there = {name for name in facts.program.extras if facts.entry(facts.layout.drop_ins / f"{name}.conf").exists}
+    return [f"{name} is installed, and the service may not use it: `sudo soteirad install --with {name}` allows it"
+            for name in facts.program.extras if name not in {*wishes.drop_ins, *wishes.without, *there}]  # fmt: skip
 
 
 def _unknown(facts: Facts, wishes: Wishes) -> list[str]:

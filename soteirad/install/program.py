@@ -8,6 +8,7 @@ import sys
 import sysconfig
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import soteirad
@@ -15,6 +16,8 @@ from soteirad.install.facts import Program
 from soteirad.install.unit import hidden
 
 _NAME = "soteirad"
+_EXTRAS = ("openvino",)
+"""Optional libraries that a drop-in of their name lets the service use."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ def program(python: Interpreter, hiders: Collection[Path], version: str = soteir
     shown = hidden(needed, hiders)
     unreadable = [path for path in (*needed, Path(command[0]))
                   if not _readable(path, below_shown=any(path.is_relative_to(folder) for folder in shown))]  # fmt: skip
-    return Program(version, command, needed, tuple(dict.fromkeys(unreadable)), _brought(python))
+    extras = tuple(name for name in _EXTRAS if find_spec(name) is not None)
+    return Program(version, command, needed, tuple(dict.fromkeys(unreadable)), _brought(python), extras)
 
 
 def _command(python: Interpreter) -> tuple[str, ...]:

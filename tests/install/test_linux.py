@@ -246,6 +246,15 @@ def test_a_drop_in_is_taken_away_when_that_is_asked_for() -> None:
     assert the_step(plan(facts, without=("usb",)), str(path)).mark == "left"
 
 
+def test_a_library_that_the_service_may_not_use_is_told_until_it_may() -> None:
+    with_gpu = installed(program=Program("1.2.0", (COMMAND,), (Path("/opt/soteira"),), extras=("gpu",)))
+    assert any("install --with gpu" in note for note in plan(with_gpu).notes)
+    path = L.drop_ins / "gpu.conf"
+    there = replace(with_gpu, entries={**with_gpu.entries, path: a_file(b"[Service]\n")})
+    for made in (plan(with_gpu, "gpu"), plan(with_gpu, without=("gpu",)), plan(there)):
+        assert not any("--with gpu" in note for note in made.notes)
+
+
 def test_an_unknown_drop_in_is_told_with_those_that_there_are() -> None:
     assert plan(installed(), "npu").problems == ("there is no drop-in npu: there are gpu, usb",)
 
