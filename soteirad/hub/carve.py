@@ -6,6 +6,7 @@ no others. The write-ahead log beside the file is read the same way. Nothing is 
 
 from __future__ import annotations
 
+import errno
 import re
 import struct
 from collections import Counter, defaultdict
@@ -24,6 +25,8 @@ _LEAF, _OTHER_TREES = 13, (2, 5, 10)
 _INTEGERS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
 _MOST_PAGES = 1 << 26
 """A page's number beyond this (256 GB) is damage."""
+_FEW = 16
+"""So many pages that cannot be read, or a tenth, are bad places on the disk; more is a disk that is not there."""
 _LONGEST = 1 << 24
 """No record of ours is longer."""
 _RECORD = re.compile(rb"[\x08-\x14]\x00\x41")
@@ -59,7 +62,8 @@ class _BadCellError(ValueError):
 def carve(file: Path) -> Iterator[Cell]:
     """Yield all rows that can be read of the SQLite file and of its `-wal`, in no order and perhaps some twice.
 
-    Raises OSError if the disk cannot be read; whatever the bytes are, it raises nothing else.
+    A few pages that the disk cannot read are lost. Raises OSError if it cannot read more; whatever the bytes are, it
+    raises nothing else.
     """
     pages = _Pages(file)
     try:
@@ -99,6 +103,7 @@ class _Pages:
     def __init__(self, file: Path) -> None:
         self._file: BinaryIO | None = None
         self._wal: BinaryIO | None = None
+        self._unreadable: set[int] = set()
         self._frames: defaultdict[int, list[int]] = defaultdict(list)
         with suppress(FileNotFoundError):
             self._file = file.open("rb")
@@ -166,8 +171,14 @@ class _Pages:
     def _read(self, file: BinaryIO | None, offset: int) -> bytes:
         if file is None:
             return b""
-        file.seek(offset)
-        return file.read(self.size).ljust(self.size, b"\0")
+        try:
+            file.seek(offset)
+            return file.read(self.size).ljust(self.size, b"\0")
+        except OSError as error:
+            self._unreadable.add(offset)
+            if error.errno != errno.EIO or len(self._unreadable) > max(_FEW, self._count // 10):
+                raise
+            return bytes(self.size)
 
 
 def _rows(pages: _Pages, number: int) -> Iterator[Cell]:

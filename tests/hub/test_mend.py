@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -389,3 +392,31 @@ def test_a_whole_new_one_that_cannot_be_read_now_is_not_thrown_away(good: Path, 
             started(path)
     started(path).close()
     assert len(rows(path)) == 402
+
+
+@pytest.mark.parametrize(("bad", "mended"), [(1, True), (40, False)])
+def test_a_bad_place_on_the_disk_costs_its_page_and_a_disk_that_is_gone_moves_nothing(
+    good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: int, mended: bool
+) -> None:
+    path, places = copied(good, tmp_path), pages_of_events(good)
+    overwrite(path, 0, noise(PAGE))
+    plain = Path.open
+
+    class Failing(io.FileIO):
+        def readinto(self, buffer: Any) -> int | None:
+            if 20 <= self.tell() // PAGE < 20 + bad:
+                raise OSError(errno.EIO, "Input/output error")
+            return super().readinto(buffer)
+
+    def opened(file: Path, mode: str = "r") -> Any:
+        return io.BufferedReader(Failing(file), PAGE) if file == path else plain(file, mode)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", opened)
+        if not mended:
+            with pytest.raises(StorageError, match="Input/output error"):
+                mend(path)
+            assert [*tmp_path.iterdir()] == [path]
+            return
+        mend(path)
+    assert {i for i, on in places.items() if 20 not in on} <= rows(path).keys()
