@@ -41,7 +41,7 @@ def check(patient: Patient) -> Iterator[Finding]:
         yield _kind(folder, mount)
     if there != folder:
         yield well(str(folder), "not there yet: install or the first start makes it")
-    elif mount is None or not mount.read_only:
+    elif folder.is_dir() and (mount is None or not mount.read_only):  # else Permissions says it
         yield _writable(patient, folder)
 
 

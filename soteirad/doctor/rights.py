@@ -126,6 +126,9 @@ def _state(patient: Patient) -> Iterator[Finding]:
         inside = sorted(folder.iterdir())
     except FileNotFoundError:
         return
+    except NotADirectoryError:
+        yield fault(str(folder), "this is no folder", "move it away, or set storage.path to another one")
+        return
     except OSError:
         yield doubt(str(folder), "closed to this user", patient.as_root)
         return

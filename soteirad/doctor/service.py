@@ -62,7 +62,11 @@ def _systemd(patient: Patient) -> Iterator[Finding]:
 
 def _file(unit: Path) -> Iterator[Finding]:
     """Yield whether the unit is the one that this version ships, and its program is there."""
-    text = unit.read_text(encoding="utf-8", errors="replace")
+    try:
+        text = unit.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        yield doubt(str(unit), f"it cannot be read ({error.strerror})", f"see what lies there; then: {INSTALL}")
+        return
     shipped = resource(f"systemd/{UNIT}").read_text(encoding="utf-8")
     if _settings(text) != _settings(shipped):
         yield doubt(str(unit), "it is not the one that this version ships: of another version, or changed by hand",
@@ -71,7 +75,7 @@ def _file(unit: Path) -> Iterator[Finding]:
         yield well(str(unit), "as this version ships it")
     program = _program(text)
     if program is None:
-        yield fault(str(unit), "it has no ExecStart: it starts nothing", INSTALL)
+        yield fault(str(unit), "it has no ExecStart that can be read: it starts nothing", INSTALL)
     elif program.is_absolute() and not os.access(program, os.X_OK):
         yield fault(str(unit), f"it starts {program}, which is not there or no program: was Soteira moved or removed?",
                     INSTALL)  # fmt: skip
@@ -85,7 +89,10 @@ def _settings(text: str) -> list[str]:
 
 def _program(text: str) -> Path | None:
     found = re.search(r"^ExecStart=[-@:+!]*(.+)$", text, re.MULTILINE)
-    words = shlex.split(found[1]) if found else []
+    try:
+        words = shlex.split(found[1]) if found else []
+    except ValueError:  # quotes that do not end: systemd starts nothing either
+        return None
     return Path(words[0]) if words else None
 
 

@@ -162,3 +162,9 @@ def test_a_file_that_the_daemon_takes_away_meanwhile_is_nobody_s(
     gone, listed = tmp_path / "state" / "journal.sqlite3-wal", Path.iterdir
     monkeypatch.setattr(Path, "iterdir", lambda folder: [*listed(folder), *([gone] if folder == gone.parent else [])])
     assert verdicts(check(sick)) == ["ok"] * 2
+
+
+def test_a_file_in_the_place_of_the_state_folder_is_a_fault(tmp_path: Path) -> None:
+    sick = patient(tmp_path)
+    (tmp_path / "state").write_text("x")
+    assert one(check(sick), "fail").text == "this is no folder"

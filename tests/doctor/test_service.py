@@ -118,3 +118,12 @@ def test_a_plist_that_is_missing_damaged_or_starts_nothing_is_told(tmp_path: Pat
     assert verdicts(check(sick)) == ["fail"]
     sick.layout.daemon_plist.unlink()
     assert verdicts(check(sick)) == ["warn"]
+
+
+def test_a_unit_that_makes_no_sense_is_told_and_is_no_fault_of_ours(tmp_path: Path) -> None:
+    sick = on_systemd(tmp_path)
+    sick.layout.unit.write_text('[Service]\nExecStart="/usr/bin/soteirad run\n')
+    assert "starts nothing" in one(check(sick), "fail").text
+    sick.layout.unit.unlink()
+    sick.layout.unit.mkdir()
+    assert "Is a directory" in one(check(sick), "warn").text
