@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from soteirad.config.address import AVFOUNDATION, LIVE_SCHEMES, is_device, scheme_of
 from soteirad.config.schema import camera_from
 from soteirad.errors import SoteiraError
-from soteirad.init.addresses import PATTERNS, split_account
+from soteirad.init.addresses import PATTERNS, split_account, takes_account
 from soteirad.init.discovery import FoundCamera
 from soteirad.init.onvif import Description, View, describe, service_at
 from soteirad.init.plan import PlannedCamera, check_name
@@ -83,7 +82,11 @@ class CameraTalk:
         else:
             host, port = host_and_port(answer)
             self._terminal.begin(f"  Asking {shown(host)} ...")
-            service = service_at(host, port)
+            try:
+                service = service_at(host, port)
+            except CameraError as error:
+                raise CameraError(f"{error}\n  A camera without ONVIF, or where it is off, does not answer: type the "
+                                  "address of its video, such as rtsp://10.0.0.7/stream2 (? shows more)") from None
             self._terminal.say(f"it answers (ONVIF, port {urlsplit(service.url).port})")
             self._onvif(service.url, "")
 
@@ -157,9 +160,10 @@ class CameraTalk:
     def _finish(self, draft: _Draft) -> None:
         """Try the streams, and ask for a name."""
         camera = PlannedCamera("camera", draft.source, draft.detail, draft.account, draft.note)
-        seen = self._tried("small" if draft.detail else "only", camera.config)
-        if seen is None:
+        tried = self._tried("small" if draft.detail else "only", camera)
+        if tried is None:
             return
+        camera, seen = tried
         if camera.detail is not None:
             self._terminal.begin("  Trying the large stream ...")
             try:
@@ -167,7 +171,7 @@ class CameraTalk:
             except SoteiraError as error:
                 self._terminal.say(f"no: {error}\n  It is left out.")
                 camera = replace(camera, detail=None)
-        if isinstance(seen, Seen):
+        if seen is not None:
             camera = replace(camera, note=", ".join(filter(None, (camera.note, seen.text))))
             if seen.large:
                 self._terminal.say("  That is a large stream: a smaller one costs less, and Soteira sees no worse.")
@@ -176,21 +180,31 @@ class CameraTalk:
                                   lambda text: check_name(text, taken))
         self.cameras.append(replace(camera, name=name))
 
-    def _tried(self, which: str, config: Callable[[], object]) -> Seen | str | None:
-        """Return what a stream showed, "kept" if it is to be kept all the same, or None to leave the camera out."""
+    def _tried(self, which: str, camera: PlannedCamera) -> tuple[PlannedCamera, Seen | None] | None:
+        """Return the camera, perhaps with another account, and what its stream showed: None if it is kept all the same.
+
+        Returns None alone to leave the camera out.
+        """
         while True:
             self._terminal.begin(f"  Trying the {'' if which == 'only' else which + ' '}stream ...")
             try:
-                seen = try_stream(config())  # type: ignore[arg-type]
+                seen = try_stream(camera.config())
             except SoteiraError as error:
                 self._terminal.say(f"no: {error}")
+                refused = "password" in str(error)
             else:
                 self._terminal.say(f"good: {seen.text}")
-                return seen
-            choices = {"a": "try again", "k": "keep it as it is", "l": "leave this camera out"}
-            answer = self._terminal.choose(choices, "a")
-            if answer != "a":
-                return "kept" if answer == "k" else None
+                return camera, seen
+            choices = {"a": "try again", "p": "type user name and password again", "k": "keep it as it is",
+                       "l": "leave this camera out"}  # fmt: skip
+            if not takes_account(camera.source):
+                del choices["p"]
+            answer = self._terminal.choose(choices, "p" if refused and "p" in choices else "a")
+            if answer == "p":
+                self._last = None
+                camera = replace(camera, account=self._account())
+            elif answer != "a":
+                return (camera, None) if answer == "k" else None
 
 
 def host_and_port(text: str) -> tuple[str, int | None]:

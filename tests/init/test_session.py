@@ -136,3 +136,15 @@ def test_without_a_terminal_and_without_answers_it_says_what_to_do(tmp_path: Pat
 def test_the_typist_would_notice_a_password_on_the_screen(word: str) -> None:
     with Typist(["-c", f"print({word!r}); input()"]) as typist:
         typist.expect(word)
+
+
+def test_a_password_that_a_stream_refuses_is_asked_for_again(house: House) -> None:
+    account = (("User name", "viewer"), ("Password", "wrong"))
+    with house.typist() as typist:
+        typist.answer(("Which ones", "none"), ("A camera", house.video), *account, ("large", ""),
+                      ("What now? [p]", ""), account[0], ("Password", CAMERA_PASSWORD))
+        typist.expect("good: 640x360")
+        typist.answer(("A short name", "gate"), ("Another", ""), *broker_answers(house), ("[person]", ""),
+                      ("Write this", ""))  # fmt: skip
+        assert typist.end() == 0 and no_secret(typist.said)
+    assert (house.root / "etc/soteira/secrets/SOTEIRA_GATE_PASSWORD").read_text() == CAMERA_PASSWORD
