@@ -36,7 +36,8 @@ _LIBRARY = {
     av.error.DecoderNotFoundError: UNKNOWN_CODEC,
     av.error.FileNotFoundError: "there is no such file or stream: correct the path of this source",
     av.error.PermissionError: "permission denied: give the daemon's user the right to read it",
-    av.error.HTTPUnauthorizedError: "the camera refused user name or password: correct them in the source",
+    av.error.HTTPUnauthorizedError: "the camera refused user name or password: correct them in its source, or in the "
+    "secret that is named there",
     av.error.HTTPForbiddenError: "the camera forbids it to this user: give the user the right to see the stream",
     av.error.HTTPNotFoundError: "the camera has no stream under this path: correct the path",
     av.error.HTTPBadRequestError: "the camera does not understand the address: correct the path",
