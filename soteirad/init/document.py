@@ -15,9 +15,9 @@ from soteirad.service.layout import SECRET_PREFIX
 HEAD = """\
 # Soteira's configuration, begun by "soteirad init".
 #
-# What is not in here has a good default. All settings, each explained: docs/settings.md, and the example
+# What is not in here has a good default. All settings, each explained, are in the example
 #   {example}
-# After a change: "soteirad check" names mistakes, "systemctl reload soteirad" puts it in force.
+# After a change: "sudo soteirad check" names mistakes, "sudo systemctl reload soteirad" puts it in force.
 """
 
 
@@ -95,7 +95,7 @@ def _lines(plan: Plan, example: str, folder: str | None, keeper: _Inside) -> Ite
     yield from HEAD.format(example=example).splitlines()
     if folder is not None:
         yield '# "{SOTEIRA_X}" stands for the content of the file SOTEIRA_X in ' + folder + "."
-        yield '# After a change there: "soteirad install" gives it to the service.'
+        yield '# After a change there: "sudo soteirad install" gives it to the service.'
     yield from ("", "# The MQTT broker that hears about events: the one Home Assistant uses.", "mqtt:")
     account = plan.broker.account
     password = keeper.password("MQTT", account.password) if account is not None and account.password else None
