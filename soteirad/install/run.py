@@ -94,7 +94,8 @@ def carry_out(job: Job, dry_run: bool, say: Say, heading: str, ask: Ask | None =
     if dry_run:
         say("Nothing was done: this only shows what would be.")
         return
-    question = f"{BROKER}, and needs the configuration: say no now to do that first.\nDelete all this?"
+    question = (f"{BROKER}, and needs the configuration: say no now to do that first, once the service is stopped."
+                "\nDelete all this?")  # fmt: skip
     if ask is not None and plan.changes and not ask(question):
         raise InstallError("nothing was done")
     record = do_plan(plan, job.site, facts.record, job.record_path, say)

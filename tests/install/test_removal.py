@@ -67,7 +67,7 @@ def test_the_service_goes_and_what_is_the_owners_stays() -> None:
     assert removed(plan) == {L.unit, USB, L.drop_ins, L.command}
     assert [command[1] for command in commands(plan)] == ["stop", "disable", "daemon-reload", "reset-failed"]
     assert {step.what for step in plan.steps if step.mark == "left"} == {str(L.config), str(L.secrets), str(L.state)}
-    assert "soteirad forget" in plan.next_steps[0]
+    assert f"`sudo {COMMAND} forget`" in plan.next_steps[0]  # the link that sudo found is gone
 
 
 def test_a_purge_takes_configuration_secrets_state_and_user_too() -> None:
