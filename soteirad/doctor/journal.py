@@ -73,7 +73,10 @@ class Examined(Archive):
 def _inside(patient: Patient, path: Path, journal: Examined) -> Iterator[Finding]:
     if journal.version < SCHEMA_VERSION:
         yield well(str(path), f"of an older version ({journal.version}): the next start brings it to {SCHEMA_VERSION}")
-    yield _whole(patient, path, journal)
+    whole = _whole(patient, path, journal)
+    yield whole
+    if whole.verdict == "fail":  # what is in it cannot be trusted
+        return
     now = time.time()
     newest, oldest = journal.times()
     if newest is None:
@@ -101,8 +104,8 @@ def _whole(patient: Patient, path: Path, journal: Examined) -> Finding:
     if damage is None:
         return well(str(path), f"can be read; too large to be looked through within {INTEGRITY_S:.0f} s")
     if damage:
-        return fault(str(path), f"it is damaged ({damage})", "stop the daemon, save what is readable with sqlite3 FILE "
-                     ".recover, then move it away; and see whether the disk is well (dmesg)")  # fmt: skip
+        return fault(str(path), "it is damaged", "sudo systemctl restart soteirad: it saves what can be read, and "
+                     "begins a new one; and see whether the disk is well (dmesg)")  # fmt: skip
     return well(str(path), "whole")
 
 

@@ -75,7 +75,9 @@ def test_a_damaged_journal_is_a_fault(tmp_path: Path) -> None:
     for page in range(5, len(content) // 4096, 3):
         content[page * 4096 : page * 4096 + 200] = b"\xa5" * 200
     path.write_bytes(content)
-    assert "fail" in verdicts(check(sick))
+    (found,) = check(sick)
+    assert (found.verdict, found.text) == ("fail", "it is damaged")
+    assert "systemctl restart soteirad: it saves what can be read" in found.remedy
 
 
 def test_what_is_no_journal_is_a_fault_and_stays_as_it_is(tmp_path: Path) -> None:
