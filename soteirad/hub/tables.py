@@ -147,7 +147,8 @@ def _way_back(path: Path) -> str:
         return ""
     # A log that a killed daemon left would be taken for the copy's.
     log, shared, old, new = (shlex.quote(str(name)) for name in (f"{path}-wal", f"{path}-shm", backup, path))
-    return f", or go back to what it was before the upgrade with `rm -f {log} {shared} && cp {old} {new}`"
+    return (f", or go back to what it was before the upgrade with `sudo rm -f {log} {shared} && "
+            f"sudo cp {old} {new}`")  # fmt: skip
 
 
 def explained(path: Path, error: sqlite3.Error) -> StorageError:
