@@ -83,7 +83,8 @@ def lookup(name: str, environ: Mapping[str, str]) -> str:
             continue
         except PermissionError:
             if file == ours:  # its folder is root's: who is not root does not even learn whether it is there
-                reason = f"{name} is not set, and {ours} may only be read by root: use sudo, or {places}"
+                reason = (f"{name} is not handed to the service: {places}" if directory else
+                          f"{name} is not set, and {ours} may only be read by root: use sudo, or {places}")  # fmt: skip
                 continue
             reason = f"the credential file {name} cannot be read: {places}"
         except UnicodeDecodeError:

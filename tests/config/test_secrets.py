@@ -59,6 +59,18 @@ def test_who_may_not_look_into_the_folder_of_secrets_is_told_to_use_sudo(
     assert f"SOTEIRA_A is not set, and {folder}/SOTEIRA_A may only be read by root: use sudo" in str(caught.value)
 
 
+def test_a_secret_that_the_service_is_not_given_yet_is_said_to_need_install(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "", str(path)) if path.parent == folder else FileNotFoundError(2, "", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(MissingSecretsError, match="SOTEIRA_A is not handed to the service: ") as caught:
+        substitute("{SOTEIRA_A}", {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert "use sudo" not in str(caught.value)
+
+
 def test_each_missing_variable_is_named_once_with_all_places_to_put_it(folder: Path) -> None:
     with pytest.raises(MissingSecretsError) as caught:
         substitute("{SOTEIRA_A}{SOTEIRA_B}{SOTEIRA_A}", {})
