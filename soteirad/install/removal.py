@@ -165,5 +165,7 @@ def farewell(facts: Facts, purge: bool) -> tuple[str, ...]:
     """What is left for the owner to do."""
     how = {"pipx": "pipx uninstall soteirad", "uv": "uv tool uninstall soteirad", "checkout": "delete the checkout"}
     program = f"the program itself stays: {how.get(facts.program.how, 'pip uninstall soteirad, or delete its folder')}"
+    if purge:
+        return (program,)
     # sudo finds the program no more: its link is gone.
-    return (program,) if purge else (BROKER.replace("sudo soteirad", f"sudo {shlex.join(facts.program.command)}"), program)
+    return BROKER.replace("sudo soteirad", f"sudo {shlex.join(facts.program.command)}"), program
