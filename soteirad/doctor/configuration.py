@@ -13,6 +13,7 @@ from soteirad.doctor.finding import Finding, doubt, fault, told, well
 from soteirad.doctor.patient import Patient
 from soteirad.errors import BrokerError, ModelError
 from soteirad.mqtt.broker import broker_of, tls_context
+from soteirad.resources import resource
 
 CORRECT = "correct it there; soteirad check says whether it is right then"
 
@@ -36,6 +37,10 @@ def _file(patient: Patient) -> Iterator[Finding]:
     for problem in patient.problems:
         yield _problem(patient, problem)
     if config is None:
+        return
+    if patient.path.read_bytes() == resource("etc/soteira.yaml").read_bytes():
+        yield fault(str(patient.path), "it is still the example, with a camera and a broker that are not yours",
+                    "sudo soteirad init, then: sudo soteirad install")  # fmt: skip
         return
     yield from _files(config)
     if not patient.problems:

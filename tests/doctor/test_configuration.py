@@ -6,6 +6,7 @@ from pathlib import Path
 
 from soteirad.doctor.configuration import check
 from soteirad.doctor.patient import admit
+from soteirad.resources import resource
 from tests.doctor.people import one, patient
 
 
@@ -36,3 +37,10 @@ def test_a_file_for_the_encryption_that_is_missing_is_a_mistake(tmp_path: Path) 
 def test_a_box_that_watches_nothing_is_told_so(tmp_path: Path) -> None:
     found = one(check(patient(tmp_path, cameras={"a": {"source": "/a.mp4", "enabled": False}})), "warn")
     assert "switched off" in found.text
+
+
+def test_the_example_is_not_taken_for_a_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "soteira.yaml"
+    path.write_bytes(resource("etc/soteira.yaml").read_bytes())
+    (found,) = check(admit(path))
+    assert "still the example" in found.text and "soteirad init" in found.remedy
