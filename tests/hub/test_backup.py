@@ -94,7 +94,7 @@ def test_a_journal_of_a_newer_version_names_the_copy_to_go_back_to(tmp_path: Pat
         journal.open()
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA user_version = 6")
-    way_back = r"newer Soteira.*`sudo cp \S+journal.sqlite3.v4.bak \S+journal.sqlite3"
+    way_back = r"newer Soteira.*`sudo rm -f .* && sudo cp \S+journal.sqlite3.v4.bak \S+journal.sqlite3"
     with pytest.raises(StorageError, match=way_back) as caught:
         Journal(path).open()
     assert not caught.value.passes
