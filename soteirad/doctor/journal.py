@@ -67,7 +67,7 @@ class Examined(Archive):
             return str(error)
         finally:
             self._db.set_progress_handler(None, STEPS)
-        return "" if row[0] == "ok" else str(row[0]).splitlines()[0]
+        return "" if row[0] == "ok" else str(row[0]).splitlines()[-1]  # before it stands in which database
 
 
 def _inside(patient: Patient, path: Path, journal: Examined) -> Iterator[Finding]:
@@ -104,8 +104,8 @@ def _whole(patient: Patient, path: Path, journal: Examined) -> Finding:
     if damage is None:
         return well(str(path), f"can be read; too large to be looked through within {INTEGRITY_S:.0f} s")
     if damage:
-        return fault(str(path), "it is damaged", "sudo systemctl restart soteirad: it saves what can be read, and "
-                     "begins a new one; and see whether the disk is well (dmesg)")  # fmt: skip
+        return fault(str(path), f"it is damaged ({damage})", "sudo systemctl restart soteirad: a start saves what can "
+                     "be read, and begins a new one; then see whether the disk is well (dmesg)")  # fmt: skip
     return well(str(path), "whole")
 
 
