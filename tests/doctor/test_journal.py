@@ -13,7 +13,7 @@ from soteirad.doctor.journal import Examined, check
 from soteirad.doctor.patient import Patient
 from soteirad.event import Event, iso_time, new_id
 from soteirad.hub.journal import Journal
-from tests.doctor.people import patient, verdicts
+from tests.doctor.people import one, patient, verdicts
 
 
 def event(at: float) -> Event:
