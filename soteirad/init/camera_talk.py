@@ -195,7 +195,7 @@ class CameraTalk:
             else:
                 self._terminal.say(f"good: {seen.text}")
                 return camera, seen
-            choices = {"a": "try again", "p": "type user name and password again", "k": "keep it as it is",
+            choices = {"a": "try again", "p": "another user or password", "k": "keep it as it is",
                        "l": "leave this camera out"}  # fmt: skip
             if not takes_account(camera.source):
                 del choices["p"]
