@@ -69,6 +69,13 @@ class FrigateConfig(Section):
     )
 
 
+def tls_on(data: Any) -> Any:
+    """Return the data of a section in which an empty `tls:` is an empty section, and so turns it on."""
+    if isinstance(data, Mapping) and "tls" in data and data["tls"] is None:
+        return {**data, "tls": {}}
+    return data
+
+
 class MqttConfig(Section):
     """The broker that events are published to."""
 
@@ -107,9 +114,7 @@ class MqttConfig(Section):
     @classmethod
     def prepare(cls, data: Any) -> Any:
         """An empty `tls:` turns it on."""
-        if isinstance(data, Mapping) and "tls" in data and data["tls"] is None:
-            return {**data, "tls": {}}
-        return super().prepare(data)
+        return super().prepare(tls_on(data))
 
     @classmethod
     def contradictions(cls, data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:

@@ -55,15 +55,19 @@ def config_from(text: str, path: Path, environ: Mapping[str, str] = os.environ) 
         raise _config_error(path, [error.problem]) from None
     for notice in renamed(document):
         logger.warning("%s", _line(path, notice))
+    return _validated(Config, document, path)
+
+
+def _validated(section: type[S], document: Document, path: Path) -> S:
     problems = list(document.problems)
-    config = None
+    checked = None
     try:
-        config = Config.model_validate(document.data)
+        checked = section.model_validate(document.data)
     except ValidationError as error:
         problems += _placed(document, error)
-    if config is None or problems:
+    if checked is None or problems:
         raise _config_error(path, problems)
-    return config
+    return checked
 
 
 def _config_error(path: Path, problems: Iterable[Problem]) -> ConfigError:
@@ -92,7 +96,7 @@ def _read_text(path: Path) -> str:
         raise _file_error("this is a folder: give the path of the file in it") from None
     except PermissionError:
         raise _file_error(
-            "this file may not be read: give the daemon's user the right to read it and its folder"
+            "this file may not be read: use sudo, or give the daemon's user the right to read it and its folder"
         ) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "unusable path"
@@ -157,12 +161,4 @@ def load_section(section: type[S], path: Path, environ: Mapping[str, str] = os.e
         document = _parse(_read_text(path), environ)
     except DocumentError as error:
         raise _config_error(path, [error.problem]) from None
-    problems = list(document.problems)
-    found = None
-    try:
-        found = section.model_validate(document.data)
-    except ValidationError as error:
-        problems += _placed(document, error)
-    if found is None or problems:
-        raise _config_error(path, problems)
-    return found
+    return _validated(section, document, path)

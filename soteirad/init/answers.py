@@ -14,7 +14,7 @@ from pydantic import Field, SecretStr
 from pydantic_core import InitErrorDetails
 
 from soteirad.config.address import is_live
-from soteirad.config.broker import TlsConfig
+from soteirad.config.broker import TlsConfig, tls_on
 from soteirad.config.loader import load_section
 from soteirad.config.messages import KEY, detail
 from soteirad.config.section import Section
@@ -56,9 +56,7 @@ class BrokerAnswers(Section):
     @classmethod
     def prepare(cls, data: Any) -> Any:
         """An empty `tls:` turns it on."""
-        if isinstance(data, Mapping) and "tls" in data and data["tls"] is None:
-            return {**data, "tls": {}}
-        return super().prepare(data)
+        return super().prepare(tls_on(data))
 
     @classmethod
     def contradictions(cls, data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
