@@ -87,9 +87,10 @@ def test_a_mistake_is_told_with_its_line(tmp_path: Path, text: str, problem: str
 def test_the_example_in_the_document_is_good(tmp_path: Path) -> None:
     document = Path(__file__).parents[2] / "docs" / "init.md"
     blocks = re.findall("```yaml\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL)
+    (example,) = (block for block in blocks if block.startswith("broker:"))
     path = tmp_path / "answers.yaml"
-    path.write_text(blocks[0], encoding="utf-8")
-    environ = dict.fromkeys(re.findall("{(SOTEIRA_[A-Z_]+)}", blocks[0]), "secret")
+    path.write_text(example, encoding="utf-8")
+    environ = dict.fromkeys(re.findall("{(SOTEIRA_[A-Z_]+)}", example), "secret")
     answers = load_section(Answers, path, environ)
     assert set(Answers.model_fields) == set(answers.model_dump(exclude_unset=True)), "the example shows every key"
 
