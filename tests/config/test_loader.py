@@ -242,7 +242,7 @@ def test_a_file_that_cannot_be_read_is_told(
 
     # Tests may run as root, whom no file mode keeps out.
     monkeypatch.setattr(os, "open", refuse)
-    assert reason(file).startswith("this file may not be read: use sudo, or give the daemon's user the right to read it")
+    assert reason(file).startswith("this file may not be read: use sudo, or give the daemon's user the right")
 
 
 def test_a_file_that_is_not_utf8_is_told_with_the_place_of_the_first_bad_byte(file: Path) -> None:
