@@ -85,7 +85,7 @@ def test_a_second_daemon_with_the_same_state_folder_is_refused_and_the_first_goe
     first = start_daemon(config)
     listener.wait_for(lambda seen: payloads(seen, "soteira/porch/status")[-1:] == ["online"])
     second = start_daemon(config)
-    assert second.wait_exit() == 1
+    assert second.wait_exit() == 75
     assert "another soteirad runs with this state folder" in second.log() and "Traceback" not in second.log()
     assert first.running and payloads(listener.messages(), "soteira/status") == ["online"]
     first.stop()
