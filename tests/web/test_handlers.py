@@ -243,7 +243,8 @@ def test_a_box_that_fails_is_told_in_the_log_in_full_and_in_a_sentence_to_who_as
     site.box.fail = RuntimeError("the secret reason")
     answer = site.get("/api/cameras")
     assert answer.status_code == 500 and error_of(answer) == "this is a fault in Soteira: its log says more"
-    assert "GET /api/cameras failed" in caplog.text and "the secret reason" in caplog.text
+    wait_until(lambda: "GET /api/cameras failed" in caplog.text)
+    assert "the secret reason" in caplog.text
     site.box.fail = StorageError("the disk is full; free some space")
     answer = site.get("/api/cameras")
     assert answer.status_code == 503 and error_of(answer) == "the disk is full; free some space"
