@@ -76,6 +76,12 @@ def tls_on(data: Any) -> Any:
     return data
 
 
+def lonely_password(data: Mapping[str, Any], user: str) -> Iterator[InitErrorDetails]:
+    """Yield what is wrong with a broker's password that stands alone; `user` is the key that is missing."""
+    if data.get("password") is not None and data.get("user") is None:
+        yield detail(("password",), f"a password without a user: add {user} or leave the password out")
+
+
 class MqttConfig(Section):
     """The broker that events are published to."""
 
@@ -119,8 +125,7 @@ class MqttConfig(Section):
     @classmethod
     def contradictions(cls, data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
         """A password needs a user (MQTT 3.1.1 knows no password alone), and two formats need two prefixes."""
-        if data.get("password") is not None and data.get("user") is None:
-            yield detail(("password",), "a password without a user: add mqtt.user or leave the password out")
+        yield from lonely_password(data, "mqtt.user")
         ours = data.get("topic_prefix", cls.model_fields["topic_prefix"].default)
         if raw_get(data.get("frigate_events"), "topic_prefix") == ours:
             yield detail(("frigate_events", "topic_prefix"), "the same as mqtt.topic_prefix: choose another")

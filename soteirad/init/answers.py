@@ -14,7 +14,7 @@ from pydantic import Field, SecretStr
 from pydantic_core import InitErrorDetails
 
 from soteirad.config.address import is_live
-from soteirad.config.broker import TlsConfig, tls_on
+from soteirad.config.broker import TlsConfig, lonely_password, tls_on
 from soteirad.config.loader import load_section
 from soteirad.config.messages import KEY, detail
 from soteirad.config.section import Section
@@ -61,8 +61,7 @@ class BrokerAnswers(Section):
     @classmethod
     def contradictions(cls, data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
         """MQTT knows no password alone."""
-        if data.get("password") is not None and data.get("user") is None:
-            yield detail(("password",), "a password without a user: add user or leave the password out")
+        yield from lonely_password(data, "user")
 
 
 class CameraAnswers(Section):
