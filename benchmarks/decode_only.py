@@ -16,6 +16,7 @@ import av
 
 
 def main() -> None:
+    """Decode what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source")
     parser.add_argument("--fast", action="store_true")

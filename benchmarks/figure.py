@@ -11,7 +11,7 @@ from typing import Any, Literal
 class Figure:
     """A measured figure.
 
-    `key` is its name from run to run, `what` its line in the table, `value` a number in `unit` (nothing for a ratio) and
+    `key` is its name from run to run, `what` its line in the table, `value` a number in `unit` (none for a ratio) and
     `target` what it should be: at most, or at least if `best` is "high"; None if it is told beside others only.
     `margin` is the share of the committed value by which it may be worse before `--check` fails; None for what hangs on
     the machine, which is never compared. `note` says how it was taken or what stands beside it, `detail` holds numbers
