@@ -10,7 +10,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import ColorRange, VideoReformatter
 from numpy.typing import NDArray
 
 from soteirad.gates.geometry import Polygon, polygon_mask
@@ -31,15 +31,31 @@ class Scalers(threading.local):
     """
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[int, int, str, str], VideoReformatter] = {}
+        self._kept: dict[tuple[int | str, ...], VideoReformatter] = {}
 
     def scale(self, video: av.VideoFrame, width: int, height: int, format_: str, interpolation: str) -> av.VideoFrame:
         """Return `video` in that size and pixel format."""
-        key = (width, height, format_, interpolation)
+        flags: Any = interpolation
+        return self._scaler(width, height, format_, interpolation).reformat(
+            video, width, height, format_, interpolation=flags
+        )
+
+    def luma(self, video: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
+        """Return the levels of `video` as they are, averaged to that size, in the format gray.
+
+        FFmpeg's area scaler takes a quarter of the time of OpenCV's, and gives the same within one level.
+        """
+        # Grey has full range for FFmpeg: it would stretch the levels of video (16-235) if it knew that they are.
+        full: Any = ColorRange.JPEG
+        area: Any = "AREA"
+        return self._scaler(width, height, "luma", "AREA").reformat(
+            video, width, height, "gray", interpolation=area, src_color_range=full, dst_color_range=full
+        )
+
+    def _scaler(self, *key: int | str) -> VideoReformatter:
         if key not in self._kept:
             self._kept[key] = VideoReformatter()
-        flags: Any = interpolation
-        return self._kept[key].reformat(video, width, height, format_, interpolation=flags)
+        return self._kept[key]
 
 
 @dataclass
@@ -102,22 +118,14 @@ class Frame:
         return picture
 
     def _scaled_luma(self, lines: int) -> Picture:
-        luma = self._luma()
-        across, down = self.width, self.height
-        if down > lines:
-            across, down = max(1, round(across * lines / down)), lines
-            size = (down, across) if self._sideways else (across, down)
-            luma = np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.uint8)
+        video, across, down = self.video, self.width, self.height
+        if down > lines or video.format.name not in _PLANAR_LUMA:
+            across, down = max(1, round(across * min(1.0, lines / down))), min(lines, down)
+            video = self.scalers.luma(video, *((down, across) if self._sideways else (across, down)))
+        plane = video.planes[0]
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+        luma = rows[: video.height, : video.width]
         return self._turned(luma) if self.rotate else luma
 
     def _turned(self, picture: Picture) -> Picture:
         return np.asarray(cv2.rotate(picture, _TURNS[self.rotate]), np.uint8)
-
-    def _luma(self) -> Picture:
-        if self.video.format.name not in _PLANAR_LUMA:
-            grey = self.scalers.scale(self.video, self.video.width, self.video.height, "gray", "BILINEAR")
-            return np.asarray(grey.to_ndarray(), np.uint8)
-        plane = self.video.planes[0]
-        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-        luma: Picture = rows[: self.video.height, : self.video.width]
-        return luma

@@ -24,7 +24,8 @@ def test_grey_is_the_luma_plane_scaled_down(pixel_format: str) -> None:
     luma = frame.video.to_ndarray().reshape(-1)[: 400 * 600].reshape(400, 600)
     if pixel_format == "yuv444p":
         luma = frame.video.to_ndarray()[0]
-    assert np.array_equal(frame.grey(180), cv2.resize(luma, (270, 180), interpolation=cv2.INTER_AREA))
+    expected = cv2.resize(luma, (270, 180), interpolation=cv2.INTER_AREA)
+    assert cv2.norm(frame.grey(180), expected, cv2.NORM_INF) <= 1
 
 
 @pytest.mark.parametrize("pixel_format", PLANAR + OTHERS)
@@ -127,7 +128,8 @@ def test_turned_grey_is_the_grey_picture_turned_clockwise(pixel_format: str, rot
     assert np.array_equal(frame.grey(600), whole)
     small = cv2.resize(whole, {90: (120, 180), 180: (270, 180), 270: (120, 180)}[rotate], interpolation=cv2.INTER_AREA)
     assert frame.grey(180).shape == small.shape
-    assert np.abs(frame.grey(180).astype(int) - small).max() <= 1
+    rounding = 2 if "10" in pixel_format else 1  # ten bits are dithered to eight, each time a little differently
+    assert np.abs(frame.grey(180).astype(int) - small).max() <= rounding
 
 
 @pytest.mark.parametrize("rotate", [90, 180, 270])
