@@ -189,7 +189,8 @@ def _busy_clip() -> Path:
         CACHE.mkdir(parents=True, exist_ok=True)
         with av.open(str(VTEST)) as source, av.open(str(path), "w") as out:
             given = source.streams.video[0]
-            stream = out.add_stream("libx264", rate=given.average_rate, options={"preset": "veryfast", "bf": "0", "g": "20"})
+            options = {"preset": "veryfast", "bf": "0", "g": "20"}  # who comes late waits for a key picture
+            stream = out.add_stream("libx264", rate=given.average_rate, options=options)
             stream.width, stream.height, stream.pix_fmt = given.width, given.height, "yuv420p"
             for frame in source.decode(given):
                 out.mux(stream.encode(frame))
