@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks import rivals
+from benchmarks import beside_motion
 from benchmarks.published import SceneGate, Tracker, play, ssim
 from benchmarks.runs import Bench
 from soteirad.detect.detection import Detections
@@ -67,6 +67,6 @@ def test_motion_that_is_not_installed_is_told_as_a_figure_without_a_value(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    (figure,) = rivals.beside_motion(Bench(tmp_path))
+    (figure,) = beside_motion.measure(Bench(tmp_path))
     assert (figure.key, figure.value, figure.target) == ("motion", None, 1.0)
     assert "not installed" in figure.note
