@@ -27,7 +27,8 @@ _TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_C
 class Scalers(threading.local):
     """FFmpeg's scalers of one source, kept for each thread and size.
 
-    Making one costs 3.5 ms for a 1280x720 frame, five times as much as using it (measured).
+    Making one costs 3.5 ms for a 1280x720 frame, five times as much as using it (measured). Each would start a thread
+    for every core of the machine: pictures are small, and cameras have processes of their own.
     """
 
     def __init__(self) -> None:
@@ -37,7 +38,7 @@ class Scalers(threading.local):
         """Return `video` in that size and pixel format."""
         flags: Any = interpolation
         return self._scaler(width, height, format_, interpolation).reformat(
-            video, width, height, format_, interpolation=flags
+            video, width, height, format_, interpolation=flags, threads=1
         )
 
     def luma(self, video: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
@@ -49,7 +50,7 @@ class Scalers(threading.local):
         full: Any = ColorRange.JPEG
         area: Any = "AREA"
         return self._scaler(width, height, "luma", "AREA").reformat(
-            video, width, height, "gray", interpolation=area, src_color_range=full, dst_color_range=full
+            video, width, height, "gray", interpolation=area, src_color_range=full, dst_color_range=full, threads=1
         )
 
     def _scaler(self, *key: int | str) -> VideoReformatter:
