@@ -19,11 +19,15 @@ from av.video.stream import VideoStream
 from soteirad.capture.clock import Clock
 from soteirad.capture.hardware import STATEFUL
 from soteirad.capture.reasons import SILENT, UNKNOWN_CODEC, explain, odd_codec, too_large
+from soteirad.capture.units import CODECS, Unit, Units
 from soteirad.errors import SourceEnded, SourceError, SourceRefused
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
+IN_PIECES = {"fflags": "noparse+nofillin", "max_ts_probe": "0"}
+"""FFmpeg's options to get what RTP packets bring as it comes, H.264 and H.265 in pieces. Nobody makes decoding times
+then, for which its probe would wait for 50 packets: 2 s of H.265 (measured)."""
 COUNTING_FORMATS = ("mpjpeg", "mjpeg", "jpeg_pipe", "png_pipe", "image2")
 
 
@@ -86,13 +90,26 @@ class Decoder:
         self.rate = 25.0
         """Frames a second, as the container says."""
         self._stateful = False
+        self._units: Units | None = None
         self.counts_frames = False
         """Whether time stamps only count frames, as in MJPEG over HTTP, which carries no times."""
 
     def open(self, url: str, options: dict[str, str], timeout: tuple[float, float] | None,
-             format_: str | None = None) -> None:  # fmt: skip
-        """Open `url`. Raises SourceError."""
+             format_: str | None = None, prompt: bool = False) -> None:  # fmt: skip
+        """Open `url`; `prompt` says that it is RTSP whose frames are not to wait for the next one. Raises SourceError.
+
+        That works for some codecs; with another one the source is opened a second time.
+        """
         self._url = url
+        self._open(url, {**options, **IN_PIECES} if prompt else options, timeout, format_)
+        codec = self.stream.codec_context.name
+        self._units = Units(codec) if prompt and codec in CODECS else None
+        if prompt and codec not in (*CODECS, "mjpeg"):
+            self.close()
+            self._open(url, options, timeout, format_)
+
+    def _open(self, url: str, options: dict[str, str], timeout: tuple[float, float] | None,
+              format_: str | None) -> None:  # fmt: skip
         container = self._open_container(url, options, timeout, format_)
         try:
             stream = self._choose_stream(container, options)
@@ -235,7 +252,7 @@ class Decoder:
                  stream: VideoStream) -> Iterator[tuple[av.Packet[Any], float, float]]:  # fmt: skip
         """Yield the packets to decode, when each came (monotonic seconds) and how long that took."""
         asked = self._clock.monotonic()
-        for packet in container.demux(stream):
+        for packet in self._whole_packets(container, stream):
             arrival = self._clock.monotonic()
             if arrival - asked >= self._silence:
                 # FFmpeg's time limit has passed, but its parser gives what it held back before it says so.
@@ -248,6 +265,25 @@ class Decoder:
             else:
                 yield packet, arrival, arrival - asked
             asked = self._clock.monotonic()
+
+    def _whole_packets(self, container: InputContainer, stream: VideoStream) -> Iterator[av.Packet[Any]]:
+        """Yield packets that are pictures, joined here if FFmpeg does not."""
+        units = self._units
+        if units is None:
+            yield from container.demux(stream)
+            return
+        for packet in container.demux(stream):
+            for unit in units.add(bytes(packet), packet.pts) if packet.size else units.rest():
+                yield _packet_of(unit, packet.time_base, stream)
+            if not packet.size:
+                yield packet
+
+
+def _packet_of(unit: Unit, time_base: Any, stream: VideoStream) -> av.Packet[Any]:
+    packet = av.Packet(unit.data)
+    packet.pts, packet.time_base, packet.is_keyframe, packet.stream = unit.stamp, time_base, unit.key, stream
+    packet.is_corrupt = unit.torn
+    return packet
 
 
 class _Damage:

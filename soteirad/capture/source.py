@@ -105,7 +105,7 @@ class LiveSource:
         url, options, format_ = ffmpeg_address(self._url, self._settings)
         timeouts = (self._settings.connect_timeout, self._settings.read_timeout)
         self._capture.restart()
-        self._decoder.open(url, options, timeouts, format_)
+        self._decoder.open(url, options, timeouts, format_, prompt=options.get("rtsp_transport") == "tcp")
 
     def read(self) -> Frame:
         """Return the next frame; blocks until it comes, at most the read timeout."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -25,6 +26,7 @@ from soteirad.errors import SourceEnded, SourceError
 from tests import clips, scripted_rtsp
 from tests.capture.made import FakeClock, write_clip, write_sound
 from tests.http_camera import HttpCamera
+from tests.rtsp_server import RtspServer
 from tests.scripted_rtsp import ScriptedRtsp
 from tests.shared_data import DEMO
 
@@ -292,6 +294,37 @@ def test_rtsp_has_times_and_frames_are_captured_as_far_apart_as_they_say(tmp_pat
     assert stamps == pytest.approx([index / 10 for index in range(1, 12)], abs=1e-3)
     assert not any(frame.corrupt for frame in frames)
     assert all(abs((f.captured - frames[0].captured) - (f.time - frames[0].time)) < 0.05 for f in frames)
+
+
+def test_what_a_camera_has_sent_is_there_before_it_sends_the_next_picture(tmp_path: Path) -> None:
+    """FFmpeg's parser keeps each picture until the next one begins."""
+    pictures = scripted_rtsp.units(clips.cut(tmp_path / "a.mp4", ((6.0, 9.0),)))
+    with ScriptedRtsp(pictures) as camera:
+        source = open_source(camera.url, SourceSettings(connect_timeout=2.0, read_timeout=2.0))
+        source.open()
+        frames = [source.read() for _ in pictures]  # the camera hangs after the last one
+        with pytest.raises(SourceError):
+            source.read()
+        source.close()
+    assert len(frames) == 30 and not any(frame.corrupt for frame in frames)
+
+
+@pytest.mark.parametrize(("cut", "name"), [(clips.cut, "a.mp4"), (clips.cut_hevc, "a.mp4"), (clips.cut_mjpeg, "a.avi")])
+def test_every_picture_of_a_camera_is_the_one_that_it_sent(
+    tmp_path: Path, cut: Callable[[Path, clips.Spans], Path], name: str
+) -> None:
+    clip = cut(tmp_path / name, ((6.0, 9.0),))
+    sent = read_all(open_source(str(clip), SourceSettings("max")))
+    server = RtspServer()
+    server.start(clip)
+    try:
+        memory = StreamMemory()
+        seen = live_frames(server.url, len(sent) - 1, memory)
+    finally:
+        server.kill()
+    assert [np.array_equal(a.grey(90), b.grey(90)) for a, b in zip(sent, seen, strict=False)] == [True] * len(seen)
+    assert [a.video.key_frame for a in seen] == [a.video.key_frame for a in sent][: len(seen)]
+    assert (memory.counters.received, memory.counters.decoded, memory.counters.corrupt) == (len(seen), len(seen), 0)
 
 
 def test_counters_and_capture_clock_go_on_from_connection_to_connection(tmp_path: Path) -> None:

@@ -1,0 +1,115 @@
+"""Whole pictures out of the pieces that FFmpeg gives of an RTSP camera when its parser is off: H.264 and H.265. Pure.
+
+FFmpeg's parser gives a picture out when the next one begins, so all of them are a frame late: it does not look at
+RTP's mark on a picture's last packet, and does not pass it on. Here the last piece is known by what can be seen of it:
+the pieces of a slice are as long as packets may be and the last one is shorter, and a camera cuts all its pictures into
+as many slices. Whenever that does not tell, a picture waits for the beginning of the next one, as with the parser; and
+once it told wrong, all pictures of that connection do.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+START = b"\0\0\0\1"
+"""What FFmpeg puts before each NAL unit; inside of one it cannot occur."""
+CODECS = ("h264", "hevc")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A picture, ready to be decoded (Annex B).
+
+    `stamp` is that of its pieces, in their units; `key` says whether decoding can start here; `torn` that it is only
+    the rest of a picture that was given out too early.
+    """
+
+    data: bytes
+    stamp: int | None
+    key: bool
+    torn: bool
+
+
+class Units:
+    """Joins the pieces of one connection; one object for each."""
+
+    KNOWN = 8
+    """So many pictures must have had as many slices before the next one is taken to have."""
+    SHORTER = 16
+    """A last piece is recognised if it is so many bytes shorter than the slice's first one."""
+    REMEMBERED = 32
+    """So many first pieces are remembered: a piece shorter than all of them is a slice of its own."""
+
+    def __init__(self, codec: str) -> None:
+        self._hevc = codec == "hevc"
+        self._usual: deque[int] = deque(maxlen=self.KNOWN)
+        self._firsts: deque[int] = deque(maxlen=self.REMEMBERED)
+        self._pieces: list[bytes] = []
+        self._stamp: int | None = None
+        self._slices = 0
+        self._key = self._torn = self._early = False
+        self._first = 0
+        self.trusted = True
+        """Whether pictures are given out before the next one begins."""
+
+    def add(self, piece: bytes, stamp: int | None) -> list[Unit]:
+        """Take what came in one packet and return the pictures that are whole with that: none, one or two."""
+        done: list[Unit] = []
+        nals = piece.split(START)[1:] if piece.startswith(START) else []
+        slices = [nal for nal in nals if self._is_slice(nal)]
+        begins = bool(slices) and self._begins_picture(slices[0])
+        if (self._slices or self._torn) and (stamp != self._stamp or begins):
+            done.append(self._finish())
+        if not self._pieces and self._early:
+            self._torn = not nals or (bool(slices) and not begins)
+            self.trusted = self.trusted and not self._torn
+        self._early = False
+        self._pieces.append(piece)
+        self._stamp = stamp
+        self._slices += len(slices)
+        self._key = self._key or any(self._is_key(nal) for nal in nals)
+        if nals:
+            self._first = len(piece)
+        elif len(self._pieces) > 1 and self._pieces[-2].startswith(START):
+            self._firsts.append(self._first)
+        if self.trusted and self._is_whole(piece, bool(nals), bool(nals) and bool(slices) and slices[-1] is nals[-1]):
+            done.append(self._finish())
+            self._early = True
+        return done
+
+    def rest(self) -> list[Unit]:
+        """Return what there is of the last picture."""
+        return [self._finish()] if self._pieces else []
+
+    def _is_whole(self, piece: bytes, starts: bool, ends_in_slice: bool) -> bool:
+        """Say whether the picture that is being joined has its last piece."""
+        if len(self._usual) < self.KNOWN or {*self._usual} != {self._slices} or self._torn:
+            return False
+        if starts:
+            return ends_in_slice and bool(self._firsts) and len(piece) < min(self._firsts) - self.SHORTER
+        return len(piece) < self._first - self.SHORTER
+
+    def _finish(self) -> Unit:
+        unit = Unit(b"".join(self._pieces), self._stamp, self._key, self._torn)
+        if not self._torn:
+            self._usual.append(self._slices)
+        self._pieces, self._slices, self._key, self._torn = [], 0, False, False
+        return unit
+
+    def _kind(self, nal: bytes) -> int:
+        return nal[0] >> 1 & 0x3F if self._hevc else nal[0] & 0x1F
+
+    def _is_slice(self, nal: bytes) -> bool:
+        return bool(nal) and (self._kind(nal) < 32 if self._hevc else 1 <= self._kind(nal) <= 5)
+
+    def _begins_picture(self, nal: bytes) -> bool:
+        """Say whether a slice is its picture's first: the first bit behind the NAL unit's header."""
+        return nal[2 if self._hevc else 1 :][:1] >= b"\x80"
+
+    def _is_key(self, nal: bytes) -> bool:
+        """Say whether decoding can start here; for H.264 also where a picture begins to be renewed bit by bit."""
+        if not nal:
+            return False
+        kind = self._kind(nal)
+        return 16 <= kind <= 21 if self._hevc else kind == 5 or (kind == 6 and nal[1:2] == b"\x06")
