@@ -81,18 +81,19 @@ class RtspServer:
         account = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user else ""
         return f"rtsp{'s' if self._tls else ''}://{account}127.0.0.1:{self._port}/{path}"
 
-    def start(self, clip: Path, *, loop: bool = False) -> None:
+    def start(self, clip: Path, *, loop: bool = False, told: Path | None = None) -> None:
         """Serve `clip` (H.264, H.265 or MJPEG) in real time and return when the server accepts connections.
 
         Every client gets it from its first frame; with `loop` it is live, runs for ever with continuous time stamps,
-        and who comes late joins in the middle.
+        and who comes late joins in the middle. Whenever it begins to send, it adds a line of JSON to the file `told`:
+        `zero_ns`, the time (monotonic, ns) at which the frame with time 0 of the clip is due, or would have been.
         """
         self.kill()
         codec, packets = read_packets(clip)
         self._folder = tempfile.TemporaryDirectory()
         path = Path(self._folder.name) / "packets"
         path.write_bytes(pickle.dumps(packets))
-        self._start({"codec": codec, "packets": str(path), "loop": loop})
+        self._start({"codec": codec, "packets": str(path), "loop": loop, "told": str(told or "")})
 
     def start_pipeline(self, launch: str) -> None:
         """Serve what a GStreamer pipeline makes; its last element is the payloader. AUDIO_ONLY is one."""
@@ -224,7 +225,9 @@ def serve(options: dict[str, Any]) -> None:
     def configure(_factory: Any, media: Any) -> None:
         element = media.get_element()
         if packets:
-            _feed(element.get_by_name("source"), packets, began if options["loop"] else None)
+            skipped = _feed(element.get_by_name("source"), packets, began if options["loop"] else None)
+            if options["told"]:
+                _tell_zero(element.get_by_name("pay0"), skipped, Path(options["told"]))
         if options["loss"]:
             _lose(element.get_by_name("pay0").get_static_pad("src"), options["loss"], options["seed"])
 
@@ -234,19 +237,38 @@ def serve(options: dict[str, Any]) -> None:
     server.set_service(str(options["port"]))
     if options["user"] or "pem" in options:
         _protect(server, factory, options)
+    server.connect("client-connected", _send_at_once)
     server.get_mount_points().add_factory("/clip", factory)
     server.attach(None)
     GLib.MainLoop().run()
 
 
-def _feed(source: Any, packets: list[Packet], live_since: int | None) -> None:
-    """Hand the clip to an `appsrc`; if it is live, from where it is now, and again whenever it has been sent."""
+def _tell_zero(pay: Any, skipped: int, told: Path) -> None:
+    """Write down when the clip's time 0 was due, once packets flow and the pipeline's clock counts."""
+    from gi.repository import Gst
+
+    def look(*_: Any) -> Any:
+        if not pay.get_base_time():
+            return Gst.PadProbeReturn.OK
+        with told.open("a") as file:
+            file.write(json.dumps({"zero_ns": pay.get_base_time() - skipped}) + "\n")
+        return Gst.PadProbeReturn.REMOVE
+
+    pay.get_static_pad("src").add_probe(Gst.PadProbeType.BUFFER, look)
+
+
+def _feed(source: Any, packets: list[Packet], live_since: int | None) -> int:
+    """Hand the clip to an `appsrc`; if it is live, from where it is now, and again whenever it has been sent.
+
+    Returns how much of the clip (ns) it leaves out at first.
+    """
     from gi.repository import Gst
 
     length = length_ns(packets)
     at = 0 if live_since is None else (time.monotonic_ns() - live_since) % length
     first = max((index for index, packet in enumerate(packets) if packet[2] and packet[1] <= at), default=0)
     offset = -packets[first][1]
+    skipped = packets[first][1]
 
     def push(*_: Any) -> None:
         nonlocal first, offset
@@ -261,6 +283,12 @@ def _feed(source: Any, packets: list[Packet], live_since: int | None) -> None:
         source.emit("end-of-stream")
     else:
         source.connect("need-data", push)
+    return skipped
+
+
+def _send_at_once(_server: Any, client: Any) -> None:
+    """Keep Nagle's algorithm from holding a picture's last packet until the client's delayed acknowledgement: 40 ms."""
+    client.get_connection().get_write_socket().set_option(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _lose(pad: Any, share: float, seed: int) -> None:
