@@ -17,6 +17,7 @@ from benchmarks.turns import percentile, tell
 from soteirad.tools.check import replay_camera
 from soteirad.tools.replay import replay
 from soteirad.tune.match import TOLERANCE_S, Entry, match
+from tests import truth
 from tests.brokers import Subscriber
 from tests.clips import truth as demo_truth
 from tests.daemon import epoch
@@ -28,6 +29,9 @@ FPS = 10
 SETTLE_S = 2.0
 """Who is found in a clip's first seconds is `present`, and is left out."""
 PETS = "mot/PETS09-S2L1-gt.txt"
+PETS_FRAME = (768, 576)
+ENTRY_S = 1.5
+"""Nobody takes longer to walk in."""
 
 
 @dataclass(frozen=True)
@@ -89,14 +93,33 @@ def pets_entries() -> list[Entry]:
     return mot_entries((shared_folder() / PETS).read_text().splitlines(), FPS)
 
 
-def mot_entries(lines: Iterable[str], fps: float) -> list[Entry]:
-    """Return the persons of a ground truth in the format of MOT challenges who were not there from the beginning."""
-    paths: dict[int, list[tuple[float, Sequence[float]]]] = defaultdict(list)
+def mot_entries(lines: Iterable[str], fps: float, frame: tuple[int, int] = PETS_FRAME) -> list[Entry]:
+    """Return the persons of a ground truth in the format of MOT challenges who were not there from the beginning.
+
+    Its boxes begin when a person is in the picture whole. What was to be seen before is continued from them backwards.
+    """
+    tracks: dict[int, list[tuple[float, float, float, float, float]]] = defaultdict(list)
     for line in lines:
-        frame, person, x, y, width, height = (float(value) for value in line.split(",")[:6])
-        paths[int(person)].append((frame / fps, (x, y, x + width, y + height)))
-    ordered = (sorted(path) for path in paths.values())
-    return [Entry("person", path[0][0], tuple(path)) for path in ordered if path[0][0] > SETTLE_S]
+        number, person, x, y, width, height = (float(value) for value in line.split(",")[:6])
+        tracks[int(person)].append((number / fps, x, y, x + width, y + height))
+    found = []
+    for track in map(sorted, tracks.values()):
+        path = [*_before(truth.Entry("person", track[0][0], track[0][0], tuple(track), frame), fps),
+                *((at, tuple(box)) for at, *box in track)]  # fmt: skip
+        found.append(Entry("person", path[0][0], tuple(path)))
+    return [entry for entry in found if entry.time > SETTLE_S]
+
+
+def _before(labelled: truth.Entry, fps: float) -> list[tuple[float, tuple[float, ...]]]:
+    """Return where somebody was before the labels begin, from the border on; nothing who did not come over a border."""
+    boxes = []
+    for step in range(1, round(ENTRY_S * fps) + 1):
+        at = labelled.track[0][0] - step / fps
+        x1, y1, x2, y2 = box = labelled.box_at(at)
+        if x2 - x1 < 1 or y2 - y1 < 1:
+            return boxes[::-1]
+        boxes.append((at, box))
+    return []
 
 
 def reactions(clip: str, true: Sequence[Entry], reports: Sequence[Report]) -> list[Reaction]:

@@ -37,11 +37,21 @@ def test_the_gates_part_is_what_a_look_at_every_frame_would_have_spared() -> Non
     assert [r.by_gates for r in beside] == [pytest.approx(0.35), None]
 
 
-def test_a_ground_truth_of_mot_begins_with_each_persons_first_box_and_leaves_out_who_was_there() -> None:
-    lines = ["1,9,0,0,10,20,1,0,0,0", "31,4,5,6,10,20,1,0,0,0", "30,4,4,6,10,20,1,0,0,0"]
-    (entry,) = mot_entries(lines, 10)
-    assert (entry.label, entry.time) == ("person", 3.0)
-    assert entry.path == ((3.0, (4.0, 6.0, 14.0, 26.0)), (3.1, (5.0, 6.0, 15.0, 26.0)))
+def mot(person: int, frame: int, x: float) -> str:
+    return f"{frame},{person},{x},6,20,40,1,0,0,0"
+
+
+def test_a_ground_truth_of_mot_is_continued_backwards_to_the_border_and_leaves_out_who_was_there() -> None:
+    walking = [mot(4, 30 + step, 80 - 5 * step) for step in range(11)]
+    (entry,) = mot_entries([mot(9, 1, 0), *walking], 10, (110, 100))
+    assert entry.label == "person" and entry.time == pytest.approx(2.5)
+    assert entry.box_at(2.5) == pytest.approx((105, 6, 110, 46))
+    assert entry.box_at(3.0) == pytest.approx((80, 6, 100, 46))
+
+
+def test_who_appears_in_the_middle_of_the_picture_was_not_to_be_seen_before() -> None:
+    (entry,) = mot_entries([mot(4, 30 + step, 50) for step in range(11)], 10, (110, 100))
+    assert entry.time == 3.0
 
 
 def test_the_labelled_clips_have_their_entries() -> None:
