@@ -9,6 +9,7 @@ once it told wrong, all pictures of that connection do.
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from dataclasses import dataclass
 
@@ -40,6 +41,8 @@ class Units:
     """A last piece is recognised if it is so many bytes shorter than the slice's first one."""
     REMEMBERED = 32
     """So many first pieces are remembered: a piece shorter than all of them is a slice of its own."""
+    MOST = 32_000_000
+    """Bytes of memory that one picture may take; a camera that goes on and on begins another one."""
 
     def __init__(self, codec: str) -> None:
         self._hevc = codec == "hevc"
@@ -49,7 +52,7 @@ class Units:
         self._stamp: int | None = None
         self._slices = 0
         self._key = self._torn = self._early = False
-        self._first = 0
+        self._first = self._size = 0
         self.trusted = True
         """Whether pictures are given out before the next one begins."""
 
@@ -59,13 +62,14 @@ class Units:
         nals = piece.split(START)[1:] if piece.startswith(START) else []
         slices = [nal for nal in nals if self._is_slice(nal)]
         begins = bool(slices) and self._begins_picture(slices[0])
-        if (self._slices or self._torn) and (stamp != self._stamp or begins):
+        if ((self._slices or self._torn) and (stamp != self._stamp or begins)) or self._size > self.MOST:
             done.append(self._finish())
         if not self._pieces and self._early:
             self._torn = not nals or (bool(slices) and not begins)
             self.trusted = self.trusted and not self._torn
         self._early = False
         self._pieces.append(piece)
+        self._size += len(piece) + sys.getsizeof(b"")
         self._stamp = stamp
         self._slices += len(slices)
         self._key = self._key or any(self._is_key(nal) for nal in nals)
@@ -80,7 +84,7 @@ class Units:
 
     def rest(self) -> list[Unit]:
         """Return what there is of the last picture."""
-        return [self._finish()] if self._pieces else []
+        return [self._finish()] if self._slices or self._torn else []
 
     def _is_whole(self, piece: bytes, starts: bool, ends_in_slice: bool) -> bool:
         """Say whether the picture that is being joined has its last piece."""
@@ -94,7 +98,7 @@ class Units:
         unit = Unit(b"".join(self._pieces), self._stamp, self._key, self._torn)
         if not self._torn:
             self._usual.append(self._slices)
-        self._pieces, self._slices, self._key, self._torn = [], 0, False, False
+        self._pieces, self._slices, self._size, self._key, self._torn = [], 0, 0, False, False
         return unit
 
     def _kind(self, nal: bytes) -> int:

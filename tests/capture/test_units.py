@@ -128,3 +128,11 @@ def test_decoding_can_start_where_a_picture_begins_to_be_renewed(message: int, k
     pieces = packets(bytes([6, message, 1, 0x84, 0x80]), nal("h264", 100))
     ((unit,),) = feed(Units("h264"), [pieces, picture("h264")])[1:]
     assert unit.key == key
+
+
+def test_a_camera_whose_picture_never_ends_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Units, "MOST", 10 * MOST)
+    units = Units("h264")
+    pieces = [START + nal("h264", MOST), *[b"." * MOST] * 40]
+    found = [unit for piece in pieces for unit in units.add(piece, 0)]
+    assert len(found) == 4 and all(len(unit.data) < 12 * MOST for unit in found)
