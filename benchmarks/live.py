@@ -76,14 +76,16 @@ def _watch(bench: Bench, url: str, began: Path, wanted: int, seconds: float) -> 
         subscriber.start()
         until = time.monotonic() + seconds
         entered: list[tuple[dict[str, Any], float]] = []
-        while len(entered) < wanted and time.monotonic() < until:
+        diagnostics: list[dict[str, Any]] = []
+        while (len(entered) < wanted or not diagnostics) and time.monotonic() < until:
             time.sleep(1.0)
             messages = subscriber.messages()
             events = [(json.loads(m.payload), m.time) for m in messages if m.topic == "soteira/cam1/event"]
             entered = [(event, at) for event, at in events if event["event_type"] == "entered"]
+            all_diagnostics = (json.loads(m.payload) for m in messages if m.topic == "soteira/cam1/diagnostics")
+            diagnostics = [d for d in all_diagnostics if d["latency_ms"]]  # they come every 30 s
         time.sleep(1.0)  # the last one's picture
         subscriber.stop()
-        diagnostics = [json.loads(m.payload) for m in messages if m.topic == "soteira/cam1/diagnostics"]
     return _told(entered, state, schedule(began)), diagnostics[-1]
 
 
