@@ -1,4 +1,4 @@
-"""Gate 1: what changed, by a mixture-of-Gaussians background model (MOG2)."""
+"""Gate 1: what changed, and whether that is enough to open it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from soteirad.gates.background import Background, Mask
 from soteirad.gates.geometry import Polygon, polygon_mask
-
-Mask = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -77,18 +76,13 @@ class MotionGate:
 
 
 class MotionMeter:
-    """MOG2, then a 3x3 erosion and a 5x5 dilation with crosses, then the changed ratio.
+    """What changed, by a background that learns, and the share of the picture that it is.
 
     History 300 and variance threshold 16 without shadow detection are the published pipeline's values.
 
     A ratio of `ceiling` or more is a flood: the background starts over from that frame, so that the new light is the
     background at once. Exposure goes on settling after it, so for a while less is enough to start over again. A flood
     lasts until a frame that is calm by the new background.
-
-    A still picture costs next to nothing: as long as MOG2 found nothing at all, a frame that is like the last one that
-    it saw is not given to it. It learns from every fourth of them at four times the rate, and catches up before it
-    judges a frame that differs. What differs by less than `STILL_SHARE` of the smallest change that MOG2 can see is the
-    same; isolated pixels do not count, as the erosion takes them anyway.
     """
 
     WARM_UP_FRAMES = 3
@@ -97,77 +91,38 @@ class MotionMeter:
     """So many frames after the last real flood, a ratio of ..."""
     AFTERMATH_SHARE = 0.25
     """... this share of the ceiling belongs to it."""
-    STILL_FRAMES = 3
-    """So many frames in a row are passed over at most: what creeps in more slowly is seen that much later."""
-    STILL_SHARE = 0.75
-    MOST_AT_ONCE = 0.5
-    """No rate that makes up for passed frames is higher: at 1 MOG2 would begin anew."""
-    LEAST_DEVIATION = 2.0
-    """The smallest standard deviation, in grey levels, that OpenCV's MOG2 believes of a pixel (its variance is 4)."""
 
     def __init__(self, history: int = 300, var_threshold: float = 16.0, masks: Sequence[Polygon] = (),
                  ceiling: float = 0.8) -> None:  # fmt: skip
         self.ceiling = ceiling
-        self._model = cv2.createBackgroundSubtractorMOG2(history, var_threshold, detectShadows=False)
-        self._history = history
-        self._tolerance = self.STILL_SHARE * self.LEAST_DEVIATION * var_threshold**0.5
-        self._small = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-        self._large = cv2.getStructuringElement(cv2.MORPH_CROSS, (5, 5))
+        self._background = Background(history, var_threshold)
         self._masks = masks
         self._ignored: Mask | None = None
         self._area = 0
-        self._frames = 0
         self._flooding = False
         self._aftermath = 0
         self._shape: tuple[int, ...] = ()
-        self._still: Mask | None = None
-        self._passed = 0
-        self._empty: Mask = np.zeros((0, 0), np.uint8)
 
     def step(self, grey: Mask) -> Changed:
         """Measure the next frame, a uint8 luma picture (height, width); a new size starts a new background."""
+        self._aftermath = max(0, self._aftermath - 1)
         if grey.shape != self._shape:
             self._resize(grey.shape)
-        self._frames += 1
-        self._aftermath = max(0, self._aftermath - 1)
-        alike = self._alike(grey)
-        if alike and self._passed < self.STILL_FRAMES:
-            self._passed += 1
-            return Changed(0.0, self._empty, self._empty, self._area)
-        changed = self._learn(grey, alike)
-        if self._frames <= self.WARM_UP_FRAMES:
+            self._background.begin(grey)
+            return self._nothing(0.0, False)
+        changed = self._background.step(grey)
+        if self._background.frames <= self.WARM_UP_FRAMES:
             return self._nothing(0.0, self._flooding)
-        changed = _mask(cv2.dilate(cv2.erode(changed, self._small), self._large))
         counted = changed if self._ignored is None else _mask(cv2.bitwise_and(changed, self._ignored))
         ratio = cv2.countNonZero(counted) / self._area
         if self._is_flood(ratio):
-            self._model.apply(grey, learningRate=1.0)
-            self._frames = 1
+            self._background.begin(grey)
             return self._nothing(ratio, True)
-        if not cv2.countNonZero(changed):
-            self._still = grey
         return Changed(ratio, changed, counted, self._area)
 
-    def _alike(self, grey: Mask) -> bool:
-        """Say whether this frame is like the one in which MOG2 found nothing."""
-        if self._still is None:
-            return False
-        _, differs = cv2.threshold(cv2.absdiff(grey, self._still), self._tolerance, 255, cv2.THRESH_BINARY)
-        return not cv2.countNonZero(cv2.erode(differs, self._small))
-
-    def _learn(self, grey: Mask, alike: bool) -> Mask:
-        """Give MOG2 a frame, and what it missed; returns what it says of the frame."""
-        # Its own rate, after as many frames as it would have seen; 1 makes it begin anew.
-        rate = 1.0 if self._frames == 1 else 1 / min(2 * self._frames, self._history)
-        if alike:
-            rate = min(self.MOST_AT_ONCE, rate * (1 + self._passed))
-        elif self._passed and self._still is not None:
-            self._model.apply(self._still, learningRate=min(self.MOST_AT_ONCE, rate * self._passed))
-        self._passed, self._still = 0, None
-        return _mask(self._model.apply(grey, learningRate=rate))
-
     def _nothing(self, ratio: float, flood: bool) -> Changed:
-        return Changed(ratio, self._empty, self._empty, self._area, flood, known=False)
+        empty = np.zeros(self._shape, np.uint8)
+        return Changed(ratio, empty, empty, self._area, flood, known=False)
 
     def _is_flood(self, ratio: float) -> bool:
         if ratio >= self.ceiling:
@@ -180,8 +135,6 @@ class MotionMeter:
 
     def _resize(self, shape: tuple[int, ...]) -> None:
         self._shape = shape
-        self._frames, self._passed, self._still = 0, 0, None
-        self._empty = np.zeros(shape, np.uint8)
         self._flooding = False
         height, width = shape
         self._ignored = None

@@ -173,58 +173,11 @@ def test_an_object_over_most_of_the_picture_is_no_flood_below_the_ceiling() -> N
     assert not motion.flood
 
 
-class Counted(MotionMeter):
-    """Counts the frames that the background is given."""
-
-    taken = 0
-
-    def _learn(self, grey: Grey, alike: bool) -> Grey:
-        self.taken += 1
-        return super()._learn(grey, alike)
-
-
-class Diligent(MotionMeter):
-    STILL_FRAMES = 0
-
-
-def test_a_still_room_is_given_to_the_background_every_fourth_frame_only() -> None:
-    camera, meter = room(), Counted()
-    for _ in range(400):
-        meter.step(camera())
-    assert 100 <= meter.taken <= 108
-
-
 @pytest.mark.parametrize("after", [40, 41, 42, 43])
 def test_who_appears_in_a_still_room_is_seen_in_that_frame(after: int) -> None:
     camera = room()
     gate = settled(Gate(), camera, after)
     assert gate.step(with_object(camera(), 100, 50, 30, 30)).open
-
-
-def test_the_background_learns_as_if_it_had_seen_every_frame() -> None:
-    """An object that is put down is forgotten, and what it leaves behind, in the same frame give or take a few."""
-    camera, often, seldom = room(), Diligent(), MotionMeter()
-    found: list[tuple[bool, bool]] = []
-    for frame in range(400):
-        picture = camera()
-        if 100 <= frame < 330:
-            picture = with_object(picture, 100, 50, 30, 30)
-        found.append((often.step(picture).ratio > 0.005, seldom.step(picture).ratio > 0.005))
-    assert any(diligent for diligent, _ in found) and not found[99][0] and not found[329][0]
-    assert sum(a != b for a, b in found) <= 4
-
-
-def test_what_creeps_in_is_seen_a_few_frames_later_at_most() -> None:
-    """A shade that grows by one level a frame is the same picture each time, compared with the frame before."""
-    camera, often, seldom = room(), Diligent(), MotionMeter()
-    first: dict[MotionMeter, int] = {}
-    for frame in range(120):
-        picture = camera()
-        picture[40:100, 80:160] -= np.uint8(max(0, frame - 60))
-        for meter in (often, seldom):
-            if meter.step(picture).ratio > 0.005:
-                first.setdefault(meter, frame)
-    assert 60 < first[often] <= first[seldom] <= first[often] + MotionMeter.STILL_FRAMES
 
 
 def test_a_motion_mask_does_not_hide_what_changes_from_the_evidence_in_a_still_room() -> None:
