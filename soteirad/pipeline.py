@@ -17,6 +17,7 @@ from soteirad.detect.detection import Detections
 from soteirad.gates.cadence import Cadence, CadenceSettings, Look
 from soteirad.gates.geometry import Polygon
 from soteirad.gates.motion import Motion, MotionGate
+from soteirad.gates.novelty import Novelty
 from soteirad.gates.objects import LabelFilter, ObjectFilter
 from soteirad.gates.scene import Scene, SceneGate
 from soteirad.gates.structure import Seen
@@ -125,6 +126,7 @@ class Pipeline:
         self._motion = MotionGate(settings.motion_threshold, self._filter.smallest_area / 2)
         self._background = self._senses.background()
         self._map = self._senses.changes()
+        self._novelty = Novelty()
         self._scene = SceneGate(settings.scene_distance, settings.scene_ssim)
         self._view = ViewWatch()
         self._cadence = Cadence(settings.cadence, settings.motion_threshold, settings.every_frame)
@@ -181,11 +183,12 @@ class Pipeline:
         if self._started is None or self._blind:
             # While the view is in doubt nobody looks, so the first looks are still to come.
             self._started = frame.time if self._settling(frame.time) else self._started
-        needs = self.tracker.needs(self._map.share)
+        needs = self.tracker.needs(self._map.share, frame.time)
         if self._looking:  # the look that runs is the one that confirms
             needs = replace(needs, confirm=False)
         opened = ran and self._last_scene.open
-        look = self._cadence.step(frame.time, motion.open, motion.ratio, opened, needs, motion.flood)
+        novel = motion.open and not self.settings.every_frame and self._novel(motion, frame.time)
+        look = self._cadence.step(frame.time, motion.open, motion.ratio, opened, needs, motion.flood, novel)
         changed = self._last_view is View.CHANGED
         if changed or not self.settings.detect or (self._blind and not self.settings.every_frame):
             look = None
@@ -197,6 +200,7 @@ class Pipeline:
         """Note that the detector starts on this frame."""
         self._looking = True
         self._cadence.looked(analysis.frame.time)
+        self._novelty.looked(analysis.motion.changed)
         self.counters.detector_runs += 1
         reason = analysis.look.value if analysis.look else "none"
         self.counters.looks[reason] = self.counters.looks.get(reason, 0) + 1
@@ -217,7 +221,7 @@ class Pipeline:
         kept, strong = self._filter.step(found)
         time = analysis.frame.time
         visits = self.tracker.step(time, kept, strong, self._map.share, self._settling(time))
-        self._cadence.observed(self.tracker.needs(self._map.share))
+        self._cadence.observed(self.tracker.needs(self._map.share, time))
         self._looking = False
         reason = analysis.look.value if analysis.look else "none"
         known = {t.id for t in self.tracker.tracks} | {v.track_id for v in visits}
@@ -269,6 +273,11 @@ class Pipeline:
         self._generation += 1
         self._cadence.restart()
         return closed
+
+    def _novel(self, motion: Motion, time: float) -> bool:
+        """Say whether something moves that no track explains and the last look did not see."""
+        known = [t.predicted(time) for t in self.tracker.tracks]
+        return self._novelty.step(motion.changed, known, self._motion.min_blob)
 
     def _settling(self, time: float) -> bool:
         """Say whether what is found now was there before: soon after a start."""

@@ -15,6 +15,7 @@ class Look(Enum):
     SCENE_CHANGE = "scene_change"
     CONFIRM = "confirm"
     AFTER_STILLNESS = "after_stillness"
+    NEW_MOTION = "new_motion"
     MOTION = "motion"
     MOTION_END = "motion_end"
     LOST = "lost"
@@ -47,6 +48,8 @@ class CadenceSettings:
     """Look at every 4th analysed frame while there is motion (S)."""
     promising_stride: int = 2
     """The same while something is nearly clear enough to start a track."""
+    new_looks: int = 3
+    """How many frames after a look at new motion are looked at one by one while something is nearly clear enough."""
     settled_stride: int = 8
     """The same when the last `settled_looks` looks found only what is known and stands still."""
     settled_looks: int = 2
@@ -142,6 +145,8 @@ class Cadence:
         self._frames_since_look = 0
         self._settled = 0
         self._promising = False
+        self._new_looks = 0
+        self._why: Look | None = None
         self._settling = 0
         self._due: Look | None = None
         self._was_spike = False
@@ -170,8 +175,11 @@ class Cadence:
         self._scene_interval = self.settings.scene_fastest if opened else grown
 
     def step(self, time: float, motion_open: bool, ratio: float, scene_opened: bool, needs: TrackNeeds,
-             flood: bool = False) -> Look | None:  # fmt: skip
-        """Take one analysed frame's gate results; returns why to look at it, or None."""
+             flood: bool = False, novel: bool = False) -> Look | None:  # fmt: skip
+        """Take one analysed frame's gate results; returns why to look at it, or None.
+
+        `novel` says that something moves that was not there at the last look, see `Novelty`.
+        """
         self._frames_since_look += 1
         self._floods.step(time, flood)
         if flood:
@@ -181,7 +189,7 @@ class Cadence:
         else:
             spike = self._spike(time, motion_open, ratio)
         self._follow_motion(time, motion_open, needs)
-        reason = self._reason(time, spike, scene_opened, needs)
+        reason = self._reason(time, spike, scene_opened, novel, needs)
         if flood and not self._every_frame and not self._overdue(time):
             return None
         if reason is not None and self._due is None:
@@ -194,7 +202,7 @@ class Cadence:
             self._opening -= 1
         if not self._moving and self._settling > 0:
             self._settling -= 1
-        self._due = None
+        self._why, self._due = self._due, None
         self._last_look = time
         self._frames_since_look = 0
         self._floods.looked()
@@ -203,6 +211,11 @@ class Cadence:
         """Note what the tracker made of a look."""
         self._settled = self._settled + 1 if needs.settled else 0
         self._promising = needs.promising
+        if self._why is Look.NEW_MOTION and self._new_looks == 0:
+            self._new_looks = self.settings.new_looks
+        elif self._new_looks > 0:
+            self._new_looks -= 1
+        self._new_looks = self._new_looks if needs.promising else 0
 
     def _follow_motion(self, time: float, motion_open: bool, needs: TrackNeeds) -> None:
         settings = self.settings
@@ -228,7 +241,8 @@ class Cadence:
         spike, self._was_spike = motion_open and (high or jump) and not self._was_spike, high or jump
         return spike
 
-    def _reason(self, time: float, spike: bool, scene_opened: bool, needs: TrackNeeds) -> Look | None:  # noqa: PLR0911
+    def _reason(self, time: float, spike: bool, scene_opened: bool, novel: bool,  # noqa: PLR0911
+                needs: TrackNeeds) -> Look | None:  # fmt: skip
         if self._every_frame:
             return Look.EVERY_FRAME
         if self._opening > 0 and self._opening_reason is Look.START:
@@ -247,6 +261,8 @@ class Cadence:
                 return None
             if self._opening > 0:
                 return Look.AFTER_STILLNESS
+            if novel or self._new_looks > 0:
+                return Look.NEW_MOTION
             due = self._last_open == time and self._frames_since_look >= self._stride()
             return Look.MOTION if due else None
         self._opening = 0

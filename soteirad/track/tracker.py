@@ -49,7 +49,8 @@ class TrackerSettings:
     """It also does when the centres of boxes of like size are within half a diagonal (1 - this) ..."""
     drift: float = 0.5
     """... and further off by this many diagonals for each second since the track's last strong detection: what shows
-    up inside the picture where somebody was lost is most likely who was lost. Not at the edge: people come in there."""
+    up inside the picture where somebody was lost is most likely who was lost. Not at the edge, where people come in, nor
+    who was first seen there a look before."""
     max_drift: float = 2.0
     """... up to this many."""
     growth: float = 2.5
@@ -77,6 +78,8 @@ class TrackerSettings:
     probation: float = 0.6
     """... is confirmed only after this many seconds: mostly it is a part or a second box of the other, or somebody who
     was hidden there and is about to be recognised."""
+    probation_interval: float = 0.2
+    """Until then it is looked at this often."""
     duplicate: float = 0.7
     """A detection this much inside a track of like size is a second box on the same object."""
     max_misses: float = 3.0
@@ -119,14 +122,14 @@ class Tracker:
         """The confirmed tracks that have not left."""
         return [t for t in self.tracks if t.confirmed]
 
-    def needs(self, evidence: Evidence) -> TrackNeeds:
-        """Tell the cadence what to look for next."""
+    def needs(self, evidence: Evidence, time: float) -> TrackNeeds:
+        """Tell the cadence what to look for next, at media time `time`."""
         if not self.tracks:
             return TrackNeeds(promising=self._promising)
         tracks = self.open_tracks
         return TrackNeeds(
             promising=self._promising,
-            confirm=any(not t.confirmed and t.hits > 0 and t.misses == 0 for t in self.tracks),
+            confirm=any(self._waits(t, time) for t in self.tracks),
             unseen=any(t.misses > 0 and self._moved(t, evidence) for t in tracks),
             open_tracks=bool(tracks),
             settled=bool(tracks) and not self._promising and all(t.still and t.misses == 0 for t in self.tracks),
@@ -190,11 +193,14 @@ class Tracker:
         """Return which detections (m) may continue which track (n): the wide gate for strong, the narrow for faint."""
         s = self.settings
         unsure_for = np.array([[time - t.last_firm if t.confirmed else 0.0] for t in tracks])
-        stretch = np.where([at_edge(b, s.edge) for b in boxes], 0.0, np.clip(unsure_for * s.drift, 0.0, s.max_drift))
         growth = np.array([[s.edge_growth if at_edge(t.box, s.edge) else s.growth] for t in tracks])
         iou = np.array([[s.still_iou if t.still else s.iou] for t in tracks])
-        near = (like.ratio <= growth) & (like.nearness >= s.nearness - stretch)
-        wide = near | (like.overlap >= iou)
+        alike = like.ratio <= growth
+        wide = (alike & (like.nearness >= s.nearness)) | (like.overlap >= iou)
+        came_in = [t.hits > 0 and not t.confirmed and at_edge(t.box, s.edge) for t in tracks]
+        newcomer = wide[came_in].any(axis=0) | [at_edge(b, s.edge) for b in boxes]
+        stretch = np.where(newcomer, 0.0, np.clip(unsure_for * s.drift, 0.0, s.max_drift))
+        wide |= alike & (like.nearness >= s.nearness - stretch)
         narrow = (like.ratio <= s.faint_growth) & (like.overlap >= s.faint_iou)
         return wide, narrow
 
@@ -226,6 +232,14 @@ class Tracker:
             self.tracks.append(track)
             matched.add(track.id)
             held.append(box)
+
+    def _waits(self, track: Track, time: float) -> bool:
+        """Say whether a track waits for a look that confirms it; on probation it is looked at now and then."""
+        s = self.settings
+        if track.confirmed or track.hits == 0 or track.misses > 0:
+            return False
+        due = track.hits < s.confirm or time - track.last_seen >= s.probation_interval - 1e-6
+        return due or not self._in_company(track)
 
     def _ready(self, track: Track) -> bool:
         """Say whether a track is to be confirmed now."""
