@@ -48,8 +48,8 @@ class CadenceSettings:
     """Look at every 4th analysed frame while there is motion (S)."""
     promising_stride: int = 2
     """The same while something is nearly clear enough to start a track."""
-    new_looks: int = 3
-    """How many frames after a look at new motion are looked at one by one while something is nearly clear enough."""
+    new_looks: int = 1
+    """How many frames after a look at new motion are looked at, while something is nearly clear enough."""
     settled_stride: int = 8
     """The same when the last `settled_looks` looks found only what is known and stands still."""
     settled_looks: int = 2

@@ -24,7 +24,7 @@ class Novelty:
     """Share of a region that must be new."""
     REACH = 0.35
     """How far a known object may be from where it is expected, in diagonals of its box. Within half a diagonal the
-    tracker takes any detection of like size for it, and a look would bring nothing new; less leaves room for company."""
+    tracker takes any detection of like size for it, and a look would bring nothing new; less leaves room for others."""
     MARGIN = 2
     """What moves within so many pixels of what moved at the last look is the same."""
 

@@ -49,8 +49,8 @@ class TrackerSettings:
     """It also does when the centres of boxes of like size are within half a diagonal (1 - this) ..."""
     drift: float = 0.5
     """... and further off by this many diagonals for each second since the track's last strong detection: what shows
-    up inside the picture where somebody was lost is most likely who was lost. Not at the edge, where people come in, nor
-    who was first seen there a look before."""
+    up inside the picture where somebody was lost is most likely who was lost. Not at the edge, where people come in,
+    nor who was seen coming in there a look before."""
     max_drift: float = 2.0
     """... up to this many."""
     growth: float = 2.5
@@ -198,7 +198,7 @@ class Tracker:
         alike = like.ratio <= growth
         wide = (alike & (like.nearness >= s.nearness)) | (like.overlap >= iou)
         came_in = [t.hits > 0 and not t.confirmed and at_edge(t.box, s.edge) for t in tracks]
-        newcomer = wide[came_in].any(axis=0) | [at_edge(b, s.edge) for b in boxes]
+        newcomer = wide[came_in].any(axis=0) | np.array([at_edge(b, s.edge) for b in boxes])
         stretch = np.where(newcomer, 0.0, np.clip(unsure_for * s.drift, 0.0, s.max_drift))
         wide |= alike & (like.nearness >= s.nearness - stretch)
         narrow = (like.ratio <= s.faint_growth) & (like.overlap >= s.faint_iou)

@@ -27,6 +27,7 @@ class Step:
     scene: bool = False
     needs: TrackNeeds = NO_NEEDS
     flood: bool = False
+    novel: bool = False
 
 
 @dataclass
@@ -39,7 +40,8 @@ class Player:
     def step(self, step: Step) -> Look | None:
         """Step without looking: the detector is busy."""
         self.time += step.dt
-        return self.cadence.step(self.time, step.moving, step.ratio, step.scene, step.needs, step.flood)
+        return self.cadence.step(self.time, step.moving, step.ratio, step.scene, step.needs, step.flood,
+                                 step.novel)  # fmt: skip
 
     def play(self, steps: Iterable[Step]) -> list[Look | None]:
         looks = []
@@ -78,7 +80,7 @@ any_needs = st.builds(
 )  # fmt: skip
 any_step = st.builds(
     Step, dt=st.floats(0.01, 3.0), moving=st.booleans(), ratio=st.floats(0.0, 1.0), scene=st.booleans(),
-    needs=any_needs,
+    needs=any_needs, novel=st.booleans(),
 )  # fmt: skip
 any_steps = st.lists(any_step, max_size=80)
 
@@ -329,6 +331,28 @@ def test_something_promising_is_looked_at_twice_as_often_while_it_lasts_and_no_l
     assert len(promising) > 20
     assert set(promising[1:]) == {2}
     assert set(gaps(player.play(moving(40)))[1:]) == {4}
+
+
+def test_new_motion_is_looked_at_at_once_and_the_stride_counts_from_there() -> None:
+    player = Player().started()
+    player.play(moving(5))
+    looks = player.play([*moving(1), Step(moving=True, ratio=0.01, novel=True), *moving(8)])
+    assert looks == [None, Look.NEW_MOTION, None, None, None, Look.MOTION, None, None, None, Look.MOTION]
+
+
+def test_something_promising_in_new_motion_is_looked_at_on_the_next_frame_too_and_once() -> None:
+    player = Player().started()
+    player.play(moving(5))
+    needs = TrackNeeds(promising=True)
+    looks = player.play([Step(moving=True, ratio=0.01, novel=True, needs=needs), *moving(5, needs=needs)])
+    assert looks[:3] == [Look.NEW_MOTION, Look.NEW_MOTION, None]
+    assert looks[3:] == [Look.MOTION, None, Look.MOTION]
+
+
+def test_in_a_flicker_new_motion_is_not_looked_at() -> None:
+    player = Player().started()
+    player.play([*flood(3), *still(10)] * 3)
+    assert player.play([Step(moving=True, ratio=0.01, novel=True)] * 5) == [None] * 5
 
 
 def test_the_last_motion_is_the_last_time_that_gate_one_was_open() -> None:

@@ -236,8 +236,28 @@ def test_who_appears_beside_somebody_inside_the_picture_is_on_probation() -> Non
     looks.see(known, looks=10)
     looks.see(known, new, looks=4)
     assert looks.kinds == ["entered"]
-    assert looks.tracker.needs(moving).confirm
+    assert looks.tracker.needs(moving, looks.time + 0.1).confirm
     looks.see(known, new, looks=4)
+    assert looks.kinds == ["entered", "entered"]
+
+
+def test_on_probation_somebody_is_looked_at_every_fifth_of_a_second() -> None:
+    looks = Looks()
+    known, new = (PERSON, 0.8, INSIDE), (PERSON, 0.8, shifted(INSIDE, 0.2))
+    looks.see(known, looks=10)
+    looks.see(known, new)
+    assert looks.tracker.needs(moving, looks.time).confirm
+    looks.see(known, new)
+    assert not looks.tracker.needs(moving, looks.time).confirm
+    assert looks.tracker.needs(moving, looks.time + 0.1).confirm
+
+
+def test_who_was_seen_coming_in_is_not_somebody_who_was_lost_nearby() -> None:
+    looks = Looks()
+    looks.see((PERSON, 0.8, (0.57, 0.3, 0.63, 0.49)), looks=20)
+    looks.see(looks=30)
+    looks.see((PERSON, 0.8, (0.94, 0.3, 1.0, 0.49)))
+    looks.see((PERSON, 0.8, (0.91, 0.3, 0.97, 0.49)))
     assert looks.kinds == ["entered", "entered"]
 
 
@@ -262,17 +282,17 @@ def test_closing_ends_every_open_visit_with_its_reason() -> None:
 def test_needs_tell_what_the_tracker_waits_for() -> None:
     looks = Looks()
     looks.see((PERSON, 0.3, INSIDE))
-    assert looks.tracker.needs(moving).promising
+    assert looks.tracker.needs(moving, looks.time).promising
     looks.see((PERSON, 0.8, INSIDE))
-    assert looks.tracker.needs(moving).confirm
+    assert looks.tracker.needs(moving, looks.time).confirm
     looks.see((PERSON, 0.8, INSIDE))
-    needs = looks.tracker.needs(moving)
+    needs = looks.tracker.needs(moving, looks.time)
     assert needs.open_tracks
     assert not needs.confirm
     assert not needs.unseen
     looks.see()
-    assert looks.tracker.needs(moving).unseen
-    assert not looks.tracker.needs(motionless).unseen
+    assert looks.tracker.needs(moving, looks.time).unseen
+    assert not looks.tracker.needs(motionless, looks.time).unseen
 
 
 detection = st.tuples(

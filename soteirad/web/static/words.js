@@ -56,6 +56,7 @@ export const triggerWords = words({
 	scene_change: "the scene changed",
 	confirm: "somebody was seen once: is it true?",
 	after_stillness: "the first motion after a calm second",
+	new_motion: "motion where nothing moved before",
 	motion: "something moves",
 	motion_end: "motion ended: who is still there?",
 	lost: "somebody was not found: look again",
