@@ -108,7 +108,7 @@ def test_the_car_park_clip_reports_the_entries_that_were_labelled_by_eye(record_
     tell(record_property, "car park, looks of those on every frame", f"{share:.3f}")
     assert found.recall >= 0.9, found.missed
     assert found.precision >= 0.9, found.false
-    assert share <= 0.25
+    assert share <= 0.2
 
 
 def test_gating_keeps_the_entries_of_a_busy_street(record_property: object, run: Run) -> None:
@@ -119,7 +119,8 @@ def test_gating_keeps_the_entries_of_a_busy_street(record_property: object, run:
     assert reference.summary["detector_runs"] == reference.summary["analysed"] == gated.summary["analysed"]
     tell(record_property, "vtest, looks of those on every frame", f"{share:.3f}")
     assert found.recall >= 0.95, found.missed
-    assert found.precision >= 0.9, found.false
+    assert found.precision >= 0.95, found.false
+    assert share <= 0.52
 
 
 def test_the_busy_street_is_scored_against_published_ground_truth(record_property: object, run: Run) -> None:

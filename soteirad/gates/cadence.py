@@ -257,16 +257,17 @@ class Cadence:
         if needs.confirm:
             return Look.CONFIRM
         if self._moving:
-            if flicker:
-                return None
-            if self._opening > 0:
-                return Look.AFTER_STILLNESS
-            if novel or self._new_looks > 0:
-                return Look.NEW_MOTION
-            due = self._last_open == time and self._frames_since_look >= self._stride()
-            return Look.MOTION if due else None
+            return None if flicker else self._reason_in_motion(time, novel)
         self._opening = 0
         return self._reason_without_motion(time, needs)
+
+    def _reason_in_motion(self, time: float, novel: bool) -> Look | None:
+        if self._opening > 0:
+            return Look.AFTER_STILLNESS
+        if novel or self._new_looks > 0:
+            return Look.NEW_MOTION
+        due = self._last_open == time and self._frames_since_look >= self._stride()
+        return Look.MOTION if due else None
 
     def _overdue(self, time: float) -> bool:
         """Say whether floods have kept the detector from looking for so long that it looks in spite of them."""
