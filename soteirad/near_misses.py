@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from soteirad.detect.detection import Detections
-from soteirad.detect.nms import areas, iou_matrix
+from soteirad.detect.nms import areas, iou_matrix, iou_of
 from soteirad.gates.motion import Motion
 from soteirad.gates.objects import LabelFilter
 from soteirad.track.track import Track
@@ -152,8 +152,7 @@ class NearMissWatch:
     def _alike(self, told: NearMiss, miss: NearMiss) -> bool:
         if told.box is None or miss.box is None:
             return told.box is miss.box
-        one, other = (np.array([b], np.float32) for b in (told.box, miss.box))
-        return told.label == miss.label and float(iou_matrix(one, other)[0, 0]) >= self.SAME_IOU
+        return told.label == miss.label and iou_of(told.box, miss.box) >= self.SAME_IOU
 
 
 def _box(box: np.ndarray) -> tuple[float, float, float, float]:

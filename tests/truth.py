@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from soteirad.detect.nms import iou_of as overlap
 from soteirad.event import Event
-from soteirad.tune.match import iou as overlap
 from soteirad.tune.match import pair
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from soteirad.detect.nms import iou_of
 from soteirad.tune.sweep import Seen
 
 TOLERANCE_S = 3.0
@@ -77,14 +78,6 @@ def pair(allowed: Sequence[Sequence[int]]) -> dict[int, int]:
     return owner
 
 
-def iou(a: Box, b: Box) -> float:
-    """Return the intersection over union of two boxes."""
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    both = max(0.0, width) * max(0.0, height)
-    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both
-    return both / union if union > 0 else 0.0
-
-
 def _candidates(report: Entry, entries: Sequence[Entry]) -> list[int]:
     """Return the entries that a report may belong to, the nearest in time first."""
     fitting = [j for j, entry in enumerate(entries) if _fits(report, entry)]
@@ -95,4 +88,4 @@ def _fits(report: Entry, entry: Entry) -> bool:
     if report.label != entry.label or abs(report.time - entry.time) > TOLERANCE_S:
         return False
     there, here = entry.box_at(report.time), report.box_at(report.time)
-    return there is None or here is None or iou(here, there) >= IOU
+    return there is None or here is None or iou_of(here, there) >= IOU

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from soteirad.detect.detection import Detections
-from soteirad.detect.nms import areas, best, iou_matrix, nms, one_label
+from soteirad.detect.nms import areas, best, iou_matrix, iou_of, nms, one_label
 
 Box = tuple[float, float, float, float]
 
@@ -176,3 +176,10 @@ def test_ten_thousand_candidates_without_suppression_leave_the_hundred_best() ->
     hundred = np.sort(rows[1])[::-1][:100].tolist()
     assert best(*rows).scores.tolist() == hundred
     assert one_label(*rows).scores.tolist() == hundred
+
+
+@given(st.lists(st.floats(0, 1, width=32), min_size=8, max_size=8))
+def test_the_iou_of_two_boxes_is_that_of_the_matrix(n: list[float]) -> None:
+    boxes = np.array([[*sorted(n[:2]), *sorted(n[2:4])], [*sorted(n[4:6]), *sorted(n[6:])]], np.float32)[:, [0, 2, 1, 3]]
+    matrix = iou_matrix(boxes[:1], boxes[1:])
+    assert iou_of(*boxes.tolist()) == pytest.approx(float(matrix[0, 0]), abs=1e-4)

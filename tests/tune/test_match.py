@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soteirad.tune.match import TOLERANCE_S, Entry, iou, match
+from soteirad.tune.match import TOLERANCE_S, Entry, match
 
 LEFT, RIGHT = (0.0, 0.2, 0.2, 0.8), (0.7, 0.2, 0.9, 0.8)
 
@@ -47,11 +47,6 @@ def test_a_box_is_interpolated_between_two_looks_and_stays_outside_them() -> Non
     assert walk.box_at(1.0) == pytest.approx((0.0, 0.0, 0.2, 0.2))
     assert walk.box_at(99.0) == pytest.approx((0.4, 0.0, 0.6, 0.2))
     assert at(1.0).box_at(1.0) is None
-
-
-def test_boxes_apart_and_empty_boxes_have_nothing_in_common() -> None:
-    assert iou(LEFT, LEFT) == pytest.approx(1.0) and iou(LEFT, RIGHT) == 0.0
-    assert iou((0.1, 0.1, 0.1, 0.1), (0.1, 0.1, 0.1, 0.1)) == 0.0
 
 
 @given(st.lists(st.floats(0, 60), max_size=8), st.lists(st.floats(0, 60), max_size=8))
