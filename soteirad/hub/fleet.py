@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.context import BaseContext
 from pathlib import Path
 
 from soteirad.config import CameraConfig, Config
 from soteirad.config.overrides import alike
+from soteirad.detect.engine import BackendName
 from soteirad.hub.engines import Choices
 from soteirad.hub.supervisor import CameraProcess, process_context
 from soteirad.runner import CameraJob
+
+LIBRARIES: Mapping[BackendName, str] = {
+    "onnx": "soteirad.detect.backends.onnx",
+    "openvino": "soteirad.detect.backends.openvino_library",
+    "litert": "ai_edge_litert.interpreter",
+}
+"""What cameras import for a backend. Importing these starts no thread: a process that has threads must not fork."""
 
 
 def camera_jobs(config: Config, choices: Choices, spool: Path, log_level: str) -> dict[str, CameraJob]:
@@ -67,7 +75,7 @@ class Fleet:
 
     def found(self, jobs: Mapping[str, CameraJob]) -> None:
         """Take in the cameras of the daemon's start. For the main thread."""
-        self._context = process_context()
+        self._context = process_context(_libraries(jobs.values()))
         self._cameras = {name: self._process(job, founding=True) for name, job in jobs.items()}
 
     def apply(self, jobs: Mapping[str, CameraJob]) -> Changes:
@@ -118,6 +126,12 @@ class Fleet:
         if self._context is None:
             raise RuntimeError("the fleet was not founded")
         return CameraProcess(job, self._context, self._on_wake, founding)
+
+
+def _libraries(jobs: Iterable[CameraJob]) -> list[str]:
+    """Return the modules that the engines of these cameras import."""
+    backends = {job.choice.engine.backend for job in jobs if job.choice is not None}
+    return [LIBRARIES[backend] for backend in sorted(backends) if backend in LIBRARIES]
 
 
 def _alike(wanted: CameraJob, current: CameraJob) -> bool:

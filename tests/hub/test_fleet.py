@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from soteirad.config import Config
+from soteirad.detect.choice import Choice
+from soteirad.detect.engine import Engine
 from soteirad.hub import fleet as fleet_module
 from soteirad.hub.fleet import Changes, Fleet, camera_jobs
 from soteirad.hub.supervisor import CameraProcess
@@ -48,6 +50,11 @@ class FakeContext:
 
     def __init__(self) -> None:
         self.processes: list[FakeProcess] = []
+        self.imported: list[str] = []
+
+    def importing(self, libraries: Sequence[str]) -> FakeContext:
+        self.imported = list(libraries)
+        return self
 
     def Pipe(self) -> tuple[Connection, Connection]:  # noqa: N802 - multiprocessing's name
         return multiprocessing.Pipe()
@@ -60,7 +67,7 @@ class FakeContext:
 @pytest.fixture
 def context(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeContext]:
     context = FakeContext()
-    monkeypatch.setattr(fleet_module, "process_context", lambda: context)
+    monkeypatch.setattr(fleet_module, "process_context", context.importing)
     yield context
     for process in context.processes:
         if process.end is not None:
@@ -345,3 +352,11 @@ def test_a_camera_that_is_started_anew_listens_again(context: FakeContext) -> No
     assert context.processes[1].job.camera.detect is False
     camera.wish(TakePicture())
     assert told(context, 1) == [TakePicture()]
+
+
+def test_the_fork_server_imports_the_libraries_of_the_chosen_engines_and_no_others(context: FakeContext) -> None:
+    loaded = config(porch={}, yard={"detector": {"threads": 2}}, served={"detector": {"threads": 3}})
+    choices = {camera.detector: Choice(Engine("openvino", "bf16"), 1.0, None, ()) for camera in loaded.cameras.values()}
+    choices |= {loaded.cameras["served"].detector: None}
+    Fleet(lambda: None).found(camera_jobs(loaded, choices, Path("spool"), "info"))
+    assert context.imported == ["soteirad.detect.backends.openvino_library"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +26,8 @@ class OpenVinoBackend(FileBackend):
 
     def open(self, path: Path) -> TensorSpec:
         """Compile the model for this processor. Raises ModelError for an arithmetic that it lacks."""
-        # At its import OpenVINO reports to its makers over the internet, and leaves a number for this machine in the
-        # home folder. Without this package, which nothing else needs, it uses a stand-in that does neither.
-        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
         try:
-            import openvino as ov
+            from soteirad.detect.backends.openvino_library import openvino as ov
         except ImportError:
             raise missing("OpenVINO", "openvino") from None
         try:

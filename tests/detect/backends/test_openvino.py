@@ -128,6 +128,7 @@ def test_the_engines_threads_and_no_pinning_are_asked_for(monkeypatch: pytest.Mo
 
 def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.delitem(sys.modules, "soteirad.detect.backends.openvino_library", raising=False)
     with pytest.raises(ModelError, match=r"OpenVINO is not installed: install it with `pip install 'soteirad\[open"):
         OpenVinoBackend(CARD, engine("fp32")).load()
 
