@@ -42,6 +42,17 @@ def pss_mb(pid: int) -> float:
     return 0.0
 
 
+def read_positions(pids: Iterable[int], file: Path) -> dict[int, int]:
+    """Return how far (bytes) each process that has `file` open has read it."""
+    found = {}
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            for link in Path(f"/proc/{pid}/fd").iterdir():
+                if link.readlink() == file:
+                    found[pid] = int(Path(f"/proc/{pid}/fdinfo/{link.name}").read_text().split()[1])
+    return found
+
+
 class PeakMemory:
     """Samples the memory of processes on a thread of its own, and keeps the largest sum that it saw (MB)."""
 
