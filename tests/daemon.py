@@ -145,9 +145,9 @@ def until(holds: Callable[[], bool], timeout: float) -> bool:
     return True
 
 
-def events(messages: Iterable[Received], camera: str = "porch") -> list[dict[str, Any]]:
-    """Return the events of a camera in order of arrival, the late ones too."""
-    topics = (f"soteira/{camera}/event", f"soteira/{camera}/event/late")
+def events(messages: Iterable[Received], camera: str = "porch", box: str = "soteira") -> list[dict[str, Any]]:
+    """Return the events of a camera in order of arrival, the late ones too; `box` is the topic prefix."""
+    topics = (f"{box}/{camera}/event", f"{box}/{camera}/event/late")
     return [json.loads(m.payload) for m in messages if m.topic in topics]
 
 
