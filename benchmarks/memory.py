@@ -6,14 +6,16 @@ import statistics
 import time
 from typing import Any
 
-from benchmarks.clips import static_clip
+from benchmarks.clips import STATIC_S, static_clip
 from benchmarks.figure import Figure, missing
-from benchmarks.processes import pss_mb
-from benchmarks.runs import SETTLE_S, Bench, cameras, running
+from benchmarks.processes import private_mb, pss_mb, read_positions
+from benchmarks.runs import Bench, cameras, running
 from benchmarks.turns import tell
 from soteirad.detect.choice import is_installed
 from tests.brokers import free_port
+from tests.daemon import Daemon
 
+WATCHED_S = 12
 LOOKS = 3
 """Samples of each run, a second apart."""
 
@@ -44,20 +46,30 @@ def _memory(bench: Bench, counts: tuple[int, int], detector: dict[str, Any]) -> 
     for count in counts:
         sections = {"detector": detector} if detector else {}
         with running(bench, cameras(static_clip(), count, fps=10), **sections, web=_page()) as (daemon, _):
-            time.sleep(2 * SETTLE_S)
+            _wait_until_all_have_watched(daemon)
             samples = []
             for _look in range(LOOKS):
                 time.sleep(1.0)
                 samples.append({pid: pss_mb(pid) for pid in daemon.group()})
+            alone = [private_mb(pid) for pid in read_positions(daemon.group(), static_clip())]
             names, hub = daemon.group(), daemon.process.pid
             engine = daemon.log().partition("detector ")[2].partition(": ")[2].partition(",")[0]
         each = {pid: statistics.median(s.get(pid, 0.0) for s in samples) for pid in samples[0]}
         forked = sorted(pid for pid in each if "forkserver" in names.get(pid, ""))
         found[count] = {"all": round(sum(each.values()), 1), "hub": round(each[hub], 1), "engine": engine,
                         "fork_server": round(each[forked[0]], 1) if forked else 0.0,
-                        "cameras": [round(each[pid], 1) for pid in forked[1:]]}  # fmt: skip
+                        "cameras": [round(each[pid], 1) for pid in forked[1:]],
+                        "cameras_private": [round(mb, 1) for mb in alone]}  # fmt: skip
         tell(f"  memory, {count} cameras: {found[count]}")
     return found
+
+
+def _wait_until_all_have_watched(daemon: Daemon) -> None:
+    """Wait until each camera has seen so much that it holds all that it will: on a busy machine that takes longer."""
+    clip = static_clip()
+    enough = clip.stat().st_size * WATCHED_S / STATIC_S
+    daemon.wait_until(lambda: min(read_positions(daemon.group(), clip).values(), default=0) >= enough,
+                      f"every camera has seen {WATCHED_S} s of video", 120)  # fmt: skip
 
 
 def _page() -> dict[str, Any]:

@@ -36,9 +36,18 @@ def cpu_by_thread(pid: int) -> dict[str, float]:
 
 def pss_mb(pid: int) -> float:
     """Return the proportional set size of a process: its own memory, and its share of what it shares."""
+    return _rollup_mb(pid, "Pss")
+
+
+def private_mb(pid: int) -> float:
+    """Return the memory that a process shares with nobody, which is free when it ends."""
+    return _rollup_mb(pid, "Private_Clean") + _rollup_mb(pid, "Private_Dirty")
+
+
+def _rollup_mb(pid: int, name: str) -> float:
     with contextlib.suppress(OSError, AttributeError):
         text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-        return int(re.findall(r"^Pss: +(\d+) kB", text, re.MULTILINE)[0]) / 1024
+        return int(re.findall(rf"^{name}: +(\d+) kB", text, re.MULTILINE)[0]) / 1024
     return 0.0
 
 
