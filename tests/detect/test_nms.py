@@ -180,6 +180,7 @@ def test_ten_thousand_candidates_without_suppression_leave_the_hundred_best() ->
 
 @given(st.lists(st.floats(0, 1, width=32), min_size=8, max_size=8))
 def test_the_iou_of_two_boxes_is_that_of_the_matrix(n: list[float]) -> None:
-    boxes = np.array([[*sorted(n[:2]), *sorted(n[2:4])], [*sorted(n[4:6]), *sorted(n[6:])]], np.float32)[:, [0, 2, 1, 3]]
+    corners = [[*sorted(n[i : i + 2]), *sorted(n[i + 2 : i + 4])] for i in (0, 4)]
+    boxes = np.array(corners, np.float32)[:, [0, 2, 1, 3]]
     matrix = iou_matrix(boxes[:1], boxes[1:])
     assert iou_of(*boxes.tolist()) == pytest.approx(float(matrix[0, 0]), abs=1e-4)
