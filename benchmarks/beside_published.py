@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import statistics
-import subprocess
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from benchmarks.clips import Clip, clips, static_clip
 from benchmarks.figure import Figure, missing
+from benchmarks.play import Played, decoded, published, replayed
 from benchmarks.runs import Bench
 from benchmarks.turns import in_turns, ratio
-from tests.shared_data import CHECKOUT, DEMO
+from tests.shared_data import DEMO
 
-FPS = 10
 TARGET = 0.6
-
-
-@dataclass(frozen=True)
-class Played:
-    """A clip played as fast as it goes: CPU seconds from the first frame to the last, looks, and what was reported."""
-
-    cpu_s: float
-    looks: int
-    visits: int
-
-    def __str__(self) -> str:
-        return f"{self.cpu_s:.2f} CPU s, {self.looks} looks, {self.visits} reported"
 
 
 def measure(bench: Bench) -> list[Figure]:
@@ -53,8 +36,8 @@ def measure(bench: Bench) -> list[Figure]:
 def _still_clip(bench: Bench) -> list[Figure]:
     """Play the still scene, which both decode; tell what either costs beyond that, too, but not in a quick run."""
     clip = Clip("still scene", static_clip(), (), busy=False)
-    kinds = {"ours": partial(_replay, clip), "decode only": partial(_decode, clip),
-             "published": partial(_published, clip)}  # fmt: skip
+    kinds = {"ours": partial(replayed, clip), "decode only": partial(decoded, clip),
+             "published": partial(published, clip)}  # fmt: skip
     if bench.quick:
         del kinds["decode only"]
     taken: dict[str, list[Played]] = in_turns(kinds, 1 if bench.quick else 2, clip.name)
@@ -69,9 +52,8 @@ def _still_clip(bench: Bench) -> list[Figure]:
 
 
 def _beside(clip: Clip, rounds: int) -> Figure:
-    kinds = {"ours": partial(_replay, clip), "published": partial(_published, clip)}
-    key = f"published_{clip.name.lower().replace(' ', '_').replace('-', '_')}"
-    return _figure(clip, in_turns(kinds, rounds, clip.name), key)
+    kinds = {"ours": partial(replayed, clip), "published": partial(published, clip)}
+    return _figure(clip, in_turns(kinds, rounds, clip.name), f"published_{clip.key}")
 
 
 def _figure(clip: Clip, taken: Mapping[str, list[Played]], key: str) -> Figure:
@@ -82,30 +64,3 @@ def _figure(clip: Clip, taken: Mapping[str, list[Played]], key: str) -> Figure:
                   ratio(cpu["ours"], cpu["published"]), TARGET, margin=0.2, note=note,
                   detail={"cpu_seconds": cpu, "looks": {kind: runs[0].looks for kind, runs in taken.items()},
                           "reported": {kind: runs[0].visits for kind, runs in taken.items()}})  # fmt: skip
-
-
-def _replay(clip: Clip) -> Played:
-    document = _json("soteirad", "replay", "--json", *_settings(clip))
-    seen = [event for event in document["events"] if event["event_type"] in ("entered", "present")]
-    return Played(document["summary"]["cpu_seconds"], document["summary"]["detector_runs"], len(seen))
-
-
-def _published(clip: Clip) -> Played:
-    document = _json("benchmarks.published", *_settings(clip))
-    return Played(document["cpu_seconds"], document["detector_runs"], len(document["entries"]))
-
-
-def _decode(clip: Clip) -> Played:
-    command = [sys.executable, "-m", "benchmarks.decode_only", str(clip.path), "--fast"]
-    said = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
-    return Played(json.loads(said.splitlines()[-1])["cpu_s"], 0, 0)
-
-
-def _settings(clip: Clip) -> list[str]:
-    labels = ["--track", ",".join(clip.labels)] if clip.labels else []
-    return [str(clip.path), *labels, "--min-area", str(clip.min_area), "--fps", str(FPS)]
-
-
-def _json(module: str, *arguments: str) -> Any:
-    command = [sys.executable, "-m", module, *arguments]
-    return json.loads(subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout)

@@ -29,6 +29,11 @@ class Clip:
     min_area: float = 0.01
     busy: bool = True
 
+    @property
+    def key(self) -> str:
+        """Its name as part of a figure's key."""
+        return "".join(c if c.isalnum() else "_" for c in self.name.lower())
+
 
 def clips() -> tuple[list[Clip], list[str]]:
     """Return the clips with objects that are here, and the names of those that are not."""

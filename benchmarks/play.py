@@ -1,50 +1,61 @@
-"""A process that plays a clip through the pipeline as fast as it goes, and says what that cost.
-
-    python -m benchmarks.play CLIP --labels person,car [--min-area 0.001] [--every-frame] [--fps 10]
-
-Pickles what `replay` gives to standard output: its processor seconds are those from the first frame to the last.
-"""
+"""Clips played as fast as they go, in processes of their own, and the CPU seconds from the first frame to the last."""
 
 from __future__ import annotations
 
-import argparse
-import pickle
+import json
 import subprocess
 import sys
-from pathlib import Path
+from dataclasses import dataclass, field
+from typing import Any
 
 from benchmarks.clips import Clip
-from soteirad.tools.check import replay_camera
-from soteirad.tools.replay import Replay, replay
+from soteirad.event import Event
 from tests.shared_data import CHECKOUT
 
-
-def main() -> None:
-    """Play what the command line names."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("clip", type=Path)
-    parser.add_argument("--labels", required=True)
-    parser.add_argument("--min-area", type=float, default=0.01)
-    parser.add_argument("--every-frame", action="store_true")
-    parser.add_argument("--fps", type=float, default=10)
-    arguments = parser.parse_args()
-    objects = {"track": arguments.labels.split(","), "min_area": arguments.min_area}
-    name, camera = replay_camera(arguments.clip, None, None, "max", objects)
-    camera = camera.model_copy(update={"fps": arguments.fps})
-    sys.stdout.buffer.write(pickle.dumps(replay(name, camera, arguments.every_frame)))
+FPS = 10
 
 
-def played(clip: Clip, every_frame: bool = False, fps: float = 10) -> Replay:
-    """Play a clip in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.play", str(clip.path), "--labels", ",".join(clip.labels),
-               "--min-area", str(clip.min_area), "--fps", str(fps)]  # fmt: skip
-    if every_frame:
-        command.append("--every-frame")
-    done = subprocess.run(command, cwd=CHECKOUT, stdout=subprocess.PIPE, check=True)
-    found = pickle.loads(done.stdout)
-    assert isinstance(found, Replay)
-    return found
+@dataclass(frozen=True)
+class Played:
+    """What a clip cost, how many frames were analysed and looked at, and what was reported."""
+
+    cpu_s: float
+    looks: int = 0
+    analysed: int = 0
+    visits: int = 0
+    events: tuple[Event, ...] = field(default=(), repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.cpu_s:.2f} CPU s, {self.looks} looks, {self.visits} reported"
 
 
-if __name__ == "__main__":
-    main()
+def replayed(clip: Clip, every_frame: bool = False, fps: float = FPS) -> Played:
+    """Play a clip with `soteirad replay`."""
+    document = run("soteirad", "replay", "--json", *settings(clip, fps), *(["--every-frame"] if every_frame else []))
+    summary = document["summary"]
+    events = tuple(Event.from_payload(payload) for payload in document["events"])
+    return Played(summary["cpu_seconds"], summary["detector_runs"], summary["analysed"],
+                  sum(event.opens_visit for event in events), events)  # fmt: skip
+
+
+def published(clip: Clip) -> Played:
+    """Play a clip through the published pipeline."""
+    document = run("benchmarks.published", *settings(clip))
+    return Played(document["cpu_seconds"], document["detector_runs"], visits=len(document["entries"]))
+
+
+def decoded(clip: Clip) -> Played:
+    """Decode a clip and do nothing else."""
+    return Played(run("benchmarks.decode_only", str(clip.path), "--fast")["cpu_s"])
+
+
+def settings(clip: Clip, fps: float = FPS) -> list[str]:
+    """Return the arguments that a player of clips takes."""
+    labels = ["--track", ",".join(clip.labels)] if clip.labels else []
+    return [str(clip.path), *labels, "--min-area", str(clip.min_area), "--fps", str(fps)]
+
+
+def run(module: str, *arguments: str) -> Any:
+    """Run a module and return the JSON that it prints."""
+    command = [sys.executable, "-m", module, *arguments]
+    return json.loads(subprocess.run(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, check=True).stdout)

@@ -31,6 +31,31 @@ apt_install() {
   return 1
 }
 
+# The programs that tests and benchmarks talk to; what cannot be installed is told.
+test_programs() {
+  local missing gst
+  missing=()
+  command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || missing+=(mosquitto)
+  command -v ffmpeg >/dev/null || missing+=(ffmpeg)
+  command -v chromium >/dev/null || missing+=(chromium)
+  command -v systemd-analyze >/dev/null || missing+=(systemd)
+  [ -e /usr/share/doc/opencv-doc/examples/data/vtest.avi ] || missing+=(opencv-doc)
+  gst=(python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
+       glib-networking openssl)
+  /usr/bin/python3 - 2>/dev/null <<'EOF' || missing+=("${gst[@]}")
+import gi
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import Gio, Gst, GstRtspServer
+Gst.init(None)
+needed = ("appsrc", "h264parse", "h265parse", "jpegparse", "rtph264pay", "rtph265pay", "rtpjpegpay", "rtpL16pay")
+assert all(Gst.ElementFactory.find(name) for name in needed) and Gio.TlsBackend.get_default().supports_tls()
+EOF
+  ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || missing+=(libfaketime)
+  if [ ${#missing[@]} -gt 0 ]; then
+    apt_install "${missing[@]}" || say "the tests that need them are skipped, and say so"
+  fi
+}
+
 # make_venv EXTRA: create .venv and install this checkout with an extra, again whenever pyproject.toml changed.
 make_venv() {
   local extra=$1 python stamp wanted
