@@ -33,6 +33,8 @@ def measure(bench: Bench) -> list[Figure]:
                note=f"PSS with {many} cameras and the page; no question is asked", detail=default[many]),
         Figure("memory_fork_server", "memory of the fork server", fork, None, "MB"),
     ]  # fmt: skip
+    if bench.quick:
+        return found
     what = "memory of each further camera with onnxruntime"
     if not is_installed("onnx"):
         return [*found, missing("memory_camera_onnx", what, "onnxruntime is not installed")]

@@ -33,12 +33,12 @@ class Bench:
     @property
     def rounds(self) -> int:
         """How often each of those that are compared has its turn."""
-        return 3 if self.quick else 5
+        return 2 if self.quick else 5
 
     @property
     def window_s(self) -> float:
         """How long processor time is counted."""
-        return 8.0 if self.quick else 20.0
+        return 6.0 if self.quick else 12.0
 
     def place(self) -> Path:
         """Return a new folder."""

@@ -100,6 +100,8 @@ class Background:
 
     def _any(self, mask: Mask) -> Tiles:
         """Say in which tiles a mask is set anywhere."""
+        if not cv2.countNonZero(mask):
+            return np.zeros(self._quiet.shape, np.bool_)
         rows = np.maximum.reduceat(mask, self._tops, axis=0)
         return np.asarray(np.maximum.reduceat(rows, self._lefts, axis=1) > 0)
 
