@@ -32,9 +32,8 @@ from soteirad.assembly import choose_engine, model_card
 from soteirad.capture.sampler import Sampler
 from soteirad.detect.detection import Detections
 from soteirad.detect.detector import Detector
-from soteirad.detect.nms import areas
+from soteirad.detect.nms import areas, iou_of
 from soteirad.tools.check import replay_camera
-from soteirad.tune.match import iou
 
 Picture = NDArray[np.uint8]
 
@@ -132,7 +131,7 @@ class Tracker:
         """Take a look's detections; returns the tracks that they confirm."""
         pairs = sorted(
             ((overlap, t, d) for t, track in enumerate(self._tracks) for d in range(len(found))
-             if found.classes[d] == track.label and (overlap := iou(track.box, found.boxes[d])) >= TRACK_IOU),
+             if found.classes[d] == track.label and (overlap := iou_of(track.box, found.boxes[d])) >= TRACK_IOU),
             reverse=True,
         )  # fmt: skip
         given: dict[int, int] = {}
