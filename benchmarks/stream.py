@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -14,13 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.clips import CACHE
-from benchmarks.turns import tell
+from benchmarks.clips import SIZE, encode, made_once
 from tests.rtsp_server import RtspServer
 from tests.shared_data import DEMO
 
 FPS = 10
-SIZE = (1280, 720)
 WALK = (5.6, 8.6)
 """Seconds of the demonstration: nobody, a person walks in (visible at 6.1) up to the middle of the room ..."""
 PAUSE_S = 1.5
@@ -53,31 +50,16 @@ def _column(luma: Picture, bit: int, half: int, inset: int = 0) -> slice:
 
 def visits_clip() -> Path:
     """Return a clip for a loop: a person walks in, turns round and walks out, 1280x720, 10 a second; made once."""
-    path = CACHE / "visits-720p.mp4"
-    if not path.exists():
-        tell("making a clip with visits ...")
-        CACHE.mkdir(parents=True, exist_ok=True)
-        half = path.with_suffix(".half.mp4")
-        _film(half)
-        half.rename(path)
-    return path
+    return made_once("visits-720p.mp4", lambda path: encode(path, FPS, {"crf": "23", "g": "20"}, _numbered()))
 
 
-def _film(path: Path) -> None:
+def _numbered() -> Iterator[Picture]:
     with av.open(str(DEMO)) as container:
         there = [f for f in container.decode(video=0) if WALK[0] <= float(f.time or 0.0) < WALK[1]]
-    frames = [*there, *there[::-1], *[there[0]] * round(PAUSE_S * FPS)]
-    with av.open(str(path), "w") as out:
-        options = {"preset": "veryfast", "crf": "23", "g": "20", "bf": "0"}
-        stream = out.add_stream("libx264", rate=FPS, options=options)
-        stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
-        for index, frame in enumerate(frames):
-            planes = frame.reformat(*SIZE, "yuv420p", interpolation="BICUBIC").to_ndarray()
-            write_number(planes[: SIZE[1]], index)
-            made = av.VideoFrame.from_ndarray(planes, format="yuv420p")
-            made.pts, made.time_base = index, Fraction(1, FPS)
-            out.mux(stream.encode(made))
-        out.mux(stream.encode(None))
+    for index, frame in enumerate([*there, *there[::-1], *[there[0]] * round(PAUSE_S * FPS)]):
+        planes = np.asarray(frame.reformat(*SIZE, "yuv420p", interpolation="BICUBIC").to_ndarray(), np.uint8)
+        write_number(planes[: SIZE[1]], index)
+        yield planes
 
 
 def length(clip: Path) -> int:
