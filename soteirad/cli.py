@@ -46,11 +46,12 @@ def run(
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
-    from soteirad.config import load_config, take_secrets
-    from soteirad.hub.hub import Hub
+    from soteirad.hub.fork_server import ForkServer
     from soteirad.hub.state_folder import UMASK
     from soteirad.service.cores import forbid_core_dumps
+    from soteirad.service.environment import take_secrets
     from soteirad.service.logs import setup_logging
+    from soteirad.service.notify import Notifier
     from soteirad.service.signals import reap_children
 
     forbid_core_dumps()
@@ -58,7 +59,13 @@ def run(
     reap_children()
     environment = take_secrets(os.environ)
     setup_logging(log_level)
-    hub = Hub(lambda: load_config(config, environment), config, log_level, until_end)
+    notifier, fork_server = Notifier(), ForkServer()
+    notifier.start()
+    fork_server.start()
+    from soteirad.config import load_config  # what takes long, while the fork server does the same
+    from soteirad.hub.hub import Hub
+
+    hub = Hub(lambda: load_config(config, environment), config, log_level, until_end, notifier, fork_server)
     try:
         code = hub.run()
     except SoteiraError as error:

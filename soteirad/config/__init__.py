@@ -15,7 +15,7 @@ from soteirad.config.schema import (
     ZoneConfig,
     json_schema,
 )
-from soteirad.config.secrets import known_secrets, redact, redact_url, take_secrets
+from soteirad.config.secrets import known_secrets, redact, redact_url
 from soteirad.config.storage import OutboxConfig, StorageConfig
 from soteirad.config.web import WebConfig
 
@@ -49,5 +49,4 @@ __all__ = [
     "load_config",
     "redact",
     "redact_url",
-    "take_secrets",
 ]

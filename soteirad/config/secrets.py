@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from soteirad.config.address import encode
+from soteirad.service.environment import SECRET
 from soteirad.service.layout import Layout
 
 if TYPE_CHECKING:
     from soteirad.config.schema import Config
 
-VARIABLE = re.compile(r"\{(SOTEIRA_[A-Z0-9_]+)\}")
+VARIABLE = re.compile(rf"\{{({SECRET.pattern})\}}")
 HIDDEN = "***"
 FOLDER = Layout().secrets
 """Where the owner puts them; the service gets them as credentials, and root's own commands read them here."""
@@ -93,18 +94,6 @@ def lookup(name: str, environ: Mapping[str, str]) -> str:
             reason = f"the credential file {name} cannot be read: {places}"
         break
     raise MissingSecretsError([reason])
-
-
-def take_secrets(environ: MutableMapping[str, str]) -> dict[str, str]:
-    """Move Soteira's variables out of `environ` and return a whole copy of what it was.
-
-    What a process has in its environment, every process that it starts can read.
-    """
-    whole = dict(environ)
-    for name in whole:
-        if VARIABLE.fullmatch(f"{{{name}}}") or name == "CREDENTIALS_DIRECTORY":
-            del environ[name]
-    return whole
 
 
 def looks_secret(key: str) -> bool:

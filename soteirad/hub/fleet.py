@@ -12,7 +12,8 @@ from soteirad.config import CameraConfig, Config
 from soteirad.config.overrides import alike
 from soteirad.detect.engine import BackendName
 from soteirad.hub.engines import Choices
-from soteirad.hub.supervisor import CameraProcess, process_context
+from soteirad.hub.fork_server import ForkServer
+from soteirad.hub.supervisor import CameraProcess
 from soteirad.runner import CameraJob
 
 LIBRARIES: Mapping[BackendName, str] = {
@@ -61,8 +62,9 @@ class Fleet:
     QUIET_S = 5.0
     """A loop that turns more rarely than this hears no heartbeats, and must not judge by them."""
 
-    def __init__(self, on_wake: Callable[[], None]) -> None:
+    def __init__(self, on_wake: Callable[[], None], fork_server: ForkServer) -> None:
         self._on_wake = on_wake
+        self._fork_server = fork_server
         self._context: BaseContext | None = None
         self._cameras: dict[str, CameraProcess] = {}
         self._turned = float("inf")
@@ -75,7 +77,7 @@ class Fleet:
 
     def found(self, jobs: Mapping[str, CameraJob]) -> None:
         """Take in the cameras of the daemon's start. For the main thread."""
-        self._context = process_context(_libraries(jobs.values()))
+        self._context = self._fork_server.context(_libraries(jobs.values()))
         self._cameras = {name: self._process(job, founding=True) for name, job in jobs.items()}
 
     def apply(self, jobs: Mapping[str, CameraJob]) -> Changes:

@@ -19,6 +19,7 @@ from soteirad.hub.controls import Controls
 from soteirad.hub.desk import Facts
 from soteirad.hub.engines import Choices, choose_engines
 from soteirad.hub.fleet import Changes, Fleet, camera_jobs
+from soteirad.hub.fork_server import ForkServer
 from soteirad.hub.guard import Guard
 from soteirad.hub.intake import Closing, Intake
 from soteirad.hub.journal import Journal
@@ -35,6 +36,7 @@ from soteirad.hub.wishes import Wishes
 from soteirad.messages import Committed, Confirmed, FromCamera
 from soteirad.mqtt.client import Message
 from soteirad.runner import CameraJob
+from soteirad.service.notify import Notifier
 from soteirad.service.signals import Signals
 from soteirad.spool import Spool
 
@@ -58,11 +60,13 @@ UNTIL_END_FLUSH_S = 30.0
 class Hub:
     """Runs until a signal comes, or until every file source has ended when `until_end` is set.
 
-    `load` reads the configuration `file`, at the start and again whenever SIGHUP comes.
+    `load` reads the configuration `file`, at the start and again whenever SIGHUP comes. `notifier` and `fork_server`
+    were started; without them systemd hears nothing, and the start takes longer.
     """
 
     def __init__(self, load: Callable[[], Config], file: Path, log_level: str = "info",
-                 until_end: bool = False) -> None:  # fmt: skip
+                 until_end: bool = False, notifier: Notifier | None = None,
+                 fork_server: ForkServer | None = None) -> None:  # fmt: skip
         self._load = load
         self._file = self._config = config = load()
         self._log_level = log_level
@@ -72,13 +76,13 @@ class Hub:
         self._signals = Signals()
         self._journal = Journal(storage.journal)
         self._mender = Mender(self._journal, self._signals.wake, self._mended)
-        self._fleet = Fleet(self._signals.wake)
+        self._fleet = Fleet(self._signals.wake, fork_server or ForkServer())
         self._choices: Choices = {}
         self._reload: Reload | None = None
         self._prove = False
         disk: list[Guard] = []
         self._guard = Guard(disk)
-        self._vitals = Vitals(self._journal, Guard(disk))
+        self._vitals = Vitals(self._journal, Guard(disk), notifier or Notifier())
         self._intake = Intake(self._journal, self._spool, Guard(disk), self._committed, self._sure)
         self._controls = Controls(self._journal, Guard(disk))
         self._page = Page(config, file, self._signals.wake)
@@ -101,7 +105,6 @@ class Hub:
     def run(self) -> int:
         """Run the daemon; returns the exit code. Raises SoteiraError when it cannot start."""
         self._signals.install()
-        self._vitals.start()
         self._vitals.doing("opening the journal")
         self._open_storage()
         self._page.bind()

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import multiprocessing
 import os
 import queue
 import signal
-import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
@@ -29,25 +26,6 @@ logger = logging.getLogger(__name__)
 STOP_WITHIN_S = 5.0
 """A camera process that was told to end is killed after this time."""
 RETRY_S = 5.0
-
-
-def process_context(libraries: Sequence[str]) -> BaseContext:
-    """Return the multiprocessing context: a fork server that has imported the camera's `libraries` once.
-
-    Four processes with NanoDet-g at 1280x720 took 85 MB each this way on OpenVINO and 76 MB on onnxruntime, and without
-    the engine's library and `frozen` 108 and 84 MB (PSS, measured). The fork server runs no thread of a library, so
-    nothing is forked in the middle of something. On macOS processes are spawned: Apple's frameworks do not survive a
-    fork. For the main thread.
-    """
-    if sys.platform == "darwin":
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["soteirad.camera", *libraries, "soteirad.hub.frozen"])
-    # A terminal's hang-up reaches the whole group, and must not take the fork server.
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    forkserver.ensure_running()
-    signal.signal(signal.SIGHUP, before)
-    return context
 
 
 class CameraProcess:

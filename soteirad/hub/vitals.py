@@ -59,17 +59,13 @@ class Today:
 
 
 class Vitals:
-    """Tells systemd, for the hub's thread."""
+    """Tells systemd, for the hub's thread. `notifier` was started."""
 
-    def __init__(self, journal: Journal, guard: Guard) -> None:
-        self._notifier = Notifier()
+    def __init__(self, journal: Journal, guard: Guard, notifier: Notifier) -> None:
+        self._notifier = notifier
         self._today = Today(journal, guard)
         self._hang_told = False
         self._trap_due = float("-inf")
-
-    def start(self) -> None:
-        """Find systemd, before any other process is started."""
-        self._notifier.start()
 
     def doing(self, text: str) -> None:
         """Say what the start or the end is at."""

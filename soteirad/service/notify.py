@@ -27,7 +27,8 @@ class Notifier:
         self._watchdog_due = self._extend_due = float("-inf")
 
     def start(self, environ: MutableMapping[str, str] = os.environ) -> None:
-        """Find systemd, and take what it told us out of `environ`: other processes are not to speak for this one."""
+        """Find systemd, and take what it told us out of `environ`: other processes are not to speak for this one, which
+        starts them later."""
         address = environ.get("NOTIFY_SOCKET", "")
         if address.startswith(("/", "@")):
             # An @ stands for the zero byte with which addresses begin that are not in the file system (sd_notify(3)).

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from soteirad.config import Config, known_secrets, redact, redact_url, secrets, take_secrets
+from soteirad.config import Config, known_secrets, redact, redact_url, secrets
 from soteirad.config.address import encode_user_info
 from soteirad.config.secrets import MissingSecretsError, substitute, without_addresses
+from soteirad.service.environment import take_secrets
 
 
 def test_variables_are_replaced_anywhere_in_a_text_and_other_braces_stay() -> None:
@@ -176,15 +177,6 @@ def test_secrets_in_user_info_are_encoded_once_whatever_is_in_them(user: str, pa
 def test_secrets_are_encoded_in_user_info_only(secret: str, text: str, expected: str) -> None:
     """One variable that is all of the user info may hold user:password."""
     assert substitute(text, {"SOTEIRA_A": secret}) == expected
-
-
-def test_taking_the_secrets_leaves_none_to_child_processes_and_returns_all() -> None:
-    before = {"SOTEIRA_A": "geheim", "SOTEIRA_2_B": "", "CREDENTIALS_DIRECTORY": "/run/c", "PATH": "/bin",
-              "soteira_a": "kept", "MY_SOTEIRA_A": "kept"}  # fmt: skip
-    environ = dict(before)
-    assert take_secrets(environ) == before
-    assert environ == {"PATH": "/bin", "soteira_a": "kept", "MY_SOTEIRA_A": "kept"}
-    assert take_secrets(environ) == environ
 
 
 def test_taken_secrets_still_fill_a_configuration(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import time
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -14,8 +15,8 @@ import pytest
 from soteirad.config import Config
 from soteirad.detect.choice import Choice
 from soteirad.detect.engine import Engine
-from soteirad.hub import fleet as fleet_module
 from soteirad.hub.fleet import Changes, Fleet, camera_jobs
+from soteirad.hub.fork_server import ForkServer
 from soteirad.hub.supervisor import CameraProcess
 from soteirad.messages import Adjust, Heartbeat, Stop, TakePicture
 from soteirad.runner import CameraJob
@@ -67,7 +68,7 @@ class FakeContext:
 @pytest.fixture
 def context(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeContext]:
     context = FakeContext()
-    monkeypatch.setattr(fleet_module, "process_context", context.importing)
+    monkeypatch.setattr(ForkServer, "context", lambda _, libraries: context.importing(libraries))
     yield context
     for process in context.processes:
         if process.end is not None:
@@ -86,7 +87,7 @@ def jobs(loaded: Config, log_level: str = "info") -> dict[str, CameraJob]:
 
 def running(**cameras: dict[str, Any]) -> Fleet:
     """A fleet whose cameras were all started."""
-    fleet = Fleet(lambda: None)
+    fleet = Fleet(lambda: None, ForkServer())
     fleet.found(jobs(config(**cameras)))
     for camera in fleet:
         camera.start(False)
@@ -221,7 +222,7 @@ def test_another_log_level_or_engine_restarts_what_it_touches(context: FakeConte
 
 @pytest.mark.usefixtures("context")
 def test_a_camera_that_waits_for_its_restart_takes_up_its_new_section() -> None:
-    fleet = Fleet(lambda: None)
+    fleet = Fleet(lambda: None, ForkServer())
     fleet.found(jobs(config(porch={})))
     porch = named(fleet, "porch")
     porch.start_at(1e9)
@@ -234,7 +235,7 @@ def test_a_camera_that_waits_for_its_restart_takes_up_its_new_section() -> None:
 
 def test_a_fleet_must_be_founded_before_cameras_are_added() -> None:
     with pytest.raises(RuntimeError, match="the fleet was not founded"):
-        Fleet(lambda: None).apply(jobs(config(porch={})))
+        Fleet(lambda: None, ForkServer()).apply(jobs(config(porch={})))
 
 
 def killed(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -249,7 +250,7 @@ def test_a_process_that_hangs_is_killed_once_and_no_other(
     fleet = running(porch={}, yard={})
     names = killed(fleet, monkeypatch)
     porch, yard = fleet
-    began = fleet_module.time.monotonic()
+    began = time.monotonic()
     assert context.processes[0].end is not None
     context.processes[0].end.send(Heartbeat(1))
     wait_until(lambda: porch.receive()[0])
@@ -269,7 +270,7 @@ def test_a_hub_that_stood_still_kills_nobody_for_its_own_silence(
     assert context.processes[0].end is not None
     context.processes[0].end.send(Heartbeat(1))
     wait_until(lambda: porch.receive()[0])
-    began = fleet_module.time.monotonic()
+    began = time.monotonic()
     fleet.check(began)
     fleet.check(began + 300)
     assert names == []
@@ -284,7 +285,7 @@ def test_a_process_that_does_not_end_when_told_to_is_killed(
     fleet = running(porch={})
     names = killed(fleet, monkeypatch)
     fleet.apply({})
-    began = fleet_module.time.monotonic()
+    began = time.monotonic()
     fleet.check(began)
     assert names == []
     fleet.check(began + 5.1)
@@ -296,7 +297,7 @@ def test_a_process_that_does_not_end_when_told_to_is_killed(
 def test_a_process_that_the_system_cannot_start_now_is_tried_again_and_leaves_no_descriptor(
     context: FakeContext, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
-    fleet = Fleet(lambda: None)
+    fleet = Fleet(lambda: None, ForkServer())
     fleet.found(jobs(config(porch={})))
     camera = named(fleet, "porch")
 
@@ -358,5 +359,5 @@ def test_the_fork_server_imports_the_libraries_of_the_chosen_engines_and_no_othe
     loaded = config(porch={}, yard={"detector": {"threads": 2}}, served={"detector": {"threads": 3}})
     choices = {camera.detector: Choice(Engine("openvino", "bf16"), 1.0, None, ()) for camera in loaded.cameras.values()}
     choices |= {loaded.cameras["served"].detector: None}
-    Fleet(lambda: None).found(camera_jobs(loaded, choices, Path("spool"), "info"))
+    Fleet(lambda: None, ForkServer()).found(camera_jobs(loaded, choices, Path("spool"), "info"))
     assert context.imported == ["soteirad.detect.backends.openvino_library"]

@@ -18,6 +18,7 @@ from soteirad.hub.hub import Hub
 from soteirad.hub.journal import Journal
 from soteirad.hub.reload import Reload
 from soteirad.hub.vitals import Condition, Today, Vitals
+from soteirad.service.notify import Notifier
 
 NOON = time.mktime((2026, 11, 21, 12, 0, 0, 0, 0, -1))
 DAY_S = 86400.0
@@ -104,6 +105,12 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.
         yield receiver
 
 
+def started() -> Notifier:
+    notifier = Notifier()
+    notifier.start()
+    return notifier
+
+
 def heard(systemd: socket.socket) -> set[str]:
     found = set()
     while True:
@@ -114,8 +121,7 @@ def heard(systemd: socket.socket) -> set[str]:
 
 
 def test_a_start_that_takes_long_asks_for_time_and_feeds_the_watchdog(journal: Journal, systemd: socket.socket) -> None:
-    vitals = Vitals(journal, Guard())
-    vitals.start()
+    vitals = Vitals(journal, Guard(), started())
     vitals.busy()
     assert heard(systemd) == {"EXTEND_TIMEOUT_USEC", "WATCHDOG"}
 
@@ -125,9 +131,8 @@ def test_a_reload_asks_for_time_and_does_not_feed_the_watchdog_for_a_thread_that
 ) -> None:
     file = tmp_path / "soteira.yaml"
     file.write_text(f"storage: {{path: {tmp_path}}}\ncameras: {{porch: {{source: rtsp://h/s}}}}\n", encoding="utf-8")
-    hub = Hub(lambda: load_config(file), file)
+    hub = Hub(lambda: load_config(file), file, notifier=started())
     hub._journal.open()
-    hub._vitals.start()
     hub._reload = Reload(lambda: load_config(file), lambda config: config.watched, {}, lambda: False, lambda: None)
     hub._tell_vitals()
     hub._vitals.progress(time.monotonic(), mqtt_hangs=True)
