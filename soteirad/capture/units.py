@@ -2,9 +2,9 @@
 
 FFmpeg's parser gives a picture out when the next one begins, so all of them are a frame late: it does not look at
 RTP's mark on a picture's last packet, and does not pass it on. Here the last piece is known by what can be seen of it:
-the pieces of a slice are as long as packets may be and the last one is shorter, and a camera cuts all its pictures into
-as many slices. Whenever that does not tell, a picture waits for the beginning of the next one, as with the parser; and
-once it told wrong, all pictures of that connection do.
+the pieces of a slice are as long as packets may be and the last one is shorter, and a camera cuts all its key pictures
+into as many slices, and all others. Whenever that does not tell, a picture waits for the beginning of the next one, as
+with the parser; and once it told wrong, all pictures of that connection do.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from dataclasses import dataclass
 START = b"\0\0\0\1"
 """What FFmpeg puts before each NAL unit; inside of one it cannot occur."""
 CODECS = ("h264", "hevc")
+RECOVERY_POINT = 6
+"""H.264's message that decoding can start here: mostly where a picture begins to be renewed bit by bit."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class Units:
     """Joins the pieces of one connection; one object for each."""
 
     KNOWN = 8
-    """So many pictures must have had as many slices before the next one is taken to have."""
+    """So many pictures must be known before one is given out early, and all those known of its kind, key pictures or
+    others, must have had as many slices."""
     SHORTER = 16
     """A last piece is recognised if it is so many bytes shorter than the slice's first one."""
     REMEMBERED = 32
@@ -47,6 +50,7 @@ class Units:
     def __init__(self, codec: str) -> None:
         self._hevc = codec == "hevc"
         self._usual: deque[int] = deque(maxlen=self.KNOWN)
+        self._usual_key: deque[int] = deque(maxlen=self.KNOWN)
         self._firsts: deque[int] = deque(maxlen=self.REMEMBERED)
         self._pieces: list[bytes] = []
         self._stamp: int | None = None
@@ -88,7 +92,9 @@ class Units:
 
     def _is_whole(self, piece: bytes, starts: bool, ends_in_slice: bool) -> bool:
         """Say whether the picture that is being joined has its last piece."""
-        if len(self._usual) < self.KNOWN or {*self._usual} != {self._slices} or self._torn:
+        usual = self._usual_key if self._key else self._usual
+        known = max(len(self._usual), len(self._usual_key)) == self.KNOWN
+        if not known or {*usual} != {self._slices} or self._torn:
             return False
         if starts:
             return ends_in_slice and bool(self._firsts) and len(piece) < min(self._firsts) - self.SHORTER
@@ -97,7 +103,7 @@ class Units:
     def _finish(self) -> Unit:
         unit = Unit(b"".join(self._pieces), self._stamp, self._key, self._torn)
         if not self._torn:
-            self._usual.append(self._slices)
+            (self._usual_key if self._key else self._usual).append(self._slices)
         self._pieces, self._slices, self._size, self._key, self._torn = [], 0, 0, False, False
         return unit
 
@@ -116,4 +122,20 @@ class Units:
         if not nal:
             return False
         kind = self._kind(nal)
-        return 16 <= kind <= 21 if self._hevc else kind == 5 or (kind == 6 and nal[1:2] == b"\x06")
+        return 16 <= kind <= 21 if self._hevc else kind == 5 or (kind == 6 and RECOVERY_POINT in _messages(nal))
+
+
+def _messages(nal: bytes) -> list[int]:
+    """Return the types of the messages in a NAL unit of H.264's supplemental information."""
+    data, at, found = nal.replace(b"\0\0\3", b"\0\0"), 1, []
+    while at < len(data) - 2:  # the last byte ends the unit
+        numbers = []
+        for _ in range(2):
+            start = at
+            while data[at : at + 1] == b"\xff":
+                at += 1
+            numbers.append(255 * (at - start) + sum(data[at : at + 1]))
+            at += 1
+        found.append(numbers[0])
+        at += numbers[1]
+    return found

@@ -74,6 +74,28 @@ def test_soon_a_picture_comes_with_its_own_last_piece(codec: str, sizes: tuple[i
     assert units.rest() == []
 
 
+def test_key_pictures_that_are_cut_into_more_slices_than_others_are_known_apart() -> None:
+    units = Units("h264")
+    key, other = picture("h264", (2500, 2500, 2500), key=True), picture("h264")
+    found = feed(units, [key, *[other] * 12, key, other])
+    assert [unit.data for units in found for unit in units] == [b"".join(p) for p in (key, *[other] * 12, key, other)]
+    assert found[13:] == [[Unit(b"".join(key), 117_000, True, False)], [Unit(b"".join(other), 126_000, False, False)]]
+    assert units.trusted
+
+
+def test_a_key_picture_waits_where_none_was_seen_before() -> None:
+    units = Units("h264")
+    key, other = picture("h264", (2500, 2500, 2500), key=True), picture("h264")
+    found = feed(units, [*[other] * 12, key, other])
+    assert found[12] == []
+    assert units.trusted and [unit.data for unit in found[13]] == [b"".join(key), b"".join(other)]
+
+
+def test_a_camera_that_sends_key_pictures_only_is_given_out_early_too() -> None:
+    found = feed(Units("h264"), [picture("h264", key=True)] * 12)
+    assert [len(units) for units in found] == [0] + [1] * 7 + [2, 1, 1, 1]
+
+
 def test_a_last_piece_that_is_as_long_as_the_others_waits_for_the_next_picture() -> None:
     units = taught("h264")
     feed(units, [picture("h264")], 50)
@@ -123,9 +145,20 @@ def test_pictures_without_time_stamps_are_told_apart_by_their_first_slice() -> N
     assert found == [Unit(b"".join(pieces), None, False, False)] * 2
 
 
-@pytest.mark.parametrize(("message", "key"), [(6, True), (5, False)])
-def test_decoding_can_start_where_a_picture_begins_to_be_renewed(message: int, key: bool) -> None:
-    pieces = packets(bytes([6, message, 1, 0x84, 0x80]), nal("h264", 100))
+@pytest.mark.parametrize(
+    ("messages", "key"),
+    [
+        (b"\x06\1\x84", True),
+        (b"\x05\1\x84", False),
+        (b"\0\3ab\6\x06\1\x84", True),
+        (b"\x05\2\x06\1", False),
+        (b"\x05\xff\x01" + b"\6" * 256 + b"\x06\1\x84", True),
+        (b"\0\5ab\0\0\3\1\x06\1\x84", True),
+        (b"\x05\xff", False),
+    ],
+)
+def test_decoding_can_start_where_a_picture_begins_to_be_renewed(messages: bytes, key: bool) -> None:
+    pieces = packets(b"\6" + messages + b"\x80", nal("h264", 100))
     ((unit,),) = feed(Units("h264"), [pieces, picture("h264")])[1:]
     assert unit.key == key
 
