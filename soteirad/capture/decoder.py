@@ -98,15 +98,31 @@ class Decoder:
              format_: str | None = None, prompt: bool = False) -> None:  # fmt: skip
         """Open `url`; `prompt` says that it is RTSP whose frames are not to wait for the next one. Raises SourceError.
 
-        That works for some codecs; with another one the source is opened a second time.
+        That works for some codecs; with another one the source is opened a second time, and so it is when FFmpeg cannot
+        begin with pieces: when the camera announces no parameter sets, and the first piece is a fragment.
         """
-        self._url = url
-        self._open(url, {**options, **IN_PIECES} if prompt else options, timeout, format_)
-        codec = self.stream.codec_context.name
-        self._units = Units(codec) if prompt and codec in CODECS else None
-        if prompt and codec not in (*CODECS, "mjpeg"):
+        self._url, self._units = url, None
+        if prompt and self._opens_in_pieces(url, options, timeout, format_):
+            codec = self.stream.codec_context.name
+            self._units = Units(codec) if codec in CODECS else None
+            if codec in (*CODECS, "mjpeg"):
+                return
             self.close()
-            self._open(url, options, timeout, format_)
+        self._open(url, options, timeout, format_)
+
+    def _opens_in_pieces(self, url: str, options: dict[str, str], timeout: tuple[float, float] | None,
+                         format_: str | None) -> bool:  # fmt: skip
+        """Open `url`, or say that the same may go without `IN_PIECES`. Raises SourceError."""
+        began = self._clock.monotonic()
+        try:
+            self._open(url, {**options, **IN_PIECES}, timeout, format_)
+        except SourceError as error:
+            # FFmpeg says the same of a camera that is silent: who waited that long is not to wait again.
+            waited = timeout is not None and self._clock.monotonic() - began >= min(timeout)
+            if waited or not isinstance(error.__context__, av.error.InvalidDataError):
+                raise
+            return False
+        return True
 
     def _open(self, url: str, options: dict[str, str], timeout: tuple[float, float] | None,
               format_: str | None) -> None:  # fmt: skip
@@ -270,7 +286,10 @@ class Decoder:
         """Yield packets that are pictures, joined here if FFmpeg does not."""
         units = self._units
         if units is None:
-            yield from container.demux(stream)
+            for packet in container.demux(stream):
+                if stream.codec_context.name == "mjpeg":  # nobody says so of RTP's without FFmpeg's filling in
+                    packet.is_keyframe = True
+                yield packet
             return
         for packet in container.demux(stream):
             for unit in units.add(bytes(packet), packet.pts) if packet.size else units.rest():
