@@ -50,6 +50,10 @@ class CadenceSettings:
     """The same while something is nearly clear enough to start a track."""
     new_looks: int = 1
     """How many frames after a look at new motion are looked at, while something is nearly clear enough."""
+    new_most: int = 6
+    """So many looks at new motion in a row are made at once, unless something is found that waits to be confirmed..."""
+    new_interval: float = 1.0
+    """... and one more after each such time: leaves and rain are new again in every frame."""
     settled_stride: int = 8
     """The same when the last `settled_looks` looks found only what is known and stands still."""
     settled_looks: int = 2
@@ -146,6 +150,7 @@ class Cadence:
         self._settled = 0
         self._promising = False
         self._new_looks = 0
+        self._new_made, self._new_at = 0.0, float("-inf")
         self._why: Look | None = None
         self._settling = 0
         self._due: Look | None = None
@@ -203,6 +208,8 @@ class Cadence:
         if not self._moving and self._settling > 0:
             self._settling -= 1
         self._why, self._due = self._due, None
+        if self._why is Look.NEW_MOTION:
+            self._new_made, self._new_at = self._recent(time) + 1, time
         self._last_look = time
         self._frames_since_look = 0
         self._floods.looked()
@@ -216,6 +223,7 @@ class Cadence:
         elif self._new_looks > 0:
             self._new_looks -= 1
         self._new_looks = self._new_looks if needs.promising else 0
+        self._new_made = 0.0 if needs.confirm else self._new_made
 
     def _follow_motion(self, time: float, motion_open: bool, needs: TrackNeeds) -> None:
         settings = self.settings
@@ -264,10 +272,14 @@ class Cadence:
     def _reason_in_motion(self, time: float, novel: bool) -> Look | None:
         if self._opening > 0:
             return Look.AFTER_STILLNESS
-        if novel or self._new_looks > 0:
+        if (novel and self._recent(time) <= self.settings.new_most - 1) or self._new_looks > 0:
             return Look.NEW_MOTION
         due = self._last_open == time and self._frames_since_look >= self._stride()
         return Look.MOTION if due else None
+
+    def _recent(self, time: float) -> float:
+        """Return how many looks at new motion count at `time`."""
+        return max(0.0, self._new_made - (time - self._new_at) / self.settings.new_interval)
 
     def _overdue(self, time: float) -> bool:
         """Say whether floods have kept the detector from looking for so long that it looks in spite of them."""

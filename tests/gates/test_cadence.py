@@ -349,6 +349,26 @@ def test_something_promising_in_new_motion_is_looked_at_on_the_next_frame_too_an
     assert looks[3:] == [Look.MOTION, None, Look.MOTION]
 
 
+def test_motion_that_is_new_in_every_frame_is_soon_looked_at_as_often_as_any_other() -> None:
+    player = Player().started()
+    player.play(moving(5))
+    leaves = [Step(moving=True, ratio=0.01, novel=True)] * 100
+    looks = player.play(leaves)
+    most = player.cadence.settings.new_most
+    assert looks[:most] == [Look.NEW_MOTION] * most
+    passed = sum(step.dt for step in leaves) / player.cadence.settings.new_interval
+    assert looks.count(Look.NEW_MOTION) <= most + passed + 1
+    assert looks.count(Look.MOTION) >= (100 - looks.count(Look.NEW_MOTION)) // 4 - 5
+
+
+def test_new_motion_in_which_something_waits_to_be_confirmed_does_not_count() -> None:
+    player = Player().started()
+    player.play(moving(5))
+    player.play([Step(moving=True, ratio=0.01, novel=True)] * 5)
+    player.play([Step(moving=True, ratio=0.01, novel=True, needs=TrackNeeds(confirm=True))])
+    assert player.play([Step(moving=True, ratio=0.01, novel=True)] * 6) == [Look.NEW_MOTION] * 6
+
+
 def test_in_a_flicker_new_motion_is_not_looked_at() -> None:
     player = Player().started()
     player.play([*flood(3), *still(10)] * 3)
