@@ -92,18 +92,20 @@ class ScriptedRtsp:
     """Sends the pictures in real time times `speed`, then keeps silent, or hangs up with `hang_up`.
 
     `answers` gives the status to answer a method with: `{"SETUP": 461}`. `encoding` is what it calls its codec,
-    `location` where a refusal (302) says that it is to be found.
+    `location` where a refusal (302) says that it is to be found. With `announces` off, parameter sets come only with
+    the key pictures.
     """
 
     def __init__(self, pictures: Sequence[Unit], *, speed: float = 1.0, hang_up: bool = False,
                  answers: Mapping[str, int] | None = None, encoding: str = "H264",
-                 location: str = "") -> None:  # fmt: skip
+                 location: str = "", announces: bool = True) -> None:  # fmt: skip
         self._pictures = pictures
         self._speed = speed
         self._hang_up = hang_up
         self._answers = dict(answers or {})
         self._encoding = encoding
         self._location = location
+        self._announces = announces
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._port = int(self._listener.getsockname()[1])
         self._connections: list[socket.socket] = []
@@ -191,7 +193,8 @@ class ScriptedRtsp:
             sprop = ",".join(base64.b64encode(nal).decode() for nal in sets)
             body = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=camera\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\n"
             body += f"a=rtpmap:96 {self._encoding}/{RTP_CLOCK}\r\na=control:video\r\n"
-            body += f"a=fmtp:96 packetization-mode=1;sprop-parameter-sets={sprop}\r\n"
+            body += "a=fmtp:96 packetization-mode=1"
+            body += f";sprop-parameter-sets={sprop}\r\n" if self._announces else "\r\n"
             lines += ["Content-Type: application/sdp", f"Content-Base: {self.url}/", f"Content-Length: {len(body)}"]
         elif status == 200 and method == "SETUP":
             lines += ["Session: 1;timeout=60", "Transport: RTP/AVP/TCP;unicast;interleaved=0-1"]

@@ -254,8 +254,7 @@ class Decoder:
             if frames and packet.size:
                 undecoded, last = 0, arrival
             elif arrival - last > self._patience:
-                raise SourceError(f"{self._name}: data comes, but no picture in {self._patience:.0f} s: is it the "
-                                  f"right stream, and does the camera send key frames?")  # fmt: skip
+                raise self._no_picture()
             for video in frames:
                 corrupt = damage.touches(video)
                 self._counters.decoded += 1
@@ -264,10 +263,14 @@ class Decoder:
         if undecoded:
             raise SourceError(f"{self._name}: it ends in data that cannot be decoded: the file is damaged or cut off")
 
+    def _no_picture(self) -> SourceError:
+        return SourceError(f"{self._name}: data comes, but no picture in {self._patience:.0f} s: is it the right stream, "
+                           f"and does the camera send key frames?")  # fmt: skip
+
     def _packets(self, container: InputContainer,
                  stream: VideoStream) -> Iterator[tuple[av.Packet[Any], float, float]]:  # fmt: skip
         """Yield the packets to decode, when each came (monotonic seconds) and how long that took."""
-        asked = self._clock.monotonic()
+        asked = shown = self._clock.monotonic()
         for packet in self._whole_packets(container, stream):
             arrival = self._clock.monotonic()
             if arrival - asked >= self._silence:
@@ -278,7 +281,10 @@ class Decoder:
                 self._skipping = self._skipping and not packet.is_keyframe
             if self._skipping:
                 self._counters.skipped += 1
+                if arrival - shown > self._patience:
+                    raise self._no_picture()
             else:
+                shown = arrival
                 yield packet, arrival, arrival - asked
             asked = self._clock.monotonic()
 

@@ -400,6 +400,18 @@ def test_a_closed_decoder_has_no_frames(clip: Path) -> None:
         source.next()
 
 
+def test_a_camera_without_key_frames_that_fell_behind_is_not_skipped_for_ever(clip: Path) -> None:
+    pictures = [picture for picture in scripted_rtsp.units(clip) if not picture.key or picture.at == 0]
+    with ScriptedRtsp(pictures, speed=2.0) as camera:
+        source = Decoder("it", StreamCounters(), SystemClock(), patience=0.5)
+        source.open(camera.url, RTSP, (5.0, 5.0))
+        source.next()
+        source.skip()
+        with pytest.raises(SourceError, match="does the camera send key frames"):
+            source.next()
+        source.close()
+
+
 def test_a_decoder_that_is_told_to_skip_goes_on_with_the_next_key_frame_and_nothing_is_damaged(clip: Path) -> None:
     counters = StreamCounters()
     source = Decoder("it", counters, SystemClock())

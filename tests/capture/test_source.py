@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -307,6 +308,33 @@ def test_what_a_camera_has_sent_is_there_before_it_sends_the_next_picture(tmp_pa
             source.read()
         source.close()
     assert len(frames) == 30 and not any(frame.corrupt for frame in frames)
+
+
+def test_a_camera_that_announces_no_parameter_sets_is_joined_between_two_key_pictures(tmp_path: Path) -> None:
+    pictures = scripted_rtsp.units(clips.cut(tmp_path / "a.mp4", ((4.0, 10.0),)))
+    joined = [picture for picture in pictures[1:]]
+    first = max(range(10), key=lambda index: len(joined[index].data))
+    joined = [replace(picture, at=picture.at - joined[first].at) for picture in joined[first:]]
+    assert not joined[0].key and len(joined[0].data) > scripted_rtsp.MTU, "it comes in fragments"
+    with ScriptedRtsp(joined, speed=8.0, announces=False) as camera:
+        frames = live_frames(camera.url, 10)
+    assert frames[0].video.key_frame and not any(frame.corrupt for frame in frames)
+
+
+def test_an_mjpeg_camera_that_fell_behind_goes_on_with_its_next_picture(tmp_path: Path) -> None:
+    server = RtspServer()
+    server.start(clips.cut_mjpeg(tmp_path / "a.avi", ((6.0, 9.0),)))
+    memory = StreamMemory()
+    try:
+        source = open_source(server.url, SourceSettings(connect_timeout=5, read_timeout=5), memory=memory)
+        source.open()
+        source.read()
+        source.decoder.skip()
+        source.read()
+        source.close()
+    finally:
+        server.kill()
+    assert (memory.counters.skipped, memory.counters.decoded) == (0, 2)
 
 
 @pytest.mark.parametrize(("cut", "name"), [(clips.cut, "a.mp4"), (clips.cut_hevc, "a.mp4"), (clips.cut_mjpeg, "a.avi")])
