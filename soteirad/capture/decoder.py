@@ -264,8 +264,8 @@ class Decoder:
             raise SourceError(f"{self._name}: it ends in data that cannot be decoded: the file is damaged or cut off")
 
     def _no_picture(self) -> SourceError:
-        return SourceError(f"{self._name}: data comes, but no picture in {self._patience:.0f} s: is it the right stream, "
-                           f"and does the camera send key frames?")  # fmt: skip
+        return SourceError(f"{self._name}: data comes, but no picture in {self._patience:.0f} s: is it the "
+                           f"right stream, and does the camera send key frames?")  # fmt: skip
 
     def _packets(self, container: InputContainer,
                  stream: VideoStream) -> Iterator[tuple[av.Packet[Any], float, float]]:  # fmt: skip

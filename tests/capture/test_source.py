@@ -312,7 +312,7 @@ def test_what_a_camera_has_sent_is_there_before_it_sends_the_next_picture(tmp_pa
 
 def test_a_camera_that_announces_no_parameter_sets_is_joined_between_two_key_pictures(tmp_path: Path) -> None:
     pictures = scripted_rtsp.units(clips.cut(tmp_path / "a.mp4", ((4.0, 10.0),)))
-    joined = [picture for picture in pictures[1:]]
+    joined = pictures[1:]
     first = max(range(10), key=lambda index: len(joined[index].data))
     joined = [replace(picture, at=picture.at - joined[first].at) for picture in joined[first:]]
     assert not joined[0].key and len(joined[0].data) > scripted_rtsp.MTU, "it comes in fragments"
