@@ -39,7 +39,10 @@ def _against_floor(bench: Bench, source: str, key: str, what: str, rates: Mappin
     taken = in_turns(kinds, bench.rounds, what)
     cpu = {kind: [usage.cpu for usage in usages] for kind, usages in taken.items()}
     how = HOW.format(seconds=bench.window_s, rounds=bench.rounds)
-    detail = {"cpu_of_a_core": {kind: [round(v, 4) for v in values] for kind, values in cpu.items()}}
+    detail = {
+        "cpu_of_a_core": {kind: [round(v, 4) for v in values] for kind, values in cpu.items()},
+        "peak_pss_mb": {kind: round(max(usage.mb for usage in usages), 1) for kind, usages in taken.items()},
+    }
     return [
         Figure(key if rate else f"{key}_all", f"idle, {what}: daemon at `fps: {rate}` / decode only",
                ratio(cpu[f"fps {rate}"], cpu["decode only"]), target, margin=0.1, note=how, detail=detail)
