@@ -60,8 +60,6 @@ def measure(bench: Bench) -> list[Figure]:
             told, diagnostics = _watch(bench, server.url, began, wanted, deadline)
             analysed = _analysed(server.url, 12.0 if bench.quick else 60.0)
     except pytest.skip.Exception as error:
-        if isinstance(error, Exception) or "installed" not in str(error):
-            raise
         return [missing("capture_to_subscriber", EVENT_WHAT, str(error), 80),
                 missing("capture_to_subscriber_p95", EVENT_WHAT, str(error), 150),
                 missing("capture_to_gate3", GATE3_WHAT, str(error), 75),

@@ -24,8 +24,9 @@ LIBRARIES = ("av", "numpy", "opencv-python-headless", "onnxruntime", "openvino",
 
 def document(figures: Mapping[str, Sequence[Figure]], quick: bool) -> dict[str, Any]:
     """Return the run's figures by part, with the day and the machine that they were taken on."""
+    today = f"{datetime.now(timezone.utc):%Y-%m-%d}"
     return {
-        "date": f"{datetime.now(timezone.utc):%Y-%m-%d}",
+        "dates": dict.fromkeys(figures, today),
         "quick": quick,
         "machine": {"processor": _processor(), "cores": len(os.sched_getaffinity(0)),
                     "system": f"{platform.system()} {platform.machine()}", "python": platform.python_version()},
@@ -38,7 +39,8 @@ def markdown(found: Mapping[str, Any]) -> str:
     """Return the part of docs/benchmarks.md that a run writes."""
     machine = found["machine"]
     libraries = ", ".join(f"{name} {number}" for name, number in found["libraries"].items() if number)
-    head = (f"Taken on {found['date']} on {machine['processor']}, {machine['cores']} cores, {machine['system']}, "
+    days = " and ".join(sorted(set(found["dates"].values())))
+    head = (f"Taken on {days} on {machine['processor']}, {machine['cores']} cores, {machine['system']}, "
             f"Python {machine['python']}; {libraries}.")  # fmt: skip
     if found["quick"]:
         head += " **A quick run: fewer turns, and not all clips.**"
@@ -50,7 +52,11 @@ def markdown(found: Mapping[str, Any]) -> str:
 
 
 def write(found: Mapping[str, Any]) -> None:
-    """Put a run into the repository: its JSON, and its tables."""
+    """Put a run into the repository: its JSON, and its tables. Parts that it did not measure stay as they are, unless
+    they were measured on another machine."""
+    before = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {"machine": None}
+    if before["machine"] == found["machine"] and before["libraries"] == found["libraries"]:
+        found = {**found, **{key: {**before[key], **found[key]} for key in ("dates", "figures")}}
     RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     rewrite(DOCUMENT, "benchmarks", markdown(found))
 

@@ -33,7 +33,7 @@ class Bench:
     @property
     def rounds(self) -> int:
         """How often each of those that are compared has its turn."""
-        return 2 if self.quick else 5
+        return 2 if self.quick else 3
 
     @property
     def window_s(self) -> float:

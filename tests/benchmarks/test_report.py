@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import report
 from benchmarks.figure import Figure, missing
 from benchmarks.report import DOCUMENT, RESULTS, compare, document, markdown
 from benchmarks.turns import in_turns, percentile, ratio
@@ -81,3 +82,18 @@ def test_the_document_shows_the_committed_run() -> None:
     for figures in found["figures"].values():
         for figure in figures:
             assert figure["what"].replace("|", "\\|") in text, figure["key"]
+
+
+def test_parts_that_a_run_did_not_measure_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page, results = tmp_path / "benchmarks.md", tmp_path / "benchmarks.json"
+    page.write_text("before <!-- benchmarks:begin --><!-- benchmarks:end --> after")
+    monkeypatch.setattr(report, "DOCUMENT", page)
+    monkeypatch.setattr(report, "RESULTS", results)
+    report.write(document({"idle": [Figure("a", "idling", 1.0)], "start": [Figure("b", "starting", 2.0)]}, False))
+    report.write(document({"start": [Figure("b", "starting", 3.0)]}, False))
+    kept = json.loads(results.read_text())["figures"]
+    assert {part: figures[0]["value"] for part, figures in kept.items()} == {"idle": 1.0, "start": 3.0}
+    assert "| idling | 1 |" in page.read_text() and "| starting | 3 |" in page.read_text()
+    other = document({"start": [Figure("b", "starting", 4.0)]}, False)
+    report.write({**other, "machine": {**other["machine"], "processor": "another one"}})
+    assert list(json.loads(results.read_text())["figures"]) == ["start"]
