@@ -104,8 +104,9 @@ class FileRunner(Runner):
             self.tell_status(True)
             while not self.stop.is_set():
                 frame = source.read()
-                self.deliver(self.watch.step(frame))
+                outcomes = self.watch.step(frame)
                 if self.watch.last_frame is frame:  # it was analysed
+                    self.deliver(outcomes)
                     self.see(frame)
                 self.serve()
         except SourceEnded:

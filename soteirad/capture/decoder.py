@@ -291,10 +291,12 @@ class Decoder:
     def _whole_packets(self, container: InputContainer, stream: VideoStream) -> Iterator[av.Packet[Any]]:
         """Yield packets that are pictures, joined here if FFmpeg does not."""
         units = self._units
+        if units is None and stream.codec_context.name != "mjpeg":
+            yield from container.demux(stream)
+            return
         if units is None:
             for packet in container.demux(stream):
-                if stream.codec_context.name == "mjpeg":  # nobody says so of RTP's without FFmpeg's filling in
-                    packet.is_keyframe = True
+                packet.is_keyframe = True  # nobody says so of RTP's without FFmpeg's filling in
                 yield packet
             return
         for packet in container.demux(stream):
