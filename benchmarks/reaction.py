@@ -12,10 +12,9 @@ from typing import Any
 
 from benchmarks.clips import Clip, clips
 from benchmarks.figure import Figure, missing
+from benchmarks.play import replayed
 from benchmarks.runs import Bench, running
 from benchmarks.turns import percentile, tell
-from soteirad.tools.check import replay_camera
-from soteirad.tools.replay import replay
 from soteirad.tune.match import TOLERANCE_S, Entry, match
 from tests import truth
 from tests.brokers import Subscriber
@@ -161,11 +160,9 @@ def _report(event: Mapping[str, Any], received: float) -> Report:
 def _every_frame(clip: Clip) -> list[Entry]:
     """Return what enters for a detector that looks at every analysed frame."""
     tell(f"  {clip.name}: looking at every frame ...")
-    settings = {"track": list(clip.labels), "min_area": clip.min_area, "fps": FPS}
-    events = replay(*replay_camera(clip.path, None, None, "max", settings), every_frame=True).events
     return [
         Entry(str(e.label), e.media_time, ((e.media_time, e.box),))
-        for e in events
+        for e in replayed(clip, every_frame=True, fps=FPS).events
         if e.event_type == "entered" and e.media_time is not None and e.box is not None
     ]
 

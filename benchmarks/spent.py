@@ -47,9 +47,8 @@ def main() -> None:
     parser.add_argument("--min-area", type=float, default=0.01)
     parser.add_argument("--fps", type=float, default=10)
     arguments = parser.parse_args()
-    objects = {"track": arguments.track.split(","), "min_area": arguments.min_area}
-    name, camera = replay_camera(arguments.clip, None, None, "max", objects)
-    camera = camera.model_copy(update={"fps": arguments.fps})
+    settings = {"track": arguments.track.split(","), "min_area": arguments.min_area, "fps": arguments.fps}
+    name, camera = replay_camera(arguments.clip, None, None, "max", settings)
     choice = choose_engine(camera, model_card(camera))
     meter = Meter()
     if choice is not None:

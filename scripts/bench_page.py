@@ -13,40 +13,24 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.processes import cpu_seconds, pss_mb  # noqa: E402
 from tests.brokers import Mosquitto, free_port  # noqa: E402
 from tests.clips import DEMO  # noqa: E402
 from tests.daemon import Daemon, write_config  # noqa: E402
 from tests.web.client import Page  # noqa: E402
 
 KINDS = ("off", "nobody looks", "somebody looks")
-
-
-def cpu_seconds(pids: Iterable[int]) -> float:
-    """Return user and system time of living processes."""
-    ticks = 0
-    for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def pss_mb(pid: int) -> float:
-    """Return the proportional set size of a process."""
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return int(next(line for line in text.splitlines() if line.startswith("Pss:")).split()[1]) / 1000
 
 
 def one_run(kind: str, seconds: float, cameras: int, folder: Path) -> dict[str, float]:
