@@ -19,6 +19,7 @@ from soteirad.assembly import source_settings
 from soteirad.capture.age import LATE_S
 from soteirad.capture.frame import Frame
 from soteirad.capture.reader import Reader
+from soteirad.capture.sampler import Sampler
 from soteirad.capture.source import Source, open_source
 from soteirad.config.address import is_device
 from soteirad.config.secrets import redact_url, without_addresses
@@ -103,11 +104,9 @@ class FileRunner(Runner):
             source.open()
             self.tell_status(True)
             while not self.stop.is_set():
-                frame = source.read()
-                outcomes = self.watch.step(frame)
-                if self.watch.last_frame is frame:  # it was analysed
-                    self.deliver(outcomes)
-                    self.see(frame)
+                frame = source.read(self.watch.pipeline.wants)
+                self.deliver(self.watch.take(frame))
+                self.see(frame)
                 self.serve()
         except SourceEnded:
             pass
@@ -130,10 +129,11 @@ class LiveRunner(Runner):
     def run(self) -> None:
         """Watch until stopped."""
         self.prepare()
-        self._late = 0
+        self._late = self._passed = self._counted = 0
+        self._sampler = Sampler(self._camera.fps)
         self._damage = DamageReport()
         self._mailbox = Mailbox()
-        self._reader = Reader(self.open_source, self._mailbox.put_frame, lambda: self._mailbox.put(SourceOnline()),
+        self._reader = Reader(self.open_source, self._offer, lambda: self._mailbox.put(SourceOnline()),
                               lambda reason: self._mailbox.put(SourceOffline(reason)), self.stop)  # fmt: skip
         self._detector = DetectorThread(self.watch, self._mailbox)
         self._detector.start()
@@ -168,14 +168,24 @@ class LiveRunner(Runner):
                 self._detail.request(event)
 
     def frames_taken(self) -> int:
-        """Return how many frames the gate thread has taken, those that were too old among them."""
-        return super().frames_taken() + self._late
+        """Return how many frames have come, those that were too old or that nobody was to analyse among them."""
+        return super().frames_taken() + self._late + self._passed - self._counted
 
     def source_facts(self) -> dict[str, Any]:
         """Return what diagnostics say of the source; `dropped` frames gave way to newer ones, `late` were too old."""
         return {**super().source_facts(), "dropped": self._mailbox.dropped, "late": self._late}
 
+    def _offer(self, frame: Frame) -> None:
+        """Hand on what may be analysed; on the reader's thread, so that nothing else wakes up for the rest."""
+        if frame.corrupt or self._sampler.wants(frame.time):
+            self._mailbox.put_frame(frame)
+        else:
+            self._passed += 1
+
     def _take_frame(self, frame: Frame) -> None:
+        passed = self._passed
+        self.watch.pipeline.counters.frames += passed - self._counted
+        self._counted = passed
         # Not the age at which it was decoded: this thread, or all of this process, may have stood still since.
         if time.monotonic() - frame.time > LATE_S:
             self._late += 1

@@ -87,7 +87,7 @@ class Runner:
     def open_source(self) -> Source:
         """Return the camera's source, not opened yet."""
         return open_source(self._camera.source, source_settings(self._camera, self._hwaccel), stop=self.stop,
-                           clock=BeatingClock(self.beat, HEARTBEAT_S), memory=self.memory)  # fmt: skip
+                           clock=BeatingClock(self.serve, HEARTBEAT_S), memory=self.memory)  # fmt: skip
 
     def beat(self) -> None:
         """Tell the hub, now and then, that the gate thread is at work."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import select
 import threading
 import time
 from collections.abc import Callable
@@ -118,8 +119,10 @@ class Uplink:
 
     def _receive_all(self) -> None:
         try:
+            poll = select.poll()  # the connection's own would make one each time, and cost ten times as much
+            poll.register(self._connection, select.POLLIN)
             while not (self._closing and not self._kept):
-                if self._connection.poll(SPOOL_AFTER_S / 3):
+                if poll.poll(SPOOL_AFTER_S / 3 * 1000):
                     self._take(self._connection.recv())
                 self._write_overdue(SPOOL_AFTER_S)
         except (EOFError, OSError):

@@ -95,8 +95,10 @@ class CameraWatch:
 
         `on_step` is given what the gates said of an analysed frame, and what the detector found if it was asked.
         """
-        if not self.pipeline.wants(frame):
-            return []
+        return self.take(frame, on_step) if self.pipeline.wants(frame) else []
+
+    def take(self, frame: Frame, on_step: OnStep | None = None) -> list[Outcome]:
+        """Do the same with a frame that the pipeline wants, as it has said already."""
         analysis, outcomes = self.analyse(frame)
         result: LookResult | None = None
         if analysis.look is not None:

@@ -38,7 +38,7 @@ class SystemClock:
 
 
 class BeatingClock(SystemClock):
-    """The real clock, that says that it lives (`beat`) every so many seconds of a long wait."""
+    """The real clock, that calls `beat` whenever it waits, and every so many seconds of a long wait."""
 
     def __init__(self, beat: Callable[[], None], every: float) -> None:
         self._beat = beat
@@ -46,9 +46,10 @@ class BeatingClock(SystemClock):
 
     def wait(self, stop: threading.Event, seconds: float) -> bool:
         """Wait until `stop` is set or `seconds` are over; returns whether it is set."""
+        self._beat()
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > self._every:
-            self._beat()
             if super().wait(stop, min(left, self._every)):
                 return True
+            self._beat()
         return super().wait(stop, left)

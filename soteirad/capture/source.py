@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -20,7 +20,10 @@ from soteirad.gates.geometry import Polygon
 
 BEHIND_S = 1.0
 """A source that is this far behind gives only key frames until it is not: who cannot decode all must not fall back."""
+AHEAD_S = 0.5
+"""A file is decoded so far ahead of its time at most, and for so long at most without a look at the stop event."""
 Speed = float | Literal["max"]
+Wants = Callable[[Frame], bool]
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,8 @@ class Source(Protocol):
     def open(self) -> None:
         """Connect. Raises SourceError."""
 
-    def read(self) -> Frame:
-        """Return the next frame. Raises SourceEnded at the end and SourceError on a fault."""
+    def read(self, wants: Wants = lambda _: True) -> Frame:
+        """Return the next frame that `wants` takes. Raises SourceEnded at the end and SourceError on a fault."""
 
     def close(self) -> None:
         """Disconnect; may be called at any time and more than once."""
@@ -107,8 +110,13 @@ class LiveSource:
         self._capture.restart()
         self._decoder.open(url, options, timeouts, format_, prompt=options.get("rtsp_transport") == "tcp")
 
-    def read(self) -> Frame:
-        """Return the next frame; blocks until it comes, at most the read timeout."""
+    def read(self, wants: Wants = lambda _: True) -> Frame:
+        """Return the next frame that `wants` takes; blocks until it comes, at most the read timeout for each."""
+        while not wants(frame := self._next()):
+            pass
+        return frame
+
+    def _next(self) -> Frame:
         got = self._decoder.next()
         # What counts frames instead of telling their times is no clock.
         stamp = None if self._decoder.counts_frames else got.stamp
@@ -170,6 +178,7 @@ class FileSource:
         self._first_time: float | None = None
         self._last_time = 0.0
         self._opened = (0.0, 0.0)
+        self._rested = 0.0
 
     def open(self) -> None:
         """Open the file. Raises SourceError."""
@@ -179,21 +188,37 @@ class FileSource:
             raise SourceError(f"{self._path}: this is a folder: give a video file")
         self._decoder.open(str(self._path), FILE_LIMITS, None)
         self._opened = (self._clock.monotonic(), self._clock.wall())
+        self._rested = self._opened[0]
 
-    def read(self) -> Frame:
-        """Return the next frame when it is due. Raises SourceEnded at the end or when the stop event is set."""
+    def read(self, wants: Wants = lambda _: True) -> Frame:
+        """Return the next frame that `wants` takes, when it is due; what comes between is decoded without a pause.
+
+        Raises SourceEnded at the end or when the stop event is set.
+        """
+        speed = self._settings.speed
+        while True:
+            frame = self._next()
+            wanted = wants(frame)
+            early = 0.0 if speed == "max" else self._opened[0] + frame.time / speed - frame.received
+            if (wanted and speed != "max") or max(early, frame.received - self._rested) > AHEAD_S:
+                self._rest(early)
+                frame.received = self._rested
+            if wanted:
+                return frame
+
+    def _next(self) -> Frame:
         got, s = self._decoder.next(), self._settings
         media_time = self._media_time(got.stamp)
         offset = media_time if s.speed == "max" else media_time / s.speed
-        if s.speed != "max":
-            due = self._opened[0] + offset
-            if self._clock.wait(self._stop, due - self._clock.monotonic()):
-                raise SourceEnded(f"{self._path}: stopped")
-        received = self._clock.monotonic()
-        frame = Frame(self._index, media_time, self._opened[1] + offset, received, got.ms, got.video,
+        frame = Frame(self._index, media_time, self._opened[1] + offset, self._clock.monotonic(), got.ms, got.video,
                       s.privacy, self._scalers, s.rotate, got.corrupt)  # fmt: skip
         self._index += 1
         return frame
+
+    def _rest(self, seconds: float) -> None:
+        if self._clock.wait(self._stop, seconds):
+            raise SourceEnded(f"{self._path}: stopped")
+        self._rested = self._clock.monotonic()
 
     @property
     def decoder(self) -> Decoder:
