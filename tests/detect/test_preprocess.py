@@ -251,6 +251,17 @@ def test_a_card_without_mean_and_std_gives_the_pixels_themselves(nchw: bool, kin
     assert found.dtype == kind
 
 
+@pytest.mark.parametrize("colour", ["BGR", "RGB"])
+@pytest.mark.parametrize("nchw", [False, True])
+def test_a_quantised_input_that_stores_a_pixel_as_it_is_gets_the_pixels(colour: str, nchw: bool) -> None:
+    """A network for fractions of 1 whose file stores them in bytes."""
+    picture = random_picture(4, 5, 3)
+    tensor = TensorSpec("x", (1, 3, 4, 5) if nchw else (1, 4, 5, 3), np.dtype(np.uint8), 1 / 255)
+    found = InputTensor(spec(colour=colour, std=(255.0,) * 3), tensor, "here").fill(picture)
+    expected = picture[:, :, ::-1] if colour == "RGB" else picture
+    assert np.array_equal(found[0], expected.transpose(2, 0, 1) if nchw else expected)
+
+
 def test_a_quantised_input_saturates_instead_of_wrapping_around() -> None:
     card = spec(mean=(100.0,) * 3, std=(0.5,) * 3)
     picture = np.zeros((4, 5, 3), np.uint8)
