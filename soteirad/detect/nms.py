@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -47,13 +48,12 @@ def nms(boxes: FloatArray, scores: FloatArray, classes: IntArray, iou: float, li
         best = np.argpartition(-scores, MOST_CANDIDATES)[:MOST_CANDIDATES]
         boxes, scores, classes = boxes[best], scores[best], classes[best]
     # OpenCV keeps classes apart by moving each past the largest coordinate: that works for positive ones only.
-    corners = boxes.astype(np.float64) - boxes.min()
-    sizes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
-    kept = cv2.dnn.NMSBoxesBatched(
-        sizes.tolist(), scores.tolist(), classes.astype(np.int32).tolist(), 0.0, iou
-    )
-    keep = np.asarray(kept, np.int64).reshape(-1)
-    order = keep[np.argsort(-scores[keep], kind="stable")][:limit]
+    rectangles = np.subtract(boxes, boxes.min(), dtype=np.float64)
+    rectangles[:, 2:] -= rectangles[:, :2]
+    # Its types say lists, but it copies arrays of these kinds at once. Rectangles it takes from a list alone.
+    arrays: tuple[Any, Any] = scores.astype(np.float32, copy=False), classes.astype(np.int32)
+    kept = cv2.dnn.NMSBoxesBatched(rectangles.tolist(), *arrays, 0.0, iou)
+    order = np.asarray(kept, np.int64)[:limit]  # the best comes first
     return Detections(boxes[order], scores[order], classes[order])
 
 

@@ -101,6 +101,13 @@ def test_the_best_box_comes_first_and_equal_boxes_of_two_labels_both_stay() -> N
     assert [(round(score, 3), label) for _, score, label in found] == [(0.9, 1), (0.3, 0)]
 
 
+def test_boxes_of_one_score_keep_their_order_behind_better_ones_and_a_score_of_zero_is_none() -> None:
+    scores = [0.5, 0.25, 0.75, 0.5, 0.0, 0.25, 0.5, 0.75]
+    rows = [((60.0 * i, 0.0, 60.0 * i + 50, 50.0), score, i % 3) for i, score in enumerate(scores)]
+    assert run(rows, 0.5) == [rows[i] for i in (2, 7, 0, 3, 6, 1, 5)]
+    assert run(rows, 0.5, 4) == [rows[i] for i in (2, 7, 0, 3)]
+
+
 def test_a_flood_of_candidates_near_zero_does_not_push_out_a_clear_one() -> None:
     rng = np.random.default_rng(3)
     corners = rng.uniform(0, 300, (60_000, 2))
