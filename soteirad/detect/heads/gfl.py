@@ -23,12 +23,8 @@ class GflHead(Head):
     def __init__(self, card: ModelCard, spec: GflSpec) -> None:
         super().__init__(card)
         self._strides = spec.strides
-        self._bins = np.arange(spec.bins, dtype=np.float32)
-        # Of each cell: its centre x and y, and its stride, in pixels.
-        centres = [grid(self.width, self.height, s, spec.centre) for s in spec.strides]
-        self._places = [
-            np.pad(c, ((0, 0), (0, 1)), constant_values=s) for c, s in zip(centres, spec.strides, strict=True)
-        ]
+        self._bins = np.arange(spec.bins, dtype=np.float32)[:, None]
+        self._places = [_places(grid(self.width, self.height, s, spec.centre), s) for s in spec.strides]
         self._logits = spec.scores == "logit"
         self._pairs: list[tuple[tuple[str, bool], tuple[str, bool]]] = []
         self._joined: tuple[str, bool] | None = None
@@ -57,16 +53,17 @@ class GflHead(Head):
     def decode(self, outputs: Outputs, classes: IntArray, min_score: float) -> Candidates:
         """Return a candidate for each cell and class of `classes` whose score is at least `min_score`."""
         least = logit(min_score) if self._logits else min_score
-        levels = self._levels(outputs)
-        found = [wanted_cells(scores, classes, least) for scores, _ in levels]
-        if not any(len(cells) for cells, _ in found):
+        wanted = np.zeros(self.count, np.bool_)
+        wanted[classes] = True
+        found = []
+        for (scores, distributions), places in zip(self._levels(outputs), self._places, strict=True):
+            cells, labels = wanted_cells(scores, wanted, least)
+            if len(cells):
+                found.append((scores[cells, labels], distributions.take(cells, 0), places.take(cells, 0), labels))
+        if not found:
             return no_candidates()
-        both = list(zip(found, levels, strict=True))
-        scores = np.concatenate([scores[cells, labels] for (cells, labels), (scores, _) in both])
-        distributions = np.concatenate([sides[cells] for (cells, _), (_, sides) in both])
-        places = np.concatenate([place[cells] for (cells, _), place in zip(found, self._places, strict=True)])
-        boxes = self._boxes(distributions, places)
-        return boxes, sigmoid(scores) if self._logits else scores, np.concatenate([labels for _, labels in found])
+        scores, distributions, places, labels = map(np.concatenate, zip(*found, strict=True))
+        return self._boxes(distributions, places), sigmoid(scores) if self._logits else scores, labels
 
     def parts(self, outputs: Outputs) -> dict[str, FloatArray]:
         """Return scores and distributions of all levels."""
@@ -82,7 +79,15 @@ class GflHead(Head):
         return [(level[:, : self.count], level[:, self.count :]) for level in np.split(rows, ends)]
 
     def _boxes(self, distributions: FloatArray, places: FloatArray) -> FloatArray:
-        logits = distributions.reshape(-1, 4, len(self._bins))
-        weights = np.exp(logits - logits.max(axis=2, keepdims=True))
-        distances = (weights @ self._bins) / weights.sum(axis=2) * places[:, 2:]
-        return np.concatenate([places[:, :2] - distances[:, :2], places[:, :2] + distances[:, 2:]], axis=1)
+        # A row for each bin: sums and maxima of many short rows take numpy several times as long.
+        logits = np.ascontiguousarray(distributions.reshape(-1, len(self._bins)).T)
+        weights = np.exp(logits - logits.max(axis=0))
+        distances = (weights * self._bins).sum(axis=0) / weights.sum(axis=0)
+        boxes: FloatArray = places[:, 0] + distances.reshape(-1, 4) * places[:, 1]
+        return boxes
+
+
+def _places(centres: FloatArray, stride: int) -> FloatArray:
+    """Return (cells, 2, 4) in pixels: x, y, x, y of each cell's centre, and by how much a distance of 1 moves each."""
+    reach = np.broadcast_to(np.array([-1, -1, 1, 1], np.float32) * stride, (len(centres), 4))
+    return np.stack([np.tile(centres, 2), reach], axis=1)
