@@ -12,7 +12,7 @@ from soteirad.detect.detection import Detections, FloatArray, IntArray
 from soteirad.detect.engine import Engine
 from soteirad.detect.heads import make_head
 from soteirad.detect.nms import best, nms, one_label
-from soteirad.detect.preprocess import Canvas, Letterbox, Picture
+from soteirad.detect.preprocess import Canvas, Letterbox, Picture, limited
 
 REFERENCE = Engine("onnx", "fp32")
 
@@ -30,6 +30,7 @@ class Detector:
         self.backend = backend
         self.head = make_head(card)
         self._canvas = Canvas(card.input)
+        self._sizes: dict[tuple[int, int], tuple[int, int]] = {}
         self._classes = np.unique([card.class_index(label) for label in labels]).astype(np.int64)
         self._min_score = min_score
         self._nms_iou = nms_iou
@@ -51,8 +52,11 @@ class Detector:
 
     def picture_size(self, frame_width: int, frame_height: int) -> tuple[int, int]:
         """Return the (width, height) at which `detect` wants a frame of that size."""
-        content = Letterbox.fit(frame_width, frame_height, self.card.input)
-        return content.width, content.height
+        frame = frame_width, frame_height
+        if frame not in self._sizes:
+            content = Letterbox.fit(*frame, self.card.input)
+            self._sizes[frame] = content.width, content.height
+        return self._sizes[frame]
 
     def detect(self, picture: Picture) -> Detections:
         """Detect in a BGR picture (h, w, 3) of `picture_size`; boxes come as fractions of the frame."""
@@ -74,11 +78,11 @@ class Detector:
         Scores are between 0 and 1, whatever the model says.
         """
         boxes, scores, classes = self.head.decode(outputs, self._classes, self._min_score)
-        finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
-        if not finite.all():
+        if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
+            finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
             boxes, scores, classes = boxes[finite], scores[finite], classes[finite]
         found = self._finish(boxes, scores, classes)
-        scores = np.clip(found.scores, 0.0, 1.0).astype(np.float32, copy=False)  # a score of another kind is no score
+        scores = limited(found.scores).astype(np.float32, copy=False)  # a score of another kind is no score
         return Detections(content.to_frame(found.boxes), scores, found.classes)
 
     def _finish(self, boxes: FloatArray, scores: FloatArray, classes: IntArray) -> Detections:

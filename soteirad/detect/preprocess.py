@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import cv2
@@ -47,9 +48,18 @@ class Letterbox:
 
     def to_frame(self, boxes: FloatArray) -> FloatArray:
         """Turn boxes (n, 4) in pixels of the input into fractions of the frame, clipped to it."""
-        origin = np.array([self.left, self.top, self.left, self.top], np.float32)
-        size = np.array([self.width, self.height, self.width, self.height], np.float32)
-        return np.asarray(np.clip((boxes - origin) / size, 0.0, 1.0), np.float32)
+        origin, size = self._arrays
+        return np.asarray(limited((boxes - origin) / size), np.float32)
+
+    @cached_property
+    def _arrays(self) -> tuple[FloatArray, FloatArray]:
+        origin, size = (self.left, self.top), (self.width, self.height)
+        return np.array(origin * 2, np.float32), np.array(size * 2, np.float32)
+
+
+def limited(values: NDArray[Any]) -> NDArray[Any]:
+    """Return values between 0 and 1, as `np.clip` gives them in twice the time."""
+    return np.asarray(np.minimum(np.maximum(values, 0.0), 1.0))
 
 
 class Canvas:
@@ -59,16 +69,17 @@ class Canvas:
         self._spec = spec
         self._content = Letterbox(0, 0)
         self.image: Picture = np.full((spec.height, spec.width, 3), spec.pad, np.uint8)
+        self._inside = self.image[:0]
 
     def fill(self, picture: Picture) -> Letterbox:
         """Copy a BGR picture (h, w, 3), already at the size that `Letterbox.fit` gives, into its place."""
-        height, width = picture.shape[:2]
-        content = Letterbox.place(width, height, self._spec)
-        if content != self._content:
+        if picture.shape != self._inside.shape:
+            height, width = picture.shape[:2]
+            self._content = content = Letterbox.place(width, height, self._spec)
+            self._inside = self.image[content.top : content.top + height, content.left : content.left + width]
             self.image.fill(self._spec.pad)
-            self._content = content
-        self.image[content.top : content.top + height, content.left : content.left + width] = picture
-        return content
+        self._inside[:] = picture
+        return self._content
 
 
 def scale_picture(picture: NDArray[Any], spec: InputSpec) -> Picture:
