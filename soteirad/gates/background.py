@@ -42,7 +42,6 @@ class Background:
         self._large = cv2.getStructuringElement(cv2.MORPH_CROSS, (5, 5))
         self._models: list[Any] = []
         self._places: list[tuple[slice, slice]] = []
-        self._tops = self._lefts = np.zeros(0, np.intp)
         self._seen: Mask = np.zeros((0, 0), np.uint8)
         self._empty = self._seen
         self._quiet: Tiles = np.zeros(self.GRID, np.bool_)
@@ -79,17 +78,17 @@ class Background:
 
     def _lay_out(self, height: int, width: int) -> None:
         rows, columns = self.GRID
-        self._tops, self._lefts = np.arange(0, height, -(-height // rows)), np.arange(0, width, -(-width // columns))
+        tops, lefts = range(0, height, -(-height // rows)), range(0, width, -(-width // columns))
         self._places = [
             (slice(top, bottom), slice(left, right))
-            for top, bottom in zip(self._tops, [*self._tops[1:], height], strict=True)
-            for left, right in zip(self._lefts, [*self._lefts[1:], width], strict=True)
+            for top, bottom in zip(tops, [*tops[1:], height], strict=True)
+            for left, right in zip(lefts, [*lefts[1:], width], strict=True)
         ]
         self._models = [
             cv2.createBackgroundSubtractorMOG2(self._history, self._var_threshold, detectShadows=False)
             for _ in self._places
         ]
-        self._quiet = np.zeros((len(self._tops), len(self._lefts)), np.bool_)
+        self._quiet = np.zeros((len(tops), len(lefts)), np.bool_)
         self._passed = np.zeros(self._quiet.shape, np.intp)
         self._empty = np.zeros((height, width), np.uint8)
 
@@ -102,8 +101,7 @@ class Background:
         """Say in which tiles a mask is set anywhere."""
         if not cv2.countNonZero(mask):
             return np.zeros(self._quiet.shape, np.bool_)
-        rows = np.maximum.reduceat(mask, self._tops, axis=0)
-        return np.asarray(np.maximum.reduceat(rows, self._lefts, axis=1) > 0)
+        return np.array([cv2.hasNonZero(mask[place]) for place in self._places]).reshape(self._quiet.shape)
 
     def _ask(self, grey: Mask, due: Tiles, new: Tiles) -> Mask:
         """Give the tiles that are due to their models; returns what those say."""
@@ -116,6 +114,6 @@ class Background:
                 model.apply(self._seen[place], learningRate=min(self.MOST_AT_ONCE, usual * passed))
             else:
                 rate = min(self.MOST_AT_ONCE, usual * (1 + passed))
-            found[place] = model.apply(grey[place], learningRate=rate)
+            model.apply(grey[place], fgmask=found[place], learningRate=rate)
             self._seen[place] = grey[place]
         return found
