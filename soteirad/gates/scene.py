@@ -14,7 +14,7 @@ Colour = NDArray[np.uint8]
 HISTOGRAM_BINS = 32
 SSIM_RADIUS = 5  # an 11x11 window
 SSIM_SIGMA = 1.5
-_C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+_HALF_C1, _HALF_C2 = (0.01 * 255) ** 2 / 2, (0.03 * 255) ** 2 / 2
 
 
 def histogram(bgr: Colour) -> NDArray[np.float32]:
@@ -40,24 +40,33 @@ class Moments:
     `structural_similarity(gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255)`.
 
     Variances are taken of the levels less their overall mean: they are the same, and float32 would lose them in the
-    squares of a bright flat picture.
+    squares of a bright flat picture. Half of each of SSIM's constants is in what is added to the other picture's.
     """
 
     def __init__(self, grey: Grey) -> None:
         self.shape = grey.shape
-        overall = np.float32(grey.mean())
-        self.centred = grey.astype(np.float32) - overall
+        overall = np.float32(cv2.mean(grey)[0])
+        self.centred = np.subtract(grey, overall, dtype=np.float32)
         self.blurred = _blur(self.centred)
-        self.variance = _blur(self.centred * self.centred) - self.blurred * self.blurred
         self.mean = self.blurred + overall
         self.mean_squared = self.mean * self.mean
+        self.mean_squared += _HALF_C1
+        self.variance = _blur(self.centred * self.centred)
+        self.variance -= self.blurred * self.blurred
+        self.variance += _HALF_C2
 
     def similarity(self, other: Moments) -> float:
         """Return the mean SSIM with a picture of the same shape, -1 to 1."""
-        covariance = _blur(self.centred * other.centred) - self.blurred * other.blurred
-        above = (2 * self.mean * other.mean + _C1) * (2 * covariance + _C2)
-        below = (self.mean_squared + other.mean_squared + _C1) * (self.variance + other.variance + _C2)
-        return float(np.mean(above / below, dtype=np.float64))
+        covariance = _blur(self.centred * other.centred)
+        covariance -= self.blurred * other.blurred
+        covariance += _HALF_C2
+        above = self.mean * other.mean
+        above += _HALF_C1
+        above *= covariance
+        below = self.mean_squared + other.mean_squared
+        below *= self.variance + other.variance
+        above /= below
+        return 4 * cv2.mean(above[SSIM_RADIUS:-SSIM_RADIUS, SSIM_RADIUS:-SSIM_RADIUS])[0]
 
 
 class Sight:
@@ -79,8 +88,7 @@ def ssim(a: Grey, b: Grey) -> float:
 
 def _blur(image: NDArray[np.float32]) -> NDArray[np.float32]:
     size = 2 * SSIM_RADIUS + 1
-    blurred: NDArray[np.float32] = np.asarray(cv2.GaussianBlur(image, (size, size), SSIM_SIGMA), np.float32)
-    return blurred[SSIM_RADIUS:-SSIM_RADIUS, SSIM_RADIUS:-SSIM_RADIUS]
+    return np.asarray(cv2.GaussianBlur(image, (size, size), SSIM_SIGMA), np.float32)
 
 
 @dataclass(frozen=True)
