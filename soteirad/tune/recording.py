@@ -26,7 +26,7 @@ from soteirad.gates.scene import HISTOGRAM_BINS
 Grey = NDArray[np.uint8]
 Colours = NDArray[np.float32]
 
-VERSION = 2
+VERSION = 3
 """Of the file's format and of what is measured: another one makes all recordings anew."""
 _FOOTER = struct.Struct("<8sQI")
 _MAGIC = b"soteira\1"

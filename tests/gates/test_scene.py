@@ -151,6 +151,12 @@ def test_the_size_of_the_picture_does_not_move_its_histogram() -> None:
     assert cosine_distance(small, histogram(colour("coffee", 320, 180))) < 0.02
 
 
+@pytest.mark.parametrize("name", ["astronaut", "coffee", "rocket", "cat"])
+def test_every_other_column_has_the_colours_of_the_picture(name: str) -> None:
+    picture = colour(name)
+    assert cosine_distance(histogram(picture), histogram(picture[:, 1:])) < 0.01
+
+
 # The gate
 
 
