@@ -217,6 +217,15 @@ def test_the_largest_blob_counts_diagonal_neighbours_and_an_empty_mask_has_none(
     assert largest_blob(mask) == 13
 
 
+@pytest.mark.parametrize("share", [0.002, 0.02, 0.2, 0.6, 1.0])
+def test_the_largest_blob_is_the_largest_of_all_labelled_regions_wherever_it_lies(share: float) -> None:
+    rng = np.random.default_rng(int(share * 1000))
+    for _ in range(20):
+        mask = np.where(rng.random((45, 80)) < share, 255, 0).astype(np.uint8)
+        labels = cv2.connectedComponents(mask, connectivity=8)[1]
+        assert largest_blob(mask) == max(np.bincount(labels.ravel())[1:], default=0)
+
+
 def box(*fractions: float) -> NDArray[np.float32]:
     return np.array(fractions, np.float32)
 

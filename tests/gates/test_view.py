@@ -167,6 +167,12 @@ def test_two_unrelated_views_are_no_displacement_of_each_other() -> None:
     assert {shift_between(a, b) for a in structures for b in structures if a is not b} == {None}
 
 
+def test_a_picture_says_the_same_however_often_it_was_compared(view: Grey) -> None:
+    before, after = Structure.of(view), Structure.of(shifted(view))
+    answers = [shift_between(before, after) for _ in range(3)]
+    assert len(set(answers)) == 1 and answers[0] is not None
+
+
 @pytest.mark.parametrize("seconds", [1.0, 9.0])
 def test_a_turn_is_reported_once_when_it_has_come_to_rest(view: Grey, seconds: float) -> None:
     scene = wide(view)
