@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from soteirad.detect.detection import Detections
+from soteirad.detect.nms import areas
 from soteirad.event import iso_time
 from soteirad.gates.objects import LabelFilter, Zone, zones_of
 from soteirad.messages import LiveFrame
-from soteirad.near_misses import shortcomings
+from soteirad.near_misses import shortcoming
 from soteirad.track.track import Track
 
 if TYPE_CHECKING:
@@ -82,19 +83,20 @@ def live_values(
 
 def _detections(found: Detections, names: Sequence[str], filters: Mapping[int, LabelFilter]) -> dict[str, Any]:
     """Return what a look found of what is looked for, and the best score among it."""
-    verdicts = shortcomings(found, filters)
-    boxes, scores, classes = found.boxes.tolist(), found.scores.tolist(), found.classes.tolist()
+    rows = zip(found.boxes.tolist(), found.scores.tolist(), areas(found.boxes).tolist(), found.classes.tolist(),
+               strict=True)  # fmt: skip
+    judged = [(names[index], score, box, shortcoming(score, area, filters[index]))
+              for box, score, area, index in rows if index in filters]  # fmt: skip
     shown = [
-        {"label": names[index], "score": round(score, 3), "box": _box(box), "counts": verdict is None,
+        {"label": label, "score": round(score, 3), "box": _box(box), "counts": verdict is None,
          "why": verdict and verdict.partition("_")[0]}
-        for box, score, index, verdict in zip(boxes, scores, classes, verdicts, strict=True)
-        if index in filters
+        for label, score, box, verdict in judged
     ]  # fmt: skip
     return {"score": shown[0]["score"] if shown else None, "detections": shown[:MOST_BOXES]}
 
 
 def _track(track: Track, names: Sequence[str], zones: Sequence[Zone]) -> dict[str, Any]:
-    label, box = names[track.class_index], _box(track.box.tolist())
+    label, box = names[track.class_index], _box(track.box)
     return {
         "id": track.id, "label": label, "score": round(track.score, 3), "box": box, "still": track.still,
         "seconds": round(track.last_seen - track.first_seen, 1), "zones": list(zones_of(zones, label, box)),

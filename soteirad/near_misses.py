@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-import numpy as np
-
 from soteirad.detect.detection import Detections
-from soteirad.detect.nms import areas, iou_matrix, iou_of
+from soteirad.detect.nms import areas, iou_of
+from soteirad.gates.geometry import Box
 from soteirad.gates.motion import Motion
 from soteirad.gates.objects import LabelFilter
 from soteirad.track.track import Track
 
 Kind = Literal["motion_below", "flood", "score_below", "area_below", "area_above", "not_confirmed"]
-Shortcoming = Literal["score", "area_below", "area_above"]
+Shortcoming = Literal["score_below", "area_below", "area_above"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class NearMiss:
     time: float
     text: str
     label: str | None = None
-    box: tuple[float, float, float, float] | None = None
+    box: Box | None = None
     values: Mapping[str, float] = field(default_factory=dict)
 
     def payload(self) -> dict[str, Any]:
@@ -39,19 +38,13 @@ class NearMiss:
         return {**found, "box": None if self.box is None else list(self.box)}
 
 
-def shortcomings(found: Detections, filters: Mapping[int, LabelFilter]) -> list[Shortcoming | None]:
-    """Return for each detection of a label that is looked for why it cannot start a track; None if it can."""
-    sizes = areas(found.boxes)
-    verdicts: list[Shortcoming | None] = []
-    for score, size, index in zip(found.scores.tolist(), sizes.tolist(), found.classes.tolist(), strict=True):
-        limits = filters.get(index)
-        if limits is None or size > limits.max_area:
-            verdicts.append("area_above")
-        elif size < limits.min_area:
-            verdicts.append("area_below")
-        else:
-            verdicts.append("score" if score < limits.min_score else None)
-    return verdicts
+def shortcoming(score: float, area: float, limits: LabelFilter) -> Shortcoming | None:
+    """Return why a detection of a label that is looked for cannot start a track; None if it can."""
+    if area > limits.max_area:
+        return "area_above"
+    if area < limits.min_area:
+        return "area_below"
+    return "score_below" if score < limits.min_score else None
 
 
 class NearMissWatch:
@@ -108,56 +101,63 @@ class NearMissWatch:
             text = f"a {label} was seen {_times(track.hits)} and not again: too little to be sure"
             news += self._new(NearMiss("not_confirmed", 3, time, text, label, _box(track.box),
                                        {"score": _r(track.best_score), "hits": track.hits}))  # fmt: skip
-        verdicts = shortcomings(found, filters)
-        rows = [i for i, verdict in enumerate(verdicts) if verdict is not None and int(found.classes[i]) in filters]
-        if rows and tracks:  # what belongs to a track keeps it, and misses nothing
-            overlap = iou_matrix(found.boxes[rows], np.stack([t.box for t in tracks])).max(axis=1)
-            rows = [row for row, share in zip(rows, overlap.tolist(), strict=True) if share < self.SAME_IOU]
-        for row in rows:
-            limits = filters[int(found.classes[row])]
-            missed = self._missed(found, row, verdicts[row], limits, time)
-            news += [] if missed is None else self._new(missed)
+        rows = zip(found.boxes.tolist(), found.scores.tolist(), areas(found.boxes).tolist(), found.classes.tolist(),
+                   strict=True)  # fmt: skip
+        for box, score, area, index in rows:
+            limits = filters.get(index)
+            if limits is None or score < self.NEAR * limits.min_score:  # most are as faint as that
+                continue
+            kind = shortcoming(score, area, limits)
+            if kind is None or self._just_told(kind, time):
+                continue
+            missed = self._missed(kind, box, score, area, self._names[index], limits, time)
+            # What belongs to a track keeps it, and misses nothing.
+            if missed is not None and not any(iou_of(box, t.box) >= self.SAME_IOU for t in tracks):
+                news += self._new(missed)
         return news
 
-    def _missed(self, found: Detections, row: int, verdict: Shortcoming | None, limits: LabelFilter,
-                time: float) -> NearMiss | None:  # fmt: skip
+    def _missed(self, kind: Shortcoming, box: Sequence[float], score: float, area: float, label: str,
+                limits: LabelFilter, time: float) -> NearMiss | None:  # fmt: skip
         """Return what a detection fell short of, if it did so by little."""
-        label, box = self._names[int(found.classes[row])], found.boxes[row]
-        score, size = float(found.scores[row]), float(areas(box[None])[0])
-        if verdict == "score" and score >= self.NEAR * limits.min_score:
+        if kind == "score_below":
             text = f"a {label} of score {score:.2f} was not enough: min_score is {limits.min_score:.2f}"
-            return NearMiss("score_below", 3, time, text, label, _box(box),
+            return NearMiss(kind, 3, time, text, label, _box(box),
                             {"score": _r(score), "limit": limits.min_score})  # fmt: skip
         if score < limits.min_score:
             return None
-        if verdict == "area_below" and size >= self.NEAR * limits.min_area:
-            text = f"a {label} filled {size:.2%} of the picture: min_area is {limits.min_area:.2%}"
-            return NearMiss("area_below", 3, time, text, label, _box(box),
-                            {"area": _r(size), "limit": limits.min_area, "score": _r(score)})  # fmt: skip
-        if verdict == "area_above":
-            text = f"a {label} filled {size:.0%} of the picture: max_area is {limits.max_area:.0%}"
-            return NearMiss("area_above", 3, time, text, label, _box(box),
-                            {"area": _r(size), "limit": limits.max_area, "score": _r(score)})  # fmt: skip
+        if kind == "area_below" and area >= self.NEAR * limits.min_area:
+            text = f"a {label} filled {area:.2%} of the picture: min_area is {limits.min_area:.2%}"
+            return NearMiss(kind, 3, time, text, label, _box(box),
+                            {"area": _r(area), "limit": limits.min_area, "score": _r(score)})  # fmt: skip
+        if kind == "area_above":
+            text = f"a {label} filled {area:.0%} of the picture: max_area is {limits.max_area:.0%}"
+            return NearMiss(kind, 3, time, text, label, _box(box),
+                            {"area": _r(area), "limit": limits.max_area, "score": _r(score)})  # fmt: skip
         return None
 
     def _new(self, miss: NearMiss) -> list[NearMiss]:
         """Return the finding, unless the like was told a moment ago."""
         self._told = [t for t in self._told if 0 <= miss.time - t.time < self.AGAIN_S][-self.MOST_KEPT :]
-        for told in self._told:
-            if told.kind == miss.kind and (miss.time - told.time < self.SOON_S or self._alike(told, miss)):
-                return []
+        if self._just_told(miss.kind, miss.time) or any(self._alike(told, miss) for told in self._told):
+            return []
         self._told.append(miss)
         return [miss]
 
+    def _just_told(self, kind: Kind, time: float) -> bool:
+        """Say whether anything of a kind was told so shortly before `time` that nothing more of it is told."""
+        return any(t.kind == kind and 0 <= time - t.time < self.SOON_S for t in reversed(self._told))
+
     def _alike(self, told: NearMiss, miss: NearMiss) -> bool:
+        if told.kind != miss.kind:
+            return False
         if told.box is None or miss.box is None:
             return told.box is miss.box
         return told.label == miss.label and iou_of(told.box, miss.box) >= self.SAME_IOU
 
 
-def _box(box: np.ndarray) -> tuple[float, float, float, float]:
-    x1, y1, x2, y2 = (_r(v) for v in box.tolist())
-    return x1, y1, x2, y2
+def _box(box: Sequence[float]) -> Box:
+    x1, y1, x2, y2 = box
+    return _r(x1), _r(y1), _r(x2), _r(y2)
 
 
 def _times(count: int) -> str:

@@ -189,7 +189,7 @@ class CameraWatch:
     def present(self) -> list[Present]:
         """Return the objects that are there now."""
         names = self._card.class_names
-        return [Present(t.id, names[t.class_index], tuple(t.box.tolist())) for t in self.pipeline.tracker.open_tracks]
+        return [Present(t.id, names[t.class_index], t.box) for t in self.pipeline.tracker.open_tracks]
 
     @property
     def last_frame(self) -> Frame | None:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from soteirad.detect.detection import Detections
+from soteirad.gates.geometry import Box
 from soteirad.gates.motion import Motion
 from soteirad.gates.objects import LabelFilter
-from soteirad.near_misses import NearMiss, NearMissWatch, shortcomings
+from soteirad.near_misses import NearMiss, NearMissWatch, shortcoming
 from soteirad.track.track import Track
 
 FILTERS = {0: LabelFilter(min_score=0.4, min_area=0.01, max_area=0.5)}
@@ -28,8 +29,8 @@ def found(*objects: tuple[tuple[float, ...], float, int]) -> Detections:
     return Detections(corners, np.array(scores, np.float32), np.array(classes, np.int64))
 
 
-def track(box: tuple[float, ...] = FAIR, hits: int = 1, score: float = 0.5) -> Track:
-    return Track(1, 0, np.array(box, np.float32), score, 1.0, 1.0, False, hits=hits)
+def track(box: Box = FAIR, hits: int = 1, score: float = 0.5) -> Track:
+    return Track(1, 0, box, score, 1.0, 1.0, False, hits=hits)
 
 
 class Eyes:
@@ -53,11 +54,11 @@ class Eyes:
 
 @pytest.mark.parametrize(
     ("box", "score", "verdict"),
-    [(FAIR, 0.4, None), (FAIR, 0.39, "score"), (SMALL, 0.9, "area_below"), (SMALL, 0.2, "area_below"),
+    [(FAIR, 0.4, None), (FAIR, 0.39, "score_below"), (SMALL, 0.9, "area_below"), (SMALL, 0.2, "area_below"),
      (HUGE, 0.9, "area_above")],
 )  # fmt: skip
-def test_a_detection_falls_short_in_score_or_size(box: tuple[float, ...], score: float, verdict: str | None) -> None:
-    assert shortcomings(found((box, score, 0)), FILTERS) == [verdict]
+def test_a_detection_falls_short_in_score_or_size(box: Box, score: float, verdict: str | None) -> None:
+    assert shortcoming(score, (box[2] - box[0]) * (box[3] - box[1]), FILTERS[0]) == verdict
 
 
 def test_motion_that_nearly_opened_the_gate_is_told_with_its_peak_when_it_is_over() -> None:

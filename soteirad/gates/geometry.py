@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 Polygon = Sequence[float]
 """x1, y1, x2, y2, ... in fractions of the frame, 0-1."""
+Box = tuple[float, float, float, float]
+"""x1, y1, x2, y2 in fractions of the frame; what is expected may reach out of it."""
 
 
 def polygon_mask(polygons: Sequence[Polygon], width: int, height: int) -> NDArray[np.uint8]:

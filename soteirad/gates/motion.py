@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soteirad.gates.background import Background, Mask
-from soteirad.gates.geometry import Polygon, polygon_mask
+from soteirad.gates.geometry import Box, Polygon, polygon_mask
 
 
 @dataclass(frozen=True)
@@ -198,8 +198,8 @@ class MotionMap:
         other._last, other._before = self._last.copy(), self._before
         return other
 
-    def share(self, box: NDArray[np.float32], since: float) -> float:
-        """Return the share of the box (x1, y1, x2, y2, fractions of the frame) that changed after `since`.
+    def share(self, box: Box, since: float) -> float:
+        """Return the share of the box that changed after `since`.
 
         A box that reaches out of the frame is judged by what is inside.
         """

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from soteirad.gates.geometry import Box
+
 Mask = NDArray[np.uint8]
-BoxArray = NDArray[np.float32]
 
 
 class Novelty:
@@ -29,38 +31,39 @@ class Novelty:
     """What moves within so many pixels of what moved at the last look is the same."""
 
     def __init__(self) -> None:
-        self._seen: Mask = np.zeros((1, 1), np.uint8)
+        self._unseen: Mask = np.full((1, 1), 255, np.uint8)
+        """255 where nothing moved at the last look."""
 
-    def step(self, changed: Mask, known: Sequence[BoxArray], smallest: float) -> bool:
+    def step(self, changed: Mask, known: Sequence[Box], smallest: float) -> bool:
         """Say whether a frame shows new motion.
 
         `changed` is the uint8 mask (height, width) of what changed, `known` are the boxes (fractions of the frame) in
         which objects are expected, `smallest` is the least share of the picture that a region must have.
         """
-        if changed.shape != self._seen.shape:
-            self._seen = np.zeros(changed.shape, np.uint8)
+        if changed.shape != self._unseen.shape:
+            self._unseen = np.full(changed.shape, 255, np.uint8)
         left = self._unexplained(changed, known)
-        fresh = (left > 0) & (self._seen == 0)
+        fresh = cv2.bitwise_and(left, self._unseen)
         least = max(1.0, smallest * changed.size)
-        if np.count_nonzero(fresh) < least:
+        if cv2.countNonZero(fresh) < least:
             return False
         count, regions, stats, _ = cv2.connectedComponentsWithStats(left, connectivity=8)
-        new = np.bincount(regions[fresh], minlength=count)[1:]
+        new = np.bincount(regions[fresh > 0], minlength=count)[1:]
         return bool(((new >= least) & (new >= self.SHARE * stats[1:, cv2.CC_STAT_AREA])).any())
 
     def looked(self, changed: Mask) -> None:
         """Note that the detector looks at the frame in which `changed` changed."""
         side = 2 * self.MARGIN + 1
-        self._seen = np.asarray(cv2.dilate(changed, np.ones((side, side), np.uint8)), np.uint8)
+        moved = cv2.dilate(changed, np.ones((side, side), np.uint8))
+        self._unseen = np.asarray(cv2.bitwise_not(moved), np.uint8)
 
-    def _unexplained(self, changed: Mask, known: Sequence[BoxArray]) -> Mask:
+    def _unexplained(self, changed: Mask, known: Sequence[Box]) -> Mask:
         """Return what changed out of reach of all known objects."""
         left = changed.copy()
-        scale = np.array(changed.shape[::-1], np.float32)
+        height, width = changed.shape
         for box in known:
-            low, high = box[:2] * scale, box[2:] * scale
-            reach = self.REACH * float(np.hypot(*(high - low)))
-            x1, y1 = np.maximum(0, low - reach).astype(int)
-            x2, y2 = np.ceil(np.maximum(0, high + reach)).astype(int)
-            left[y1:y2, x1:x2] = 0
+            x1, y1, x2, y2 = box[0] * width, box[1] * height, box[2] * width, box[3] * height
+            reach = self.REACH * math.hypot(x2 - x1, y2 - y1)
+            low_x, low_y = int(max(0.0, x1 - reach)), int(max(0.0, y1 - reach))
+            left[low_y : math.ceil(max(0.0, y2 + reach)), low_x : math.ceil(max(0.0, x2 + reach))] = 0
         return left

@@ -1,104 +1,122 @@
-"""Association of boxes: how alike two boxes are, and the one-to-one pairing of the most alike."""
+"""Association of boxes: how alike two boxes are, and the one-to-one pairing of the most alike.
+
+Boxes are plain floats: there are few that come near each other, and numpy takes a microsecond for each step with any.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from soteirad.detect.nms import areas, iou_matrix
-
-Boxes = NDArray[np.float32]
-Matrix = NDArray[np.float32]
-Pairs = list[tuple[int, int]]
+from soteirad.detect.nms import iou_of
+from soteirad.gates.geometry import Box
 
 
-@dataclass(frozen=True)
-class Likeness:
-    """Every track's expected box (n) compared with every found box (m); all matrices are (n, m).
+class Likeness(NamedTuple):
+    """A track's expected box compared with a found box.
 
     `overlap` is the IoU, 0-1. `nearness` is 1 - centre distance / mean diagonal: 1 is the same centre, 0 one diagonal
-    away. `ratio` is the larger area over the smaller, from 1. Widths and heights are fractions of the frame, so the
-    measures lean a little towards the frame's shorter side.
+    away, and boxes that overlap have more. `ratio` is the larger area over the smaller, from 1. Widths and heights are
+    fractions of the frame, so the measures lean a little towards the frame's shorter side.
     """
 
-    overlap: Matrix
-    nearness: Matrix
-    ratio: Matrix
+    overlap: float
+    nearness: float
+    ratio: float
 
     @classmethod
-    def of(cls, expected: Boxes, found: Boxes) -> Likeness:
-        """Compare boxes (n, 4) with boxes (m, 4)."""
-        ours, theirs = _centres(expected), _centres(found)
-        offset = ours[:, None] - theirs[None, :]
-        distance = np.sqrt(offset[..., 0] ** 2 + offset[..., 1] ** 2)
-        diagonal = (_diagonals(expected)[:, None] + _diagonals(found)[None, :]) / 2
-        size = np.maximum(areas(expected), 1e-9)[:, None] / np.maximum(areas(found), 1e-9)[None, :]
-        near = 1.0 - distance / np.maximum(diagonal, 1e-9)
-        return cls(iou_matrix(expected, found), near.astype(np.float32), np.maximum(size, 1 / size))
+    def of(cls, expected: Box, found: Box) -> Likeness:
+        """Compare two boxes."""
+        ours, theirs = max(_area(expected), 1e-9), max(_area(found), 1e-9)
+        common = _common(expected, found)
+        ratio = ours / theirs if ours > theirs else theirs / ours
+        return cls(common / (ours + theirs - common), nearness(expected, found), ratio)
 
 
-def match(score: Matrix, minimum: float = -np.inf) -> Pairs:
-    """Pair rows with columns one to one, the highest score first; only finite scores from `minimum` on."""
-    left = np.where(score >= minimum, score, -np.inf)
-    pairs: Pairs = []
-    while left.size:
-        row, column = divmod(int(left.argmax()), left.shape[1])
-        if not np.isfinite(left[row, column]):
-            break
-        pairs.append((row, column))
-        left[row, :] = -np.inf
-        left[:, column] = -np.inf
-    return pairs
+class Candidate(NamedTuple):
+    """A track (its index is `row`) and a detection (`column`) that may be the same object.
+
+    Candidates go in order: those of an earlier `turn` first, among them those with less `distance`, which is any
+    measure of how unlike they are.
+    """
+
+    turn: int
+    distance: float
+    row: int
+    column: int
 
 
-def echoes(boxes: Boxes, overlap: float) -> NDArray[np.bool_]:
-    """Say which boxes (n, 4), best first, overlap a better one that is no echo itself by more than the IoU `overlap`.
+def match(candidates: Iterable[Candidate]) -> list[tuple[int, int]]:
+    """Pair rows with columns one to one, in the candidates' order."""
+    pairs: dict[int, int] = {}
+    taken: set[int] = set()
+    for _, _, row, column in sorted(candidates):
+        if row not in pairs and column not in taken:
+            pairs[row] = column
+            taken.add(column)
+    return list(pairs.items())
+
+
+def nearness(a: Box, b: Box) -> float:
+    """Return 1 - centre distance / mean diagonal of two boxes; see `Likeness`."""
+    distance = math.hypot(a[0] + a[2] - b[0] - b[2], a[1] + a[3] - b[1] - b[3])  # twice, as is the sum of diagonals
+    return 1.0 - distance / max(math.hypot(a[2] - a[0], a[3] - a[1]) + math.hypot(b[2] - b[0], b[3] - b[1]), 1e-9)
+
+
+def meeting(box: Box, others: Sequence[Box]) -> list[int]:
+    """Return which of the others (by index) have any area in common with a box."""
+    # Most boxes are apart, and a call for each pair to say so would cost more than all that follows.
+    x1, y1, x2, y2 = box
+    return [i for i, b in enumerate(others) if b[0] < x2 and x1 < b[2] and b[1] < y2 and y1 < b[3]]
+
+
+def echoes(boxes: Sequence[Box], overlap: float) -> list[bool]:
+    """Say which boxes, best first, overlap a better one that is no echo itself by more than the IoU `overlap`.
 
     Non-maximum suppression leaves such boxes, since two people may stand close; most often they are second boxes on
     one object.
     """
-    over = iou_matrix(boxes, boxes) > overlap
-    echo = np.zeros(len(boxes), bool)
-    for i in range(1, len(boxes)):
-        echo[i] = bool((over[i, :i] & ~echo[:i]).any())
+    clear: list[Box] = []
+    sizes: list[float] = []
+    echo = []
+    for box in boxes:
+        size = _area(box)
+        # The IoU is at most the smaller area over the larger.
+        close = (i for i in meeting(box, clear) if sizes[i] * overlap < size and size * overlap < sizes[i])
+        echo.append(any(iou_of(box, clear[i]) > overlap for i in close))
+        if not echo[-1]:
+            clear.append(box)
+            sizes.append(size)
     return echo
 
 
-def covered(found: Boxes, held: Boxes, like: float = 4.0) -> NDArray[np.float32]:
-    """Return, for each found box (n, 4), the largest intersection over the smaller area with one of `held` (m, 4).
+def covered(found: Box, held: Iterable[Box], like: float = 4.0) -> float:
+    """Return the largest intersection over the smaller area of a found box with one of `held`, 0-1.
 
-    0-1; only boxes of up to `like` times each other's area count: half a body has a box inside the whole body's, a car
+    Only boxes of up to `like` times each other's area count: half a body has a box inside the whole body's, a car
     behind a car is another object.
     """
-    if not len(held):
-        return np.zeros(len(found), np.float32)
-    ours, theirs = areas(found)[:, None], areas(held)[None, :]
-    smaller, larger = np.minimum(ours, theirs), np.maximum(ours, theirs)
-    share = np.where(larger <= like * smaller, _common(found, held) / np.maximum(smaller, 1e-9), 0.0)
-    result: NDArray[np.float32] = share.max(axis=1)
-    return result
+    ours, most = _area(found), 0.0
+    for box in held:
+        common = _common(found, box)
+        if common > 0:
+            smaller, larger = sorted((ours, _area(box)))
+            if larger <= like * smaller:
+                most = max(most, common / max(smaller, 1e-9))
+    return most
 
 
-def hidden_shares(box: NDArray[np.float32], others: Boxes) -> NDArray[np.float32]:
-    """Return the share of one box (4,) that each of the boxes (n, 4) covers, shape (n,)."""
-    result: NDArray[np.float32] = _common(box[None], others)[0] / max(float(areas(box[None])[0]), 1e-9)
-    return result
+def hidden_share(box: Box, other: Box) -> float:
+    """Return the share of a box that another one covers."""
+    return _common(box, other) / max(_area(box), 1e-9)
 
 
-def _common(a: Boxes, b: Boxes) -> Matrix:
-    """Return the common area of boxes (n, 4) and (m, 4), shape (n, m)."""
-    sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
-    result: Matrix = np.maximum(sides[..., 0], 0) * np.maximum(sides[..., 1], 0)
-    return result
+def _area(box: Box) -> float:
+    width, height = box[2] - box[0], box[3] - box[1]
+    return width * height if width > 0 and height > 0 else 0.0
 
 
-def _centres(boxes: Boxes) -> Boxes:
-    result: Boxes = (boxes[:, :2] + boxes[:, 2:]) * np.float32(0.5)
-    return result
-
-
-def _diagonals(boxes: Boxes) -> Boxes:
-    result: Boxes = np.hypot(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
-    return result
+def _common(a: Box, b: Box) -> float:
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    return width * height if width > 0 and height > 0 else 0.0

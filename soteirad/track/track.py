@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
+from soteirad.gates.geometry import Box
 
-BoxArray = NDArray[np.float32]
-"""x1, y1, x2, y2 in fractions of the frame."""
+Pair = tuple[float, float]
+"""x and y."""
 
 
 @dataclass
@@ -22,7 +21,7 @@ class Track:
 
     id: int
     class_index: int
-    box: BoxArray
+    box: Box
     score: float
     first_seen: float
     last_seen: float
@@ -33,13 +32,13 @@ class Track:
     confirmed: bool = False
     best_score: float = 0.0
     last_firm: float = 0.0
-    size: BoxArray = field(default_factory=lambda: np.zeros(2, np.float32))
+    size: Pair = (0.0, 0.0)
     """Smoothed width and height."""
-    velocity: BoxArray = field(default_factory=lambda: np.zeros(2, np.float32))
+    velocity: Pair = (0.0, 0.0)
     """Of the centre, in frames per second."""
-    shift: BoxArray = field(default_factory=lambda: np.zeros(2, np.float32))
+    shift: Pair = (0.0, 0.0)
     """How far the centre moved with the last hit."""
-    anchor: BoxArray = field(default_factory=lambda: np.zeros(4, np.float32))
+    anchor: Box = (0.0, 0.0, 0.0, 0.0)
     anchor_time: float = 0.0
 
     STILL_S = 1.5
@@ -55,7 +54,7 @@ class Track:
     def __post_init__(self) -> None:
         self.best_score = self.score
         self.last_firm = self.last_seen
-        self.size = self.box[2:] - self.box[:2]
+        self.size = _size(self.box)
         self.anchor, self.anchor_time = self.box, self.first_seen
 
     @property
@@ -63,16 +62,16 @@ class Track:
         """Whether the object has stood still for `STILL_S` up to its last hit."""
         return self.last_seen - self.anchor_time >= self.STILL_S
 
-    def predicted(self, time: float) -> BoxArray:
+    def predicted(self, time: float) -> Box:
         """Return the box expected at `time`: smoothed size, constant velocity for a while; a still object stays."""
-        middle = _centre(self.box)
+        x, y = _centre(self.box)
         if not self.still:
-            middle = middle + self.velocity * np.float32(min(max(0.0, time - self.last_seen), self.PREDICT_S))
-        half = self.size * np.float32(0.5)
-        box: BoxArray = np.concatenate([middle - half, middle + half])
-        return box
+            ahead = min(max(0.0, time - self.last_seen), self.PREDICT_S)
+            x, y = x + self.velocity[0] * ahead, y + self.velocity[1] * ahead
+        half_width, half_height = self.size[0] / 2, self.size[1] / 2
+        return x - half_width, y - half_height, x + half_width, y + half_height
 
-    def hit(self, box: BoxArray, score: float, time: float, firm: bool = True, counts: bool = True,
+    def hit(self, box: Box, score: float, time: float, firm: bool = True, counts: bool = True,
             growing: bool = False) -> None:  # fmt: skip
         """Take a matched detection: new box, smoothed velocity and size, and whether it still stands where it stood.
 
@@ -80,34 +79,40 @@ class Track:
         box's size as it is: at the picture's edge an object shows more of itself with each look.
         """
         elapsed = max(0.0, time - self.last_seen)
-        self.shift = _centre(box) - _centre(self.box)
+        (x, y), (old_x, old_y) = _centre(box), _centre(self.box)
+        self.shift = x - old_x, y - old_y
         if elapsed > 0:
-            self.velocity = self.velocity + _share(elapsed, self.VELOCITY_S) * (
-                self.shift / np.float32(elapsed) - self.velocity)  # fmt: skip
+            speed = self.shift[0] / elapsed, self.shift[1] / elapsed
+            self.velocity = _smoothed(self.velocity, speed, elapsed, self.VELOCITY_S)
         if growing:
-            self.size = box[2:] - box[:2]
+            self.size = _size(box)
         elif firm:
-            self.size = self.size + _share(elapsed, self.SIZE_S) * (box[2:] - box[:2] - self.size)
+            self.size = _smoothed(self.size, _size(box), elapsed, self.SIZE_S)
         if firm:
             self.last_firm = time
         self.box, self.score, self.last_seen = box, score, time
         self.best_score = max(self.best_score, score)
         self.hits, self.misses = (self.hits + 1 if counts else 0), 0.0
-        off = np.abs(_centre(box) - _centre(self.anchor)) - self.STILL_SHARE * (self.anchor[2:] - self.anchor[:2])
-        if off.max() > 0:
+        (anchor_x, anchor_y), (width, height) = _centre(self.anchor), _size(self.anchor)
+        if abs(x - anchor_x) > self.STILL_SHARE * width or abs(y - anchor_y) > self.STILL_SHARE * height:
             self.anchor, self.anchor_time = box, time
 
-    def carry(self, shift: BoxArray) -> None:
+    def carry(self, shift: Pair) -> None:
         """Move the box of a hidden object along with whoever hides it."""
-        self.box = self.box + np.concatenate([shift, shift])
-        self.velocity = np.zeros(2, np.float32)
+        (x, y), (x1, y1, x2, y2) = shift, self.box
+        self.box = x1 + x, y1 + y, x2 + x, y2 + y
+        self.velocity = 0.0, 0.0
 
 
-def _centre(box: BoxArray) -> BoxArray:
-    result: BoxArray = (box[:2] + box[2:]) * np.float32(0.5)
-    return result
+def _centre(box: Box) -> Pair:
+    return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
 
 
-def _share(elapsed: float, constant: float) -> np.float32:
-    """Return the weight of a new measurement after `elapsed` seconds, for exponential smoothing."""
-    return np.float32(1.0 - math.exp(-elapsed / constant))
+def _size(box: Box) -> Pair:
+    return box[2] - box[0], box[3] - box[1]
+
+
+def _smoothed(before: Pair, now: Pair, elapsed: float, constant: float) -> Pair:
+    """Return an exponentially smoothed value `elapsed` seconds after the one before; `constant` in seconds."""
+    weight = 1.0 - math.exp(-elapsed / constant)
+    return before[0] + weight * (now[0] - before[0]), before[1] + weight * (now[1] - before[1])

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from soteirad.detect.detection import Detections
 from soteirad.gates.cadence import TrackNeeds
-from soteirad.track.association import Likeness, Pairs, covered, echoes, hidden_shares, match
-from soteirad.track.track import BoxArray, Track
+from soteirad.gates.geometry import Box
+from soteirad.track.association import Candidate, Likeness, covered, echoes, hidden_share, match, meeting, nearness
+from soteirad.track.track import Track
 
 VisitKind = Literal["entered", "present", "left"]
 Mask = NDArray[np.bool_]
-Evidence = Callable[[BoxArray, float], float]
+Evidence = Callable[[Box, float], float]
 """(box, since) -> share of the box that changed after `since`; see `MotionMap.share`."""
 
 
@@ -30,11 +31,19 @@ class Visit:
     kind: VisitKind
     track_id: int
     class_index: int
-    box: tuple[float, float, float, float]
+    box: Box
     score: float
     time: float
     dwell: float
     reason: str
+
+
+class Found(NamedTuple):
+    """A detection of a look; a `strong` one may start a track."""
+
+    box: Box
+    score: float
+    strong: bool
 
 
 @dataclass(frozen=True)
@@ -142,13 +151,16 @@ class Tracker:
         `strong` (n,) bool marks the detections that may start a track. `settling_in` makes new tracks `present`:
         what the first looks find was there before.
         """
-        matched_tracks: set[int] = set()
+        matched: set[int] = set()
         self._promising = False
-        for class_index in sorted({t.class_index for t in self.tracks} | set(found.classes.tolist())):
-            rows = np.flatnonzero(found.classes == class_index)
-            self._step_label(time, class_index, found.select(rows), strong[rows], matched_tracks, settling_in)
+        by_class: dict[int, list[Found]] = {t.class_index: [] for t in self.tracks}
+        rows = zip(found.classes.tolist(), found.boxes.tolist(), found.scores.tolist(), strong.tolist(), strict=True)
+        for class_index, (x1, y1, x2, y2), score, is_strong in rows:
+            by_class.setdefault(class_index, []).append(Found((x1, y1, x2, y2), score, is_strong))
+        for class_index in sorted(by_class):
+            self._step_label(time, class_index, by_class[class_index], matched, settling_in)
         visits = [self._begin(t, evidence) for t in self.tracks if self._ready(t)]
-        visits += self._age(time, matched_tracks, evidence)
+        visits += self._age(time, matched, evidence)
         return visits
 
     def close(self, reason: str) -> list[Visit]:
@@ -157,77 +169,83 @@ class Tracker:
         self.tracks.clear()
         return visits
 
-    def _step_label(self, time: float, class_index: int, found: Detections, strong: Mask,
-                    matched: set[int], settling_in: bool) -> None:  # fmt: skip
-        """Associate one label's tracks and detections; what no track explains may start one."""
+    def _step_label(self, time: float, class_index: int, found: list[Found], matched: set[int],
+                    settling_in: bool) -> None:  # fmt: skip
+        """Associate one label's tracks and detections, best first; what no track explains may start one."""
         tracks = [t for t in self.tracks if t.class_index == class_index]
-        free = np.ones(len(found), bool)
-        if tracks and len(found):
-            for row, column in self._associate(tracks, found, strong, time):
-                self._hit(tracks[row], found.boxes[column], float(found.scores[column]), bool(strong[column]), time)
-                matched.add(tracks[row].id)
-                free[column] = False
-        self._start(time, class_index, found, free, strong, tracks, matched, settling_in)
+        free = dict(enumerate(found))
+        for row, column in match(self._candidates(tracks, found, time)):
+            self._hit(tracks[row], free.pop(column), time)
+            matched.add(tracks[row].id)
+        self._start(time, class_index, list(free.values()), [t.box for t in tracks], matched, settling_in)
 
-    def _associate(self, tracks: list[Track], found: Detections, strong: Mask, time: float) -> Pairs:
-        """Pair tracks with detections in rounds: confirmed tracks and strong detections first, echoes last."""
-        like = Likeness.of(np.stack([t.predicted(time) for t in tracks]), found.boxes)
-        wide, narrow = self._gates(tracks, found.boxes, like, time)
-        sure = np.array([t.confirmed for t in tracks])
-        plain = ~echoes(found.boxes, self.settings.echo)
-        rounds = ((sure, strong & plain, wide), (sure, plain, narrow), (~sure, strong & plain, wide),
-                  (~sure, plain, narrow), (sure, ~plain, narrow))  # fmt: skip
-        value = like.nearness + like.overlap
-        pairs: Pairs = []
-        rows, columns = np.ones(len(tracks), bool), np.ones(len(found), bool)
-        for group, candidates, gate in rounds:
-            allowed = gate & (rows & group)[:, None] & (columns & candidates)[None, :]
-            if not allowed.any():
-                continue
-            for row, column in match(np.where(allowed, value, -np.inf)):
-                pairs.append((row, column))
-                rows[row] = columns[column] = False
+    def _candidates(self, tracks: list[Track], found: list[Found], time: float) -> list[Candidate]:
+        """Return which tracks which detections may continue: confirmed tracks and strong detections first, echoes last.
+
+        A strong detection goes through the wide gate, or like a faint one through the narrow.
+        """
+        s = self.settings
+        echo = echoes([f.box for f in found], s.echo) if tracks else []
+        alike = self._compared(tracks, found, time)
+        came_in = [t.hits > 0 and not t.confirmed and at_edge(t.box, s.edge) for t in tracks]
+        newcomers = {column for row, column, like in alike if came_in[row] and self._fits(tracks[row], like)}
+        candidates = []
+        for row, column, like in alike:
+            track, (box, _, strong) = tracks[row], found[column]
+            wide = False
+            if strong and not echo[column]:
+                inside = column not in newcomers and not at_edge(box, s.edge)
+                wide = self._fits(track, like, self._stretch(track, time) if inside else 0.0)
+            narrow = like.ratio <= s.faint_growth and like.overlap >= s.faint_iou
+            if wide or (narrow and (track.confirmed or not echo[column])):
+                turn = 4 if echo[column] else 2 * (not track.confirmed) + (not wide)
+                candidates.append(Candidate(turn, -like.nearness - like.overlap, row, column))
+        return candidates
+
+    def _compared(self, tracks: list[Track], found: list[Found], time: float) -> list[tuple[int, int, Likeness]]:
+        """Return which tracks (by index) are how like which detections, without pairs too far apart for any gate."""
+        boxes = [f.box for f in found]
+        strong = [column for column, seen in enumerate(found) if seen.strong]
+        pairs = []
+        for row, track in enumerate(tracks):
+            expected, least = track.predicted(time), self.settings.nearness - self._stretch(track, time)
+            close = {*meeting(expected, boxes), *(c for c in strong if nearness(expected, boxes[c]) >= least)}
+            pairs += [(row, column, Likeness.of(expected, boxes[column])) for column in close]
         return pairs
 
-    def _gates(self, tracks: list[Track], boxes: BoxArray, like: Likeness, time: float) -> tuple[Mask, Mask]:
-        """Return which detections (m) may continue which track (n): the wide gate for strong, the narrow for faint."""
+    def _fits(self, track: Track, like: Likeness, stretch: float = 0.0) -> bool:
+        """Say whether a strong detection so like a track may continue it, or one off by `stretch` diagonals more."""
         s = self.settings
-        unsure_for = np.array([[time - t.last_firm if t.confirmed else 0.0] for t in tracks])
-        growth = np.array([[s.edge_growth if at_edge(t.box, s.edge) else s.growth] for t in tracks])
-        iou = np.array([[s.still_iou if t.still else s.iou] for t in tracks])
-        alike = like.ratio <= growth
-        wide = (alike & (like.nearness >= s.nearness)) | (like.overlap >= iou)
-        came_in = [t.hits > 0 and not t.confirmed and at_edge(t.box, s.edge) for t in tracks]
-        newcomer = wide[came_in].any(axis=0) | np.array([at_edge(b, s.edge) for b in boxes])
-        stretch = np.where(newcomer, 0.0, np.clip(unsure_for * s.drift, 0.0, s.max_drift))
-        wide |= alike & (like.nearness >= s.nearness - stretch)
-        narrow = (like.ratio <= s.faint_growth) & (like.overlap >= s.faint_iou)
-        return wide, narrow
+        growth = s.edge_growth if at_edge(track.box, s.edge) else s.growth
+        near = like.nearness >= s.nearness - stretch and like.ratio <= growth
+        return near or like.overlap >= (s.still_iou if track.still else s.iou)
 
-    def _hit(self, track: Track, box: BoxArray, score: float, strong: bool, time: float) -> None:
+    def _stretch(self, track: Track, time: float) -> float:
+        """Return how many diagonals further off a confirmed track may be found, being uncertain for so long."""
+        s = self.settings
+        return min(max(0.0, (time - track.last_firm) * s.drift), s.max_drift) if track.confirmed else 0.0
+
+    def _hit(self, track: Track, found: Found, time: float) -> None:
         """Move the track; a faint hit counts towards confirmation only after a strong one."""
         s = self.settings
-        counts = strong or (track.hits > 0 and score >= s.confirm_score * track.best_score)
-        growing = at_edge(box, s.edge) or at_edge(track.box, s.edge)
-        track.hit(box, score, time, strong, counts, growing)
+        counts = found.strong or (track.hits > 0 and found.score >= s.confirm_score * track.best_score)
+        growing = at_edge(found.box, s.edge) or at_edge(track.box, s.edge)
+        track.hit(found.box, found.score, time, found.strong, counts, growing)
 
-    def _start(self, time: float, class_index: int, found: Detections, free: Mask, strong: Mask,
-               tracks: list[Track], matched: set[int], settling_in: bool) -> None:  # fmt: skip
+    def _start(self, time: float, class_index: int, free: list[Found], held: list[Box], matched: set[int],
+               settling_in: bool) -> None:  # fmt: skip
         """Start tracks from detections that are not a second box on an object that already has one."""
-        may_start = free & (strong | (settling_in & (found.scores >= self.settings.shadow_score)))
-        asking = np.flatnonzero(may_start | (free & (found.scores >= self.settings.promising_score)))
-        if not len(asking):
-            return
-        held = [t.box for t in tracks]
-        for index in asking:
-            box = found.boxes[index]
-            if held and covered(box[None], np.stack(held))[0] > self.settings.duplicate:
+        s = self.settings
+        for box, score, strong in free:
+            may_start = strong or (settling_in and score >= s.shadow_score)
+            if not may_start and (score < s.promising_score or self._promising):
                 continue
-            if not may_start[index]:
+            if covered(box, held) > s.duplicate:
+                continue
+            if not may_start:
                 self._promising = True
                 continue
-            track = Track(self._next_id, class_index, box, float(found.scores[index]), time, time, settling_in,
-                          hits=int(strong[index]))  # fmt: skip
+            track = Track(self._next_id, class_index, box, score, time, time, settling_in, hits=int(strong))
             self._next_id += 1
             self.tracks.append(track)
             matched.add(track.id)
@@ -255,7 +273,7 @@ class Tracker:
         others = [t.box for t in known if t.first_seen < track.first_seen]
         if not others or at_edge(track.box, s.edge):
             return False
-        return bool((Likeness.of(track.box[None], np.stack(others)).nearness >= 1 - s.company).any())
+        return any(nearness(track.box, other) >= 1 - s.company for other in others)
 
     def _begin(self, track: Track, evidence: Evidence) -> Visit:
         track.confirmed = True
@@ -297,24 +315,19 @@ class Tracker:
     def _in_front(self, track: Track, seen: list[Track]) -> Track | None:
         """Return the track seen in this look that covers most of `track`, if one covers enough of it."""
         others = [t for t in seen if t.class_index == track.class_index]
-        if not others:
-            return None
-        shares = hidden_shares(track.box, np.stack([t.box for t in others]))
-        best = int(np.argmax(shares))
-        return others[best] if shares[best] >= self.settings.hidden else None
+        front = max(others, key=lambda t: hidden_share(track.box, t.box), default=None)
+        return front if front is not None and hidden_share(track.box, front.box) >= self.settings.hidden else None
 
     def _moved(self, track: Track, evidence: Evidence) -> bool:
         return evidence(track.box, track.last_seen) >= self.settings.evidence
 
     @staticmethod
     def _visit(track: Track, kind: VisitKind, reason: str) -> Visit:
-        x1, y1, x2, y2 = track.box.tolist()
         score = track.best_score if kind == "left" else track.score
-        return Visit(kind, track.id, track.class_index, (x1, y1, x2, y2), score, track.last_seen,
+        return Visit(kind, track.id, track.class_index, track.box, score, track.last_seen,
                      track.last_seen - track.first_seen, reason)  # fmt: skip
 
 
-def at_edge(box: BoxArray, edge: float) -> bool:
+def at_edge(box: Box, edge: float) -> bool:
     """Say whether a box lies within `edge` (a share of the frame) of the frame's border."""
-    x1, y1, x2, y2 = box.tolist()
-    return bool(min(x1, y1) <= edge or max(x2, y2) >= 1 - edge)
+    return box[0] <= edge or box[1] <= edge or box[2] >= 1 - edge or box[3] >= 1 - edge

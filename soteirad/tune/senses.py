@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soteirad.capture.frame import Frame
+from soteirad.gates.geometry import Box
 from soteirad.gates.motion import Changed, Motion, MotionMap
 from soteirad.gates.scene import Grey, Sight
 from soteirad.gates.structure import Difference, Shift, Structure
@@ -149,10 +150,10 @@ class _Node:
     def __init__(self, changes: MotionMap) -> None:
         self.changes = changes
         self.next: weakref.WeakValueDictionary[tuple[int, int], _Node] = weakref.WeakValueDictionary()
-        self._shares: dict[tuple[bytes, float], float] = {}
+        self._shares: dict[tuple[Box, float], float] = {}
 
-    def share(self, box: NDArray[np.float32], since: float) -> float:
-        key = box.tobytes(), since
+    def share(self, box: Box, since: float) -> float:
+        key = box, since
         if key not in self._shares:
             self._shares[key] = self.changes.share(box, since)
         return self._shares[key]
@@ -172,5 +173,5 @@ class _SharedChanges:
             node = self._node.next[key] = _Node(changes)
         self._node = node
 
-    def share(self, box: NDArray[np.float32], since: float) -> float:
+    def share(self, box: Box, since: float) -> float:
         return self._node.share(box, since)

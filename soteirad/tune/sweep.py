@@ -162,8 +162,7 @@ class _Runner:
         for track in self._pipeline.tracker.open_tracks:
             begun = self._open.get(track.id)
             if begun is not None and track.last_seen > begun.path[-1][0]:
-                x1, y1, x2, y2 = track.box.tolist()
-                begun.path.append((track.last_seen, (x1, y1, x2, y2)))
+                begun.path.append((track.last_seen, track.box))
 
     def _trace(self, analysis: Analysis, ordinal: int, scene_ran: bool) -> None:
         self._motion.append(analysis.motion.ratio)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from soteirad.gates.geometry import Polygon
+from soteirad.gates.geometry import Box, Polygon
 from soteirad.gates.motion import Motion, MotionGate, MotionMap, MotionMeter, largest_blob
 from soteirad.gates.objects import LabelFilter, ObjectFilter
 from tests.shared_data import shared
@@ -226,10 +226,6 @@ def test_the_largest_blob_is_the_largest_of_all_labelled_regions_wherever_it_lie
         assert largest_blob(mask) == max(np.bincount(labels.ravel())[1:], default=0)
 
 
-def box(*fractions: float) -> NDArray[np.float32]:
-    return np.array(fractions, np.float32)
-
-
 def changed_rectangle(x1: int, y1: int, x2: int, y2: int) -> Motion:
     mask = np.zeros((100, 200), np.uint8)
     mask[y1:y2, x1:x2] = 255
@@ -239,14 +235,14 @@ def changed_rectangle(x1: int, y1: int, x2: int, y2: int) -> Motion:
 def test_the_map_remembers_where_the_picture_changed() -> None:
     changes = MotionMap()
     changes.step(changed_rectangle(50, 20, 100, 60), 5.0)
-    assert changes.share(box(0.25, 0.2, 0.5, 0.6), since=4.0) == 1.0
-    assert changes.share(box(0.25, 0.2, 0.75, 0.6), since=4.0) == pytest.approx(0.5)
-    assert changes.share(box(0.6, 0.2, 0.9, 0.6), since=4.0) == 0.0
+    assert changes.share((0.25, 0.2, 0.5, 0.6), since=4.0) == 1.0
+    assert changes.share((0.25, 0.2, 0.75, 0.6), since=4.0) == pytest.approx(0.5)
+    assert changes.share((0.6, 0.2, 0.9, 0.6), since=4.0) == 0.0
 
 
 def test_the_map_remembers_when_the_picture_last_changed_and_since_is_not_included() -> None:
     changes = MotionMap()
-    whole = box(0, 0, 1, 1)
+    whole = (0, 0, 1, 1)
     changes.step(changed_rectangle(0, 0, 200, 100), 5.0)
     changes.step(changed_rectangle(0, 0, 50, 100), 8.0)
     assert changes.share(whole, since=4.9) == 1.0
@@ -263,8 +259,8 @@ def test_a_flood_and_the_rise_to_it_are_no_evidence_and_leave_what_was_there_bef
     changes.step(motion_of(walker), 1.0)
     changes.step(motion_of(np.full((HEIGHT, WIDTH), 255, np.uint8)), 1.9)
     changes.step(FLOOD, 2.0)
-    assert changes.share(box(0, 0, 1, 1), 1.5) == 0.0
-    assert 0 < changes.share(box(0, 0, 1, 1), 0.5) < 0.1
+    assert changes.share((0, 0, 1, 1), 1.5) == 0.0
+    assert 0 < changes.share((0, 0, 1, 1), 0.5) < 0.1
 
 
 def test_a_large_object_long_before_a_flood_stays_evidence() -> None:
@@ -272,11 +268,11 @@ def test_a_large_object_long_before_a_flood_stays_evidence() -> None:
     for i in range(10):
         changes.step(motion_of(np.full((HEIGHT, WIDTH), 255, np.uint8)), 1.0 + i / 10)
     changes.step(FLOOD, 2.0)
-    assert changes.share(box(0, 0, 1, 1), 1.0) == 1.0
+    assert changes.share((0, 0, 1, 1), 1.0) == 1.0
 
 
 def test_a_map_that_has_seen_nothing_has_no_evidence() -> None:
-    assert MotionMap().share(box(0.1, 0.1, 0.4, 0.4), since=0.0) == 0.0
+    assert MotionMap().share((0.1, 0.1, 0.4, 0.4), since=0.0) == 0.0
 
 
 def test_the_map_remembers_a_change_that_lies_wholly_in_a_motion_mask() -> None:
@@ -284,14 +280,14 @@ def test_the_map_remembers_a_change_that_lies_wholly_in_a_motion_mask() -> None:
     camera = room()
     gate, changes = settled(Gate(masks=[RIGHT_HALF]), camera), MotionMap()
     changes.step(gate.step(with_object(camera(), 200, 40, 80, 80)), 1.0)
-    assert changes.share(box(0.7, 0.4, 0.8, 0.5), since=0.0) == 1.0
+    assert changes.share((0.7, 0.4, 0.8, 0.5), since=0.0) == 1.0
 
 
 def test_a_picture_of_another_size_empties_the_map() -> None:
     changes = MotionMap()
     changes.step(changed_rectangle(0, 0, 200, 100), 1.0)
     changes.step(motion_of(np.zeros((50, 50), np.uint8)), 2.0)
-    assert changes.share(box(0, 0, 1, 1), since=0.0) == 0.0
+    assert changes.share((0, 0, 1, 1), since=0.0) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -299,10 +295,10 @@ def test_a_picture_of_another_size_empties_the_map() -> None:
     [(0.9, 0.0, 1.0, 1.0), (0.9, 0.8, 1.2, 1.3), (1.0, 0.2, 1.0, 0.4), (-0.1, -0.2, 0.3, 0.4), (0.0, 0.0, 0.0, 0.0)],
     ids=["touches the right edge", "reaches over a corner", "has no width at the edge", "begins outside", "is a point"],
 )
-def test_a_box_at_the_border_is_judged_by_the_part_that_is_inside(fractions: tuple[float, ...]) -> None:
+def test_a_box_at_the_border_is_judged_by_the_part_that_is_inside(fractions: Box) -> None:
     changes = MotionMap()
     changes.step(changed_rectangle(0, 0, 200, 100), 1.0)
-    assert changes.share(box(*fractions), since=0.0) == 1.0
+    assert changes.share(fractions, since=0.0) == 1.0
 
 
 def highway_scores(lines: int) -> tuple[int, int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from soteirad.gates.geometry import Box
 from soteirad.gates.novelty import Novelty
 
 SMALLEST = 0.002
@@ -18,8 +19,8 @@ def mask(*regions: tuple[int, int, int, int]) -> NDArray[np.uint8]:
     return changed
 
 
-def box(x1: int, y1: int, x2: int, y2: int) -> NDArray[np.float32]:
-    return np.array([x1 / 200, y1 / 100, x2 / 200, y2 / 100], np.float32)
+def box(x1: int, y1: int, x2: int, y2: int) -> Box:
+    return x1 / 200, y1 / 100, x2 / 200, y2 / 100
 
 
 WALKER = (100, 40, 112, 70)
@@ -58,7 +59,7 @@ def test_somebody_else_beside_a_known_object_is_new() -> None:
 
 
 def test_a_known_object_that_reaches_out_of_the_picture_explains_what_is_inside() -> None:
-    assert not Novelty().step(mask((0, 80, 20, 100)), [np.array([-0.2, 0.7, 0.1, 1.3], np.float32)], SMALLEST)
+    assert not Novelty().step(mask((0, 80, 20, 100)), [(-0.2, 0.7, 0.1, 1.3)], SMALLEST)
 
 
 def test_what_is_smaller_than_the_smallest_object_is_not_new() -> None:

@@ -119,7 +119,7 @@ def test_a_faint_part_of_the_body_does_not_drag_the_track_along() -> None:
     looks.see((PERSON, 0.8, INSIDE), looks=5)
     looks.see((PERSON, 0.2, (0.4, 0.3, 0.45, 0.38)), looks=5)
     (track,) = looks.tracker.open_tracks
-    assert track.box.tolist() == pytest.approx(INSIDE)
+    assert track.box == pytest.approx(INSIDE)
 
 
 def test_one_detection_keeps_one_track_of_its_label_only() -> None:
