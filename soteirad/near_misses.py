@@ -11,6 +11,7 @@ from soteirad.detect.nms import areas, iou_of
 from soteirad.gates.geometry import Box
 from soteirad.gates.motion import Motion
 from soteirad.gates.objects import LabelFilter
+from soteirad.track.association import meeting
 from soteirad.track.track import Track
 
 Kind = Literal["motion_below", "flood", "score_below", "area_below", "area_above", "not_confirmed"]
@@ -101,22 +102,25 @@ class NearMissWatch:
             text = f"a {label} was seen {_times(track.hits)} and not again: too little to be sure"
             news += self._new(NearMiss("not_confirmed", 3, time, text, label, _box(track.box),
                                        {"score": _r(track.best_score), "hits": track.hits}))  # fmt: skip
+        quiet, held = self._just_told(time), [t.box for t in tracks]
         rows = zip(found.boxes.tolist(), found.scores.tolist(), areas(found.boxes).tolist(), found.classes.tolist(),
                    strict=True)  # fmt: skip
-        for box, score, area, index in rows:
+        for corners, score, area, index in rows:
             limits = filters.get(index)
             if limits is None or score < self.NEAR * limits.min_score:  # most are as faint as that
                 continue
             kind = shortcoming(score, area, limits)
-            if kind is None or self._just_told(kind, time):
+            if kind is None or kind in quiet:
                 continue
+            x1, y1, x2, y2 = corners
+            box = x1, y1, x2, y2
+            if any(iou_of(box, held[i]) >= self.SAME_IOU for i in meeting(box, held)):
+                continue  # what belongs to a track keeps it, and misses nothing
             missed = self._missed(kind, box, score, area, self._names[index], limits, time)
-            # What belongs to a track keeps it, and misses nothing.
-            if missed is not None and not any(iou_of(box, t.box) >= self.SAME_IOU for t in tracks):
-                news += self._new(missed)
+            news += [] if missed is None else self._new(missed)
         return news
 
-    def _missed(self, kind: Shortcoming, box: Sequence[float], score: float, area: float, label: str,
+    def _missed(self, kind: Shortcoming, box: Box, score: float, area: float, label: str,
                 limits: LabelFilter, time: float) -> NearMiss | None:  # fmt: skip
         """Return what a detection fell short of, if it did so by little."""
         if kind == "score_below":
@@ -138,14 +142,14 @@ class NearMissWatch:
     def _new(self, miss: NearMiss) -> list[NearMiss]:
         """Return the finding, unless the like was told a moment ago."""
         self._told = [t for t in self._told if 0 <= miss.time - t.time < self.AGAIN_S][-self.MOST_KEPT :]
-        if self._just_told(miss.kind, miss.time) or any(self._alike(told, miss) for told in self._told):
+        if miss.kind in self._just_told(miss.time) or any(self._alike(told, miss) for told in self._told):
             return []
         self._told.append(miss)
         return [miss]
 
-    def _just_told(self, kind: Kind, time: float) -> bool:
-        """Say whether anything of a kind was told so shortly before `time` that nothing more of it is told."""
-        return any(t.kind == kind and 0 <= time - t.time < self.SOON_S for t in reversed(self._told))
+    def _just_told(self, time: float) -> set[Kind]:
+        """Return the kinds of what was told so shortly before `time` that nothing more of them is told."""
+        return {t.kind for t in self._told if 0 <= time - t.time < self.SOON_S}
 
     def _alike(self, told: NearMiss, miss: NearMiss) -> bool:
         if told.kind != miss.kind:
@@ -155,7 +159,7 @@ class NearMissWatch:
         return told.label == miss.label and iou_of(told.box, miss.box) >= self.SAME_IOU
 
 
-def _box(box: Sequence[float]) -> Box:
+def _box(box: Box) -> Box:
     x1, y1, x2, y2 = box
     return _r(x1), _r(y1), _r(x2), _r(y2)
 

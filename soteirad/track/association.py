@@ -17,7 +17,7 @@ class Likeness(NamedTuple):
     """A track's expected box compared with a found box.
 
     `overlap` is the IoU, 0-1. `nearness` is 1 - centre distance / mean diagonal: 1 is the same centre, 0 one diagonal
-    away, and boxes that overlap have more. `ratio` is the larger area over the smaller, from 1. Widths and heights are
+    away (boxes that overlap are nearer). `ratio` is the larger area over the smaller, from 1. Widths and heights are
     fractions of the frame, so the measures lean a little towards the frame's shorter side.
     """
 
@@ -28,8 +28,7 @@ class Likeness(NamedTuple):
     @classmethod
     def of(cls, expected: Box, found: Box) -> Likeness:
         """Compare two boxes."""
-        ours, theirs = max(_area(expected), 1e-9), max(_area(found), 1e-9)
-        common = _common(expected, found)
+        ours, theirs, common = _area(expected) or 1e-9, _area(found) or 1e-9, _common(expected, found)
         ratio = ours / theirs if ours > theirs else theirs / ours
         return cls(common / (ours + theirs - common), nearness(expected, found), ratio)
 
@@ -77,17 +76,20 @@ def echoes(boxes: Sequence[Box], overlap: float) -> list[bool]:
     Non-maximum suppression leaves such boxes, since two people may stand close; most often they are second boxes on
     one object.
     """
-    clear: list[Box] = []
-    sizes: list[float] = []
+    clear: list[tuple[Box, float]] = []
     echo = []
     for box in boxes:
-        size = _area(box)
-        # The IoU is at most the smaller area over the larger.
-        close = (i for i in meeting(box, clear) if sizes[i] * overlap < size and size * overlap < sizes[i])
-        echo.append(any(iou_of(box, clear[i]) > overlap for i in close))
-        if not echo[-1]:
-            clear.append(box)
-            sizes.append(size)
+        (x1, y1, x2, y2), area = box, _area(box)
+        for other, size in clear:
+            # As in `meeting`; and the IoU is at most the smaller area over the larger.
+            if other[0] >= x2 or x1 >= other[2] or other[1] >= y2 or y1 >= other[3]:
+                continue
+            if area * overlap < size and size * overlap < area and iou_of(box, other) > overlap:
+                echo.append(True)
+                break
+        else:
+            echo.append(False)
+            clear.append((box, area))
     return echo
 
 
