@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soteirad.detect.detection import Detections
+from soteirad.detect.nms import iou_of
 from soteirad.gates.cadence import TrackNeeds
 from soteirad.gates.geometry import Box
 from soteirad.track.association import Candidate, Likeness, covered, echoes, hidden_share, match, meeting, nearness
@@ -203,14 +204,15 @@ class Tracker:
         return candidates
 
     def _compared(self, tracks: list[Track], found: list[Found], time: float) -> list[tuple[int, int, Likeness]]:
-        """Return which tracks (by index) are how like which detections, without pairs too far apart for any gate."""
-        boxes = [f.box for f in found]
+        """Return which tracks (by index) are how like which detections, without most that no gate would let through."""
+        s, boxes = self.settings, [f.box for f in found]
         strong = [column for column, seen in enumerate(found) if seen.strong]
         pairs = []
         for row, track in enumerate(tracks):
-            expected, least = track.predicted(time), self.settings.nearness - self._stretch(track, time)
-            close = {*meeting(expected, boxes), *(c for c in strong if nearness(expected, boxes[c]) >= least)}
-            pairs += [(row, column, Likeness.of(expected, boxes[column])) for column in close]
+            expected, least = track.predicted(time), s.nearness - self._stretch(track, time)
+            fit = {c for c in meeting(expected, boxes) if found[c].strong or iou_of(expected, boxes[c]) >= s.faint_iou}
+            fit.update(c for c in strong if nearness(expected, boxes[c]) >= least)
+            pairs += [(row, column, Likeness.of(expected, boxes[column])) for column in fit]
         return pairs
 
     def _fits(self, track: Track, like: Likeness, stretch: float = 0.0) -> bool:
