@@ -125,15 +125,16 @@ class LiveRunner(Runner):
     """A camera: reader, gate and detector threads; a slow detector never stalls capture or motion."""
 
     _detail: DetailThread | None = None
+    _late = 0
+    _passed = 0
+    """How many of the mailbox's are counted among the pipeline's frames."""
 
     def run(self) -> None:
         """Watch until stopped."""
         self.prepare()
-        self._late = self._passed = self._counted = 0
-        self._sampler = Sampler(self._camera.fps)
         self._damage = DamageReport()
-        self._mailbox = Mailbox()
-        self._reader = Reader(self.open_source, self._offer, lambda: self._mailbox.put(SourceOnline()),
+        self._mailbox = Mailbox(Sampler(self._camera.fps).wants)
+        self._reader = Reader(self.open_source, self._mailbox.put_frame, lambda: self._mailbox.put(SourceOnline()),
                               lambda reason: self._mailbox.put(SourceOffline(reason)), self.stop)  # fmt: skip
         self._detector = DetectorThread(self.watch, self._mailbox)
         self._detector.start()
@@ -169,23 +170,15 @@ class LiveRunner(Runner):
 
     def frames_taken(self) -> int:
         """Return how many frames have come, those that were too old or that nobody was to analyse among them."""
-        return super().frames_taken() + self._late + self._passed - self._counted
+        return super().frames_taken() + self._late + self._mailbox.passed - self._passed
 
     def source_facts(self) -> dict[str, Any]:
         """Return what diagnostics say of the source; `dropped` frames gave way to newer ones, `late` were too old."""
         return {**super().source_facts(), "dropped": self._mailbox.dropped, "late": self._late}
 
-    def _offer(self, frame: Frame) -> None:
-        """Hand on what may be analysed; on the reader's thread, so that nothing else wakes up for the rest."""
-        if frame.corrupt or self._sampler.wants(frame.time):
-            self._mailbox.put_frame(frame)
-        else:
-            self._passed += 1
-
     def _take_frame(self, frame: Frame) -> None:
-        passed = self._passed
-        self.watch.pipeline.counters.frames += passed - self._counted
-        self._counted = passed
+        passed, self._passed = self._passed, self._mailbox.passed
+        self.watch.pipeline.counters.frames += self._passed - passed
         # Not the age at which it was decoded: this thread, or all of this process, may have stood still since.
         if time.monotonic() - frame.time > LATE_S:
             self._late += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from soteirad.capture.frame import Frame
@@ -44,16 +45,25 @@ Mail = Frame | News
 
 
 class Mailbox:
-    """Holds the newest frame only (older ones are counted as `dropped`), and everything else in order."""
+    """Holds the newest frame only (older ones are counted as `dropped`), and everything else in order.
 
-    def __init__(self) -> None:
+    Frames at whose time `wants` says no, which is asked on the reader's thread, wake nobody: they are counted as
+    `passed`. Damaged ones come through: they are no gap in the source.
+    """
+
+    def __init__(self, wants: Callable[[float], bool] = lambda _: True) -> None:
+        self._wants = wants
         self._changed = threading.Condition()
         self._frame: Frame | None = None
         self._others: deque[News] = deque()
         self.dropped = 0
+        self.passed = 0
 
     def put_frame(self, frame: Frame) -> None:
         """Replace the frame that waits."""
+        if not frame.corrupt and not self._wants(frame.time):
+            self.passed += 1
+            return
         with self._changed:
             self.dropped += self._frame is not None
             self._frame = frame

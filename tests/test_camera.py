@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from soteirad.messages import Adjust, CameraState, LiveFrame, Missed, Preview, S
 from soteirad.runner import PREVIEW_WIDTH, CameraJob
 from soteirad.watch import CameraWatch
 from tests.capture.made import frame_of
+from tests.shared_data import DEMO
+from tests.waiting import wait_until
 
 
 class BrokenWatch:
@@ -182,6 +185,22 @@ def test_a_picture_that_is_asked_for_is_the_latest_and_small(rig: Rig) -> None:
     assert cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).shape == (360, PREVIEW_WIDTH, 3)
     rig.wish(TakePicture())
     assert rig.uplink.previews() == [jpeg], "the same one again is an answer"
+
+
+def test_a_wish_is_answered_while_a_file_has_nothing_to_analyse(tmp_path: Path,
+                                                                monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    rig = Rig(tmp_path, monkeypatch, source=str(DEMO), fps=0.01)
+    monkeypatch.setattr(runner_module, "time", time)
+    playing = threading.Thread(target=rig.runner.run)
+    playing.start()
+    try:
+        wait_until(lambda: rig.watch.last_frame is not None)
+        rig.uplink.wishes.put(TakePicture())
+        wait_until(lambda: bool(rig.uplink.previews()))
+        assert rig.watch.pipeline.counters.analysed == 1 and playing.is_alive()
+    finally:
+        rig.runner.stop.set()
+        playing.join()
 
 
 def test_any_number_of_wishes_for_a_picture_is_answered_with_one(rig: Rig) -> None:

@@ -189,10 +189,11 @@ class Frames:
     def open(self) -> None:
         pass
 
-    def read(self) -> Frame:
-        if not self._frames:
-            raise SourceEnded("no more")
-        return self._frames.pop(0)
+    def read(self, wants: Callable[[Frame], bool] = lambda _: True) -> Frame:
+        while self._frames:
+            if wants(frame := self._frames.pop(0)):
+                return frame
+        raise SourceEnded("no more")
 
     def close(self) -> None:
         pass
@@ -294,7 +295,7 @@ class Live:
         self.uplink = Kept()
         job = CameraJob("porch", camera, CHOICE, folder, True, "info")
         self.runner = LiveRunner(job, watch, self.uplink, threading.Event())  # type: ignore[arg-type]
-        self.runner._mailbox, self.runner._late = Mailbox(), 0
+        self.runner._mailbox = Mailbox()
         self.opened = 0
         if detail:
             self.thread = DetailThread(self._open, self.runner._mailbox.put, threading.Event(), FakeClock())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,6 +31,22 @@ def test_only_the_newest_frame_is_kept_and_the_older_ones_are_counted() -> None:
     assert mailbox.take(0) is frames[3]
     assert mailbox.take(0) is None
     assert mailbox.dropped == 3
+
+
+def test_a_frame_that_nobody_is_to_analyse_is_counted_and_takes_no_place() -> None:
+    choosy = Mailbox(lambda time: time >= 2.0)
+    for number in range(2):
+        choosy.put_frame(frame(number))
+    assert choosy.take(0.0) is None
+    choosy.put_frame(frame(2))
+    assert (choosy.passed, choosy.dropped) == (2, 0)
+    assert choosy.take(0.0) is not None
+
+
+def test_a_damaged_frame_comes_through_whatever_its_time() -> None:
+    choosy = Mailbox(lambda _: False)
+    choosy.put_frame(replace(frame(0), corrupt=True))
+    assert isinstance(choosy.take(0.0), Frame) and choosy.passed == 0
 
 
 def test_messages_come_before_frames_and_in_their_order() -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 START = b"\0\0\0\1"
 """What FFmpeg puts before each NAL unit; inside of one it cannot occur."""
 CODECS = ("h264", "hevc")
+_OVERHEAD = sys.getsizeof(b"")
 RECOVERY_POINT = 6
 """H.264's message that decoding can start here: mostly where a picture begins to be renewed bit by bit."""
 
@@ -43,7 +44,7 @@ class Units:
     SHORTER = 16
     """A last piece is recognised if it is so many bytes shorter than the slice's first one."""
     REMEMBERED = 32
-    """So many first pieces are remembered: a piece shorter than all of them is a slice of its own."""
+    """So many first pieces are remembered."""
     MOST = 32_000_000
     """Bytes of memory that one picture may take; a camera that goes on and on begins another one."""
 
@@ -62,8 +63,11 @@ class Units:
 
     def add(self, piece: bytes, stamp: int | None) -> list[Unit]:
         """Take what came in one packet and return the pictures that are whole with that: none, one or two."""
+        starts = piece.startswith(START)
+        if not starts and stamp == self._stamp and self._pieces and self._size <= self.MOST:
+            return self._continue(piece)
         done: list[Unit] = []
-        nals = piece.split(START)[1:] if piece.startswith(START) else []
+        nals = piece.split(START)[1:] if starts else []
         slices = [nal for nal in nals if self._is_slice(nal)]
         begins = bool(slices) and self._begins_picture(slices[0])
         if ((self._slices or self._torn) and (stamp != self._stamp or begins)) or self._size > self.MOST:
@@ -72,33 +76,44 @@ class Units:
             self._torn = not nals or (bool(slices) and not begins)
             self.trusted = self.trusted and not self._torn
         self._early = False
-        self._pieces.append(piece)
-        self._size += len(piece) + sys.getsizeof(b"")
+        self._keep(piece)
         self._stamp = stamp
         self._slices += len(slices)
         self._key = self._key or any(self._is_key(nal) for nal in nals)
         if nals:
             self._first = len(piece)
-        elif len(self._pieces) > 1 and self._pieces[-2].startswith(START):
+        ends_in_slice = bool(slices) and slices[-1] is nals[-1]
+        # What is shorter than all first pieces is a slice of its own.
+        short = ends_in_slice and bool(self._firsts) and len(piece) < min(self._firsts) - self.SHORTER
+        return [*done, *self._give(short)]
+
+    def _continue(self, piece: bytes) -> list[Unit]:
+        """Take another piece of the slice that has begun: most pieces are that, and nothing but their length counts."""
+        if self._pieces[-1].startswith(START):
             self._firsts.append(self._first)
-        if self.trusted and self._is_whole(piece, bool(nals), bool(nals) and bool(slices) and slices[-1] is nals[-1]):
-            done.append(self._finish())
-            self._early = True
-        return done
+        self._keep(piece)
+        return self._give(len(piece) < self._first - self.SHORTER)
+
+    def _keep(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+        self._size += len(piece) + _OVERHEAD
+
+    def _give(self, short: bool) -> list[Unit]:
+        """Return the picture if its last piece, which is as `short` as last ones are, makes it whole."""
+        if not (short and self.trusted and self._is_whole()):
+            return []
+        self._early = True
+        return [self._finish()]
 
     def rest(self) -> list[Unit]:
         """Return what there is of the last picture."""
         return [self._finish()] if self._slices or self._torn else []
 
-    def _is_whole(self, piece: bytes, starts: bool, ends_in_slice: bool) -> bool:
-        """Say whether the picture that is being joined has its last piece."""
+    def _is_whole(self) -> bool:
+        """Say whether the picture that is being joined has as many slices as all those known of its kind."""
         usual = self._usual_key if self._key else self._usual
         known = max(len(self._usual), len(self._usual_key)) == self.KNOWN
-        if not known or {*usual} != {self._slices} or self._torn:
-            return False
-        if starts:
-            return ends_in_slice and bool(self._firsts) and len(piece) < min(self._firsts) - self.SHORTER
-        return len(piece) < self._first - self.SHORTER
+        return known and {*usual} == {self._slices} and not self._torn
 
     def _finish(self) -> Unit:
         unit = Unit(b"".join(self._pieces), self._stamp, self._key, self._torn)

@@ -26,7 +26,7 @@ def iou_of(a: Sequence[float], b: Sequence[float]) -> float:
     width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
     both = max(0.0, width) * max(0.0, height)
     union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both
-    return both / union if union > 0 else 0.0
+    return both / max(union, 1e-12) if union > 0 else 0.0
 
 
 def areas(boxes: FloatArray) -> FloatArray:

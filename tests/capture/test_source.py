@@ -119,6 +119,39 @@ def test_a_paced_file_gives_each_frame_when_it_is_due(tmp_path: Path, speed: flo
     source.close()
 
 
+def test_frames_that_nobody_wants_are_not_waited_for_and_the_next_one_is_given_when_it_is_due(tmp_path: Path) -> None:
+    clock = FakeClock()
+    source = open_source(str(write_clip(tmp_path / "a.mp4", 11)), SourceSettings(1.0), clock=clock)
+    source.open()
+    given = []
+    for _ in range(3):
+        given.append(source.read(lambda frame: frame.index % 4 == 1))
+        assert given[-1].received == clock.now == pytest.approx(1000.0 + given[-1].time)
+    assert [frame.index for frame in given] == [1, 5, 9] and len(clock.waits) == 3
+
+
+def test_a_file_of_which_nothing_is_wanted_is_decoded_at_most_half_a_second_ahead(tmp_path: Path) -> None:
+    clock, ahead = FakeClock(), []
+
+    def note(frame: Frame) -> bool:
+        ahead.append(frame.time - (clock.now - 1000.0))
+        return False
+
+    source = open_source(str(write_clip(tmp_path / "a.mp4", 24)), SourceSettings(1.0), clock=clock)
+    source.open()
+    with pytest.raises(SourceEnded):
+        source.read(note)
+    assert len(ahead) == 24 and max(ahead) <= 0.5 + 0.1 + 1e-6
+
+
+def test_a_file_of_which_nothing_is_wanted_ends_when_the_stop_event_is_set(tmp_path: Path) -> None:
+    stop = threading.Event()
+    source = open_source(str(write_clip(tmp_path / "a.mp4", 24)), SourceSettings(1.0), stop=stop, clock=FakeClock(2))
+    source.open()
+    with pytest.raises(SourceEnded, match="stopped"):
+        source.read(lambda _: False)
+
+
 def test_an_unpaced_file_never_waits(tmp_path: Path) -> None:
     clock = FakeClock()
     read_all(open_source(str(write_clip(tmp_path / "a.mp4")), SourceSettings("max"), clock=clock))
