@@ -37,3 +37,8 @@ def test_a_true_box_moves_along_its_track() -> None:
 def test_a_true_track_that_begins_inside_the_picture_is_continued_backwards_to_its_border() -> None:
     entry = Entry("person", 1.0, 1.0, ((1.0, 4, 0, 14, 10), (2.0, 10, 0, 20, 10)), (100, 100))
     assert entry.box_at(0.0) == (0, 0, 8, 10)
+
+
+def test_nothing_fits_an_entry_at_a_time_that_is_too_far_from_all_that_is_known_of_its_place() -> None:
+    entry = Entry("person", 1.0, 1.0, ((1.0, *BOX), (1.8, *BOX)), known=0.2)
+    assert [score([event(time)], [entry]).matched for time in (0.7, 0.8, 1.2, 1.4, 1.6, 2.0)] == [0, 1, 1, 0, 1, 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ class Entry:
     """Something that enters: between `earliest` and `latest` seconds; `track` rows are seconds, x1, y1, x2, y2.
 
     With a `frame` (width, height) the track is continued backwards, at the speed of its first second, and clipped.
+    `known` is how many seconds from the nearest row the place still counts as known; nothing fits where it is not.
     """
 
     label: str
@@ -22,6 +24,11 @@ class Entry:
     latest: float
     track: tuple[tuple[float, float, float, float, float], ...]
     frame: tuple[int, int] | None = None
+    known: float = math.inf
+
+    def known_at(self, time: float) -> bool:
+        """Say whether the place is known at `time`."""
+        return min(abs(row[0] - time) for row in self.track) <= self.known
 
     def box_at(self, time: float) -> tuple[float, ...]:
         """Return the box at `time`, linearly interpolated; the first or last one outside the track."""
@@ -87,4 +94,4 @@ def _fits(event: Event, entry: Entry, seconds: float, iou: float) -> bool:
     assert event.media_time is not None and event.box is not None
     if event.label != entry.label or not entry.earliest - seconds <= event.media_time <= entry.latest + seconds:
         return False
-    return overlap(event.box, entry.box_at(event.media_time)) >= iou
+    return entry.known_at(event.media_time) and overlap(event.box, entry.box_at(event.media_time)) >= iou
