@@ -17,20 +17,22 @@ class Likeness(NamedTuple):
     """A track's expected box compared with a found box.
 
     `overlap` is the IoU, 0-1. `nearness` is 1 - centre distance / mean diagonal: 1 is the same centre, 0 one diagonal
-    away (boxes that overlap are nearer). `ratio` is the larger area over the smaller, from 1. Widths and heights are
-    fractions of the frame, so the measures lean a little towards the frame's shorter side.
+    away (boxes that overlap are nearer). `ratio` is the larger area over the smaller, from 1, and `larger` says that it is
+    the found box's. Widths and heights are fractions of the frame, so the measures lean a little towards the frame's
+    shorter side.
     """
 
     overlap: float
     nearness: float
     ratio: float
+    larger: bool
 
     @classmethod
     def of(cls, expected: Box, found: Box) -> Likeness:
         """Compare two boxes."""
         ours, theirs, common = _area(expected) or 1e-9, _area(found) or 1e-9, _common(expected, found)
         ratio = ours / theirs if ours > theirs else theirs / ours
-        return cls(common / (ours + theirs - common), nearness(expected, found), ratio)
+        return cls(common / (ours + theirs - common), nearness(expected, found), ratio, theirs > ours)
 
 
 class Candidate(NamedTuple):

@@ -48,6 +48,9 @@ class Track:
     """Time constant of the velocity's smoothing: about a step and a half of somebody who walks."""
     SIZE_S = 1.0
     """Time constant of the size's smoothing: longer than a gait's swing or a half hidden moment."""
+    GROWTH_S = 0.3
+    """The same while the box is larger than the size: what hides a part of somebody makes it smaller only, and a car
+    that comes towards the camera doubles its area in less than half a second."""
     PREDICT_S = 1.5
     """A velocity is trusted for this long without a hit."""
 
@@ -87,7 +90,9 @@ class Track:
         if growing:
             self.size = _size(box)
         elif firm:
-            self.size = _smoothed(self.size, _size(box), elapsed, self.SIZE_S)
+            found = _size(box)
+            larger = found[0] * found[1] > self.size[0] * self.size[1]
+            self.size = _smoothed(self.size, found, elapsed, self.GROWTH_S if larger else self.SIZE_S)
         if firm:
             self.last_firm = time
         self.box, self.score, self.last_seen = box, score, time

@@ -65,6 +65,9 @@ class TrackerSettings:
     """... up to this many."""
     growth: float = 2.5
     """Boxes are of like size up to this many times the area ..."""
+    approach: float = 5.0
+    """... or this many when the box is the larger one and near: who comes towards the camera outgrows what is known of
+    the size, but a box that is far smaller is somebody else, or a part ..."""
     edge_growth: float = 6.0
     """... or this many when the track is at the picture's edge, where an object shows more of itself with each look."""
     faint_iou: float = 0.45
@@ -220,7 +223,8 @@ class Tracker:
         s = self.settings
         growth = s.edge_growth if at_edge(track.box, s.edge) else s.growth
         near = like.nearness >= s.nearness - stretch and like.ratio <= growth
-        return near or like.overlap >= (s.still_iou if track.still else s.iou)
+        closer = like.nearness >= s.nearness and like.larger and like.ratio <= s.approach
+        return near or closer or like.overlap >= (s.still_iou if track.still else s.iou)
 
     def _stretch(self, track: Track, time: float) -> float:
         """Return how many diagonals further off a confirmed track may be found, being uncertain for so long."""

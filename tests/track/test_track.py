@@ -62,6 +62,14 @@ def test_one_odd_box_hardly_changes_the_size() -> None:
     assert t.size[1] == pytest.approx(0.3, abs=0.03)
 
 
+def test_the_size_follows_who_comes_closer_sooner_than_who_is_half_hidden() -> None:
+    larger, smaller = track(), track()
+    larger.hit(box(0.2, width=0.2), 0.8, 0.3)
+    smaller.hit(box(0.2, width=0.05), 0.8, 0.3)
+    assert larger.size[0] == pytest.approx(0.163, abs=0.001)
+    assert smaller.size[0] == pytest.approx(0.087, abs=0.001)
+
+
 def test_at_the_edge_an_object_may_grow_at_once() -> None:
     t = track()
     t.hit(box(0.2, width=0.2), 0.8, 0.1, growing=True)

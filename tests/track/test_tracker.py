@@ -66,6 +66,31 @@ def test_a_visit_is_entered_once_after_two_strong_hits() -> None:
     assert looks.see((PERSON, 0.8, INSIDE), looks=30) == []
 
 
+def coming(time: float) -> Box:
+    """Return a car's box that comes straight towards the camera, down the picture: twice the area every 0.4 s."""
+    side = 0.05 * 2 ** (time / 0.8)
+    middle = 0.2 + side
+    return (0.5 - side / 2, middle - side / 2, 0.5 + side / 2, middle + side / 2)
+
+
+@pytest.mark.parametrize("interval", [0.1, 0.4, 0.7])
+def test_a_car_that_comes_straight_towards_the_camera_stays_one_visit(interval: float) -> None:
+    looks = Looks()
+    looks.see((CAR, 0.8, coming(0.0)))
+    while looks.time < 2.5:
+        looks.see((CAR, 0.8, coming(looks.time)), seconds=0.1 if looks.time < 0.15 else interval)
+    assert looks.kinds == ["entered"]
+    assert len(looks.tracker.tracks) == 1
+
+
+def test_who_is_far_smaller_and_near_is_somebody_else() -> None:
+    looks = Looks()
+    looks.see((PERSON, 0.8, INSIDE), looks=5)
+    x1, _, _, y2 = INSIDE
+    looks.see((PERSON, 0.8, (x1 - 0.03, y2 - 0.12, x1 + 0.01, y2)))
+    assert len(looks.tracker.tracks) == 2
+
+
 def test_two_hits_that_are_not_consecutive_confirm_nothing() -> None:
     looks = Looks()
     for _ in range(3):
