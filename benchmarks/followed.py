@@ -41,7 +41,7 @@ class Paths:
         frame = analysis.frame
         for track in self._tracker.tracks:
             if track.last_seen == frame.time:
-                x1, y1, x2, y2 = track.box.tolist()
+                x1, y1, x2, y2 = track.box
                 row = frame.time, x1 * frame.width, y1 * frame.height, x2 * frame.width, y2 * frame.height
                 self.by_track[track.id].append(row)
 

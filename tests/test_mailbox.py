@@ -36,9 +36,9 @@ def test_only_the_newest_frame_is_kept_and_the_older_ones_are_counted() -> None:
 def test_a_frame_that_nobody_is_to_analyse_is_counted_and_takes_no_place() -> None:
     choosy = Mailbox(lambda time: time >= 2.0)
     for number in range(2):
-        choosy.put_frame(frame(number))
+        choosy.put_frame(replace(frame(number), time=float(number)))
     assert choosy.take(0.0) is None
-    choosy.put_frame(frame(2))
+    choosy.put_frame(replace(frame(2), time=2.0))
     assert (choosy.passed, choosy.dropped) == (2, 0)
     assert choosy.take(0.0) is not None
 

@@ -17,8 +17,8 @@ class Likeness(NamedTuple):
     """A track's expected box compared with a found box.
 
     `overlap` is the IoU, 0-1. `nearness` is 1 - centre distance / mean diagonal: 1 is the same centre, 0 one diagonal
-    away (boxes that overlap are nearer). `ratio` is the larger area over the smaller, from 1, and `larger` says that it is
-    the found box's. Widths and heights are fractions of the frame, so the measures lean a little towards the frame's
+    away (boxes that overlap are nearer). `ratio` is the larger area over the smaller, from 1; `larger` says whether the
+    found box has it. Widths and heights are fractions of the frame, so the measures lean a little towards the frame's
     shorter side.
     """
 

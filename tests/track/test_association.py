@@ -22,7 +22,7 @@ def some_boxes(count: int, seed: int) -> list[Box]:
 
 
 def test_the_same_box_is_as_alike_as_can_be() -> None:
-    assert Likeness.of((0.1, 0.1, 0.2, 0.4), (0.1, 0.1, 0.2, 0.4)) == pytest.approx((1, 1, 1))
+    assert Likeness.of((0.1, 0.1, 0.2, 0.4), (0.1, 0.1, 0.2, 0.4)) == pytest.approx((1, 1, 1, False))
 
 
 def test_nearness_is_zero_one_mean_diagonal_away() -> None:
@@ -31,10 +31,10 @@ def test_nearness_is_zero_one_mean_diagonal_away() -> None:
     assert like.overlap == 0
 
 
-def test_the_ratio_of_areas_is_the_same_whichever_is_larger() -> None:
+def test_the_ratio_of_areas_is_the_same_whichever_is_larger_and_that_is_told() -> None:
     large, small = (0, 0, 0.4, 0.4), (0, 0, 0.2, 0.2)
-    assert Likeness.of(large, small).ratio == pytest.approx(4)
-    assert Likeness.of(small, large).ratio == pytest.approx(4)
+    assert Likeness.of(large, small)[2:] == (pytest.approx(4), False)
+    assert Likeness.of(small, large)[2:] == (pytest.approx(4), True)
 
 
 @given(st.integers(0, 2**31))
@@ -46,7 +46,7 @@ def test_the_overlap_is_the_iou(seed: int) -> None:
 
 def test_a_box_without_size_is_like_nothing_and_no_error() -> None:
     assert Likeness.of((0.2, 0.2, 0.2, 0.2), (0.1, 0.1, 0.3, 0.3)).overlap == 0
-    assert Likeness.of((0.2, 0.2, 0.2, 0.2), (0.2, 0.2, 0.2, 0.2)) == pytest.approx((0, 1, 1))
+    assert Likeness.of((0.2, 0.2, 0.2, 0.2), (0.2, 0.2, 0.2, 0.2)) == pytest.approx((0, 1, 1, False))
 
 
 @given(st.integers(0, 2**31))
