@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import av
 import av.error
@@ -45,8 +45,7 @@ class StreamCounters:
     skipped: int = 0
 
 
-@dataclass(frozen=True)
-class Decoded:
+class Decoded(NamedTuple):
     """A frame and what is known of it.
 
     `stamp` is its presentation time in seconds, `arrival` the monotonic time at which its packet came, `waited` how
@@ -299,9 +298,10 @@ class Decoder:
                 packet.is_keyframe = True  # nobody says so of RTP's without FFmpeg's filling in
                 yield packet
             return
+        time_base = stream.time_base
         for packet in container.demux(stream):
             for unit in units.add(bytes(packet), packet.pts) if packet.size else units.rest():
-                yield _packet_of(unit, packet.time_base, stream)
+                yield _packet_of(unit, time_base, stream)
             if not packet.size:
                 yield packet
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from dataclasses import dataclass
+from typing import NamedTuple
 
 START = b"\0\0\0\1"
 """What FFmpeg puts before each NAL unit; inside of one it cannot occur."""
@@ -21,8 +21,7 @@ RECOVERY_POINT = 6
 """H.264's message that decoding can start here: mostly where a picture begins to be renewed bit by bit."""
 
 
-@dataclass(frozen=True)
-class Unit:
+class Unit(NamedTuple):
     """A picture, ready to be decoded (Annex B).
 
     `stamp` is that of its pieces, in their units; `key` says whether decoding can start here; `torn` that it is only
