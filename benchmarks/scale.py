@@ -118,16 +118,15 @@ def _too_many(bench: Bench, count: int) -> Figure:
             crashes = daemon.log().count("it starts again in")
     finally:
         server.kill()
-    analysed = sum(d["analysed"] for d in told.values())
+    decoded = sum(d["decoded"] for d in told.values())
     lost = sum(d["dropped"] + d["late"] for d in told.values())
     fps = sorted(d["fps"] for d in told.values())
-    keys = ("fps", "decoded", "analysed", "dropped", "late")
-    detail = {"diagnostics": {n: {k: d[k] for k in keys} for n, d in told.items()},
+    detail = {"diagnostics": {n: {k: d[k] for k in ("fps", "decoded", "dropped", "late")} for n, d in told.items()},
               "cpu_of_a_core": round(used.cpu, 3), "crashes": crashes, "told": len(told)}  # fmt: skip
-    note = (f"frames that gave way to newer ones or were too late, of {analysed + lost} to be analysed in 30 s over "
-            f"RTSP; {fps[0] if fps else 0} to {fps[-1] if fps else 0} of 10 frames a second were analysed, the "
-            f"processes used {used.cpu:.2f} cores, {crashes} of them died")  # fmt: skip
-    what, share = f"share of frames lost by {count} cameras", lost / (analysed + lost) if analysed else None
+    note = (f"frames that gave way to newer ones or were too late, of {decoded} decoded in 30 s over RTSP; "
+            f"{fps[0] if fps else 0} to {fps[-1] if fps else 0} of 10 frames a second were analysed, the processes "
+            f"used {used.cpu:.2f} cores, {crashes} of them died")  # fmt: skip
+    what, share = f"share of frames lost by {count} cameras", lost / decoded if decoded else None
     return Figure(f"scale_{count}_lost", what, share, note=note, detail=detail)
 
 

@@ -11,7 +11,7 @@ import time
 import traceback
 from dataclasses import replace
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, cast
 
 import cv2
 
@@ -19,8 +19,7 @@ from soteirad.assembly import source_settings
 from soteirad.capture.age import LATE_S
 from soteirad.capture.frame import Frame
 from soteirad.capture.reader import Reader
-from soteirad.capture.sampler import Sampler
-from soteirad.capture.source import Source, open_source
+from soteirad.capture.source import FileSource, Source, open_source
 from soteirad.config.address import is_device
 from soteirad.config.secrets import redact_url, without_addresses
 from soteirad.detail import DetailThread
@@ -95,6 +94,10 @@ def _end_by_force() -> None:
 class FileRunner(Runner):
     """A file: every frame in order, and each look's result before the next frame."""
 
+    def open_source(self) -> FileSource:
+        """Return the file, not opened yet."""
+        return cast(FileSource, super().open_source())
+
     def run(self) -> None:
         """Play the file to its end, or until stopped."""
         self.prepare()
@@ -126,14 +129,12 @@ class LiveRunner(Runner):
 
     _detail: DetailThread | None = None
     _late = 0
-    _passed = 0
-    """How many of the mailbox's are counted among the pipeline's frames."""
 
     def run(self) -> None:
         """Watch until stopped."""
         self.prepare()
         self._damage = DamageReport()
-        self._mailbox = Mailbox(Sampler(self._camera.fps).wants)
+        self._mailbox = Mailbox(self.watch.pipeline.due)
         self._reader = Reader(self.open_source, self._mailbox.put_frame, lambda: self._mailbox.put(SourceOnline()),
                               lambda reason: self._mailbox.put(SourceOffline(reason)), self.stop)  # fmt: skip
         self._detector = DetectorThread(self.watch, self._mailbox)
@@ -144,6 +145,8 @@ class LiveRunner(Runner):
         threading.Thread(target=self._read, name="reader", daemon=True).start()
         while not self.stop.is_set():
             mail = self._mailbox.take(timeout=0.5)
+            for passed in self._mailbox.passed:
+                self.watch.pipeline.pass_over(passed)
             if isinstance(mail, Frame):
                 self._take_frame(mail)
             elif mail is not None:
@@ -169,16 +172,14 @@ class LiveRunner(Runner):
                 self._detail.request(event)
 
     def frames_taken(self) -> int:
-        """Return how many frames have come, those that were too old or that nobody was to analyse among them."""
-        return super().frames_taken() + self._late + self._mailbox.passed - self._passed
+        """Return how many frames the gate thread has taken, those that were too old among them."""
+        return super().frames_taken() + self._late
 
     def source_facts(self) -> dict[str, Any]:
         """Return what diagnostics say of the source; `dropped` frames gave way to newer ones, `late` were too old."""
         return {**super().source_facts(), "dropped": self._mailbox.dropped, "late": self._late}
 
     def _take_frame(self, frame: Frame) -> None:
-        passed, self._passed = self._passed, self._mailbox.passed
-        self.watch.pipeline.counters.frames += self._passed - passed
         # Not the age at which it was decoded: this thread, or all of this process, may have stood still since.
         if time.monotonic() - frame.time > LATE_S:
             self._late += 1

@@ -47,24 +47,25 @@ Mail = Frame | News
 class Mailbox:
     """Holds the newest frame only (older ones are counted as `dropped`), and everything else in order.
 
-    Frames at whose time `wants` says no, which is asked on the reader's thread, wake nobody: they are counted as
-    `passed`. Damaged ones come through: they are no gap in the source.
+    A whole frame whose time is not `due`, which is asked on the reader's thread, wakes nobody: of it only the media
+    time is kept. `passed` are those that came before what the last `take` gave.
     """
 
-    def __init__(self, wants: Callable[[float], bool] = lambda _: True) -> None:
-        self._wants = wants
+    def __init__(self, due: Callable[[float], bool] = lambda _: True) -> None:
+        self._due = due
         self._changed = threading.Condition()
         self._frame: Frame | None = None
         self._others: deque[News] = deque()
+        self._passing: list[float] = []
+        self.passed: list[float] = []
         self.dropped = 0
-        self.passed = 0
 
     def put_frame(self, frame: Frame) -> None:
-        """Replace the frame that waits."""
-        if not frame.corrupt and not self._wants(frame.time):
-            self.passed += 1
-            return
+        """Replace the frame that waits, unless this one is not due."""
         with self._changed:
+            if not frame.corrupt and not self._due(frame.time):
+                self._passing.append(frame.time)
+                return
             self.dropped += self._frame is not None
             self._frame = frame
             self._changed.notify()
@@ -83,6 +84,7 @@ class Mailbox:
         with self._changed:
             if not self._others and self._frame is None:
                 self._changed.wait(timeout)
+            self.passed, self._passing = self._passing, []
             if self._others:
                 return self._others.popleft()
             frame, self._frame = self._frame, None

@@ -144,17 +144,25 @@ class Pipeline:
         self._gap = False
         self.moving = False
 
+    def due(self, time: float) -> bool:
+        """Say whether a whole frame at that media time would be analysed; any thread may ask."""
+        return self._sampler.due(time)
+
     def wants(self, frame: Frame) -> bool:
         """Count a frame of the source and say whether it is analysed; a damaged one never is."""
+        self.pass_over(frame.time)
+        return not frame.corrupt and self._sampler.wants(frame.time)
+
+    def pass_over(self, time: float) -> None:
+        """Count a frame of the source at that media time, which is not analysed."""
         self.counters.frames += 1
-        step, self._last_frame = frame.time - self._last_frame, frame.time
+        step, self._last_frame = time - self._last_frame, time
         longest = max(self.GAP_S, self.GAP_FRAMES * self._interval)
         if self._interval and step > longest:
             self._gap = True
         # A source that became slow must not be all gaps for ever, nor one long gap hide the next.
         if 0 < step < float("inf"):
             self._interval = 0.9 * self._interval + 0.1 * min(step, longest) if self._interval else step
-        return not frame.corrupt and self._sampler.wants(frame.time)
 
     def analyse(self, frame: Frame) -> Analysis:
         """Run gates 1 and 2 and the cadence on a frame."""

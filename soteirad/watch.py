@@ -1,7 +1,7 @@
 """One camera's watch: pipeline, detector and reporter together, from frame to events.
 
-`step` does it all at once, as files want it. A live camera takes it apart: `analyse` on the gate thread, `detect` on
-the detector's, `conclude` on the gate thread again.
+`step` does it all at once, as clips want it, and `take` with a frame of which the pipeline was asked already. A live
+camera takes it apart: `analyse` on the gate thread, `detect` on the detector's, `conclude` on the gate thread again.
 """
 
 from __future__ import annotations

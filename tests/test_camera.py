@@ -14,12 +14,13 @@ import pytest
 
 from soteirad import runner as runner_module
 from soteirad.camera import FileRunner, LiveRunner
+from soteirad.capture.frame import Frame
 from soteirad.config import CameraConfig
 from soteirad.config.schema import camera_from
 from soteirad.detect.choice import Choice
 from soteirad.detect.detector import REFERENCE
 from soteirad.detector_thread import DetectorThread
-from soteirad.errors import HangError
+from soteirad.errors import HangError, SourceEnded
 from soteirad.mailbox import Crashed, Mailbox
 from soteirad.messages import Adjust, CameraState, LiveFrame, Missed, Preview, Show, TakePicture
 from soteirad.runner import PREVIEW_WIDTH, CameraJob
@@ -61,8 +62,8 @@ class NoUplink:
         pass
 
 
-def live_runner(open_source: Callable[[], object], tmp_path: Path) -> LiveRunner:
-    camera = camera_from({"source": "rtsp://127.0.0.1:1/none"})
+def live_runner(open_source: Callable[[], object], tmp_path: Path, **settings: object) -> LiveRunner:
+    camera = camera_from({"source": "rtsp://127.0.0.1:1/none", **settings})
     watch = CameraWatch("porch", camera, lambda *_: "id", CHOICE)
     runner = LiveRunner(CameraJob("porch", camera, CHOICE, tmp_path, False, "info"), watch, NoUplink(),  # type: ignore[arg-type]
                         threading.Event())  # fmt: skip
@@ -76,6 +77,42 @@ def test_a_fault_in_the_reader_thread_ends_the_run(tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeError, match="a decoder bug"):
         live_runner(fail, tmp_path).run()
+
+
+class Hasty:
+    """A camera whose frames come all at once, 25 for each second of capture time, and then no more."""
+
+    def __init__(self, count: int, ended: threading.Event) -> None:
+        self._times = [time.monotonic() + number / 25 for number in range(count)]
+        self._ended = ended
+
+    def open(self) -> None:
+        pass
+
+    def read(self) -> Frame:
+        if not self._times:
+            self._ended.wait()
+            raise SourceEnded("no more")
+        return frame_of(PICTURE, time=self._times.pop(0))
+
+    def close(self) -> None:
+        pass
+
+
+def test_frames_beyond_the_cap_are_counted_and_do_not_wake_the_gate_thread(tmp_path: Path) -> None:
+    ended = threading.Event()
+    runner = live_runner(lambda: Hasty(50, ended), tmp_path, detect=False)
+    watching = threading.Thread(target=runner.run)
+    watching.start()
+    try:
+        counters = runner.watch.pipeline.counters
+        wait_until(lambda: counters.analysed)
+        wait_until(lambda: counters.frames + runner._mailbox.dropped == 50)
+        assert counters.analysed <= 20 and runner.frames_taken() == counters.frames
+    finally:
+        runner.stop.set()
+        ended.set()
+        watching.join()
 
 
 class Waiting:

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from soteirad.capture.frame import Frame
 from soteirad.event import Event
+from soteirad.gates.objects import LabelFilter
 from soteirad.mailbox import DetailPicture, Mailbox, SourceOffline, SourceOnline
+from soteirad.pipeline import Pipeline, PipelineSettings
 from tests.capture.made import frame_of
 
 PICTURE = np.zeros((48, 64, 3), np.uint8)
@@ -33,20 +35,49 @@ def test_only_the_newest_frame_is_kept_and_the_older_ones_are_counted() -> None:
     assert mailbox.dropped == 3
 
 
-def test_a_frame_that_nobody_is_to_analyse_is_counted_and_takes_no_place() -> None:
+def test_of_frames_that_are_not_due_only_the_times_are_kept_for_the_next_take() -> None:
     choosy = Mailbox(lambda time: time >= 2.0)
     for number in range(2):
         choosy.put_frame(replace(frame(number), time=float(number)))
-    assert choosy.take(0.0) is None
+    assert choosy.take(0.0) is None and choosy.passed == [0.0, 1.0]
     choosy.put_frame(replace(frame(2), time=2.0))
-    assert (choosy.passed, choosy.dropped) == (2, 0)
-    assert choosy.take(0.0) is not None
+    assert choosy.take(0.0) is not None and choosy.passed == [] and choosy.dropped == 0
 
 
 def test_a_damaged_frame_comes_through_whatever_its_time() -> None:
     choosy = Mailbox(lambda _: False)
     choosy.put_frame(replace(frame(0), corrupt=True))
-    assert isinstance(choosy.take(0.0), Frame) and choosy.passed == 0
+    assert isinstance(choosy.take(0.0), Frame) and choosy.passed == []
+
+
+def playing(due: Callable[[float], bool] | None, rate: float, stalled: tuple[float, float]) -> tuple[list[float], int]:
+    """Return the times at which 20 s of a live camera with `rate` frames a second are analysed, and how many it counts.
+
+    The gate thread takes nothing while it is `stalled`; without `due` it is woken by every frame.
+    """
+    pipeline = Pipeline(PipelineSettings({0: LabelFilter()}, fps=10, detect=False))
+    mailbox, analysed = Mailbox(pipeline.due if due is None else due), []
+    for number in range(int(20 * rate)):
+        time = number / rate
+        mailbox.put_frame(replace(frame(number), time=time))
+        if stalled[0] <= time < stalled[1]:
+            continue
+        mail = mailbox.take(0.0)
+        for passed in mailbox.passed:
+            pipeline.pass_over(passed)
+        if isinstance(mail, Frame) and pipeline.wants(mail):
+            analysed.append(mail.time)
+    return analysed, pipeline.counters.frames + mailbox.dropped
+
+
+@pytest.mark.parametrize("rate", [12, 15, 24, 25, 30])
+@pytest.mark.parametrize("stalled", [(21.0, 21.0), (10.1, 10.5), (10.1, 10.15), (3.0, 9.0)])
+def test_the_same_frames_are_analysed_as_if_each_had_woken_the_gate_thread(
+    rate: float, stalled: tuple[float, float]
+) -> None:
+    spared, woken = playing(None, rate, stalled), playing(lambda _: True, rate, stalled)
+    assert spared == woken
+    assert spared[1] == 20 * rate
 
 
 def test_messages_come_before_frames_and_in_their_order() -> None:

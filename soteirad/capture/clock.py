@@ -46,8 +46,8 @@ class BeatingClock(SystemClock):
 
     def wait(self, stop: threading.Event, seconds: float) -> bool:
         """Wait until `stop` is set or `seconds` are over; returns whether it is set."""
-        self._beat()
         until = time.monotonic() + seconds
+        self._beat()
         while (left := until - time.monotonic()) > self._every:
             if super().wait(stop, min(left, self._every)):
                 return True

@@ -13,9 +13,13 @@ class Sampler:
         self._interval = 1.0 / fps if fps > 0 else 0.0
         self._due = float("-inf")
 
+    def due(self, time: float) -> bool:
+        """Say whether a frame at media time `time` (seconds) would be analysed; any thread may ask."""
+        return time >= self._due - self._interval * self.TOLERANCE
+
     def wants(self, time: float) -> bool:
         """Say whether the frame at media time `time` (seconds) is analysed."""
-        if time < self._due - self._interval * self.TOLERANCE:
+        if not self.due(time):
             return False
         # So late a frame must not be followed at once by the one that may come early.
         on_schedule = time - self._due < self._interval * (1 - self.TOLERANCE)

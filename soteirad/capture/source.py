@@ -23,7 +23,6 @@ BEHIND_S = 1.0
 AHEAD_S = 0.5
 """A file is decoded so far ahead of its time at most, and for so long at most without a look at the stop event."""
 Speed = float | Literal["max"]
-Wants = Callable[[Frame], bool]
 
 
 @dataclass(frozen=True)
@@ -62,8 +61,8 @@ class Source(Protocol):
     def open(self) -> None:
         """Connect. Raises SourceError."""
 
-    def read(self, wants: Wants = lambda _: True) -> Frame:
-        """Return the next frame that `wants` takes. Raises SourceEnded at the end and SourceError on a fault."""
+    def read(self) -> Frame:
+        """Return the next frame. Raises SourceEnded at the end and SourceError on a fault."""
 
     def close(self) -> None:
         """Disconnect; may be called at any time and more than once."""
@@ -110,13 +109,8 @@ class LiveSource:
         self._capture.restart()
         self._decoder.open(url, options, timeouts, format_, prompt=options.get("rtsp_transport") == "tcp")
 
-    def read(self, wants: Wants = lambda _: True) -> Frame:
-        """Return the next frame that `wants` takes; blocks until it comes, at most the read timeout for each."""
-        while not wants(frame := self._next()):
-            pass
-        return frame
-
-    def _next(self) -> Frame:
+    def read(self) -> Frame:
+        """Return the next frame; blocks until it comes, at most the read timeout."""
         got = self._decoder.next()
         # What counts frames instead of telling their times is no clock.
         stamp = None if self._decoder.counts_frames else got.stamp
@@ -190,7 +184,7 @@ class FileSource:
         self._opened = (self._clock.monotonic(), self._clock.wall())
         self._rested = self._opened[0]
 
-    def read(self, wants: Wants = lambda _: True) -> Frame:
+    def read(self, wants: Callable[[Frame], bool] = lambda _: True) -> Frame:
         """Return the next frame that `wants` takes, when it is due; what comes between is decoded without a pause.
 
         Raises SourceEnded at the end or when the stop event is set.

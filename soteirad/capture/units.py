@@ -63,8 +63,9 @@ class Units:
     def add(self, piece: bytes, stamp: int | None) -> list[Unit]:
         """Take what came in one packet and return the pictures that are whole with that: none, one or two."""
         starts = piece.startswith(START)
-        if not starts and stamp == self._stamp and self._pieces and self._size <= self.MOST:
-            return self._continue(piece)
+        same = stamp == self._stamp or not (self._slices or self._torn)
+        if not starts and same and self._pieces and self._size <= self.MOST:
+            return self._continue(piece, stamp)
         done: list[Unit] = []
         nals = piece.split(START)[1:] if starts else []
         slices = [nal for nal in nals if self._is_slice(nal)]
@@ -86,11 +87,12 @@ class Units:
         short = ends_in_slice and bool(self._firsts) and len(piece) < min(self._firsts) - self.SHORTER
         return [*done, *self._give(short)]
 
-    def _continue(self, piece: bytes) -> list[Unit]:
+    def _continue(self, piece: bytes, stamp: int | None) -> list[Unit]:
         """Take another piece of the slice that has begun: most pieces are that, and nothing but their length counts."""
         if self._pieces[-1].startswith(START):
             self._firsts.append(self._first)
         self._keep(piece)
+        self._stamp = stamp
         return self._give(len(piece) < self._first - self.SHORTER)
 
     def _keep(self, piece: bytes) -> None:

@@ -58,3 +58,9 @@ def test_a_camera_clock_that_jitters_by_a_tenth_of_the_interval_loses_no_frame(j
 def test_after_a_gap_there_is_no_burst_to_catch_up() -> None:
     times = [0.0, 0.1, 5.0, *[5.0 + i / 100 for i in range(1, 50)]]
     assert sum(t >= 5.0 for t in chosen(10, times)) <= 6
+
+
+def test_whether_a_frame_is_due_may_be_asked_without_taking_it() -> None:
+    sampler = Sampler(10)
+    assert [sampler.due(0.0), sampler.wants(0.0), sampler.due(0.05), sampler.due(0.1), sampler.wants(0.1)] == [
+        True, True, False, True, True]  # fmt: skip
