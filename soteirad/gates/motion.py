@@ -204,7 +204,9 @@ class MotionMap:
         A box that reaches out of the frame is judged by what is inside.
         """
         height, width = self._last.shape
-        x1, y1 = min(max(0, int(box[0] * width)), width - 1), min(max(0, int(box[1] * height)), height - 1)
+        # A detector's fractions are in single precision: a little less than the pixel's border is the border.
+        left, top = int(box[0] * width + 1e-4), int(box[1] * height + 1e-4)
+        x1, y1 = min(max(0, left), width - 1), min(max(0, top), height - 1)
         x2, y2 = max(x1 + 1, round(box[2] * width)), max(y1 + 1, round(box[3] * height))
         region = self._last[y1:y2, x1:x2]
         return float(np.count_nonzero(region > since) / region.size)

@@ -36,6 +36,8 @@ class Track:
     """Smoothed width and height."""
     velocity: Pair = (0.0, 0.0)
     """Of the centre, in frames per second."""
+    outgrown: bool = False
+    """Whether the last firm hit was larger than the size then."""
     shift: Pair = (0.0, 0.0)
     """How far the centre moved with the last hit."""
     anchor: Box = (0.0, 0.0, 0.0, 0.0)
@@ -48,9 +50,13 @@ class Track:
     """Time constant of the velocity's smoothing: about a step and a half of somebody who walks."""
     SIZE_S = 1.0
     """Time constant of the size's smoothing: longer than a gait's swing or a half hidden moment."""
+    LARGER = 1.1
+    """A box of so many times the area is larger than the size; below that boxes just vary."""
     GROWTH_S = 0.3
-    """The same while the box is larger than the size: what hides a part of somebody makes it smaller only, and a car
-    that comes towards the camera doubles its area in less than half a second."""
+    """The same from the second larger box in a row on: a car that comes towards the camera doubles its area in less
+    than half a second."""
+    ODD = 0.5
+    """The first larger box may be an odd one: the size takes on this share of it at most, after however long."""
     PREDICT_S = 1.5
     """A velocity is trusted for this long without a hit."""
 
@@ -86,13 +92,11 @@ class Track:
         self.shift = x - old_x, y - old_y
         if elapsed > 0:
             speed = self.shift[0] / elapsed, self.shift[1] / elapsed
-            self.velocity = _smoothed(self.velocity, speed, elapsed, self.VELOCITY_S)
+            self.velocity = _towards(self.velocity, speed, _share(elapsed, self.VELOCITY_S))
         if growing:
             self.size = _size(box)
         elif firm:
-            found = _size(box)
-            larger = found[0] * found[1] > self.size[0] * self.size[1]
-            self.size = _smoothed(self.size, found, elapsed, self.GROWTH_S if larger else self.SIZE_S)
+            self._resize(_size(box), elapsed)
         if firm:
             self.last_firm = time
         self.box, self.score, self.last_seen = box, score, time
@@ -101,6 +105,14 @@ class Track:
         (anchor_x, anchor_y), (width, height) = _centre(self.anchor), _size(self.anchor)
         if abs(x - anchor_x) > self.STILL_SHARE * width or abs(y - anchor_y) > self.STILL_SHARE * height:
             self.anchor, self.anchor_time = box, time
+
+    def _resize(self, found: Pair, elapsed: float) -> None:
+        """Follow the size of a firm hit `elapsed` seconds after the last hit."""
+        larger = found[0] * found[1] > self.LARGER * self.size[0] * self.size[1]
+        share = _share(elapsed, self.GROWTH_S if larger and self.outgrown else self.SIZE_S)
+        if larger and not self.outgrown:
+            share = min(share, self.ODD)
+        self.size, self.outgrown = _towards(self.size, found, share), larger
 
     def carry(self, shift: Pair) -> None:
         """Move the box of a hidden object along with whoever hides it."""
@@ -117,7 +129,10 @@ def _size(box: Box) -> Pair:
     return box[2] - box[0], box[3] - box[1]
 
 
-def _smoothed(before: Pair, now: Pair, elapsed: float, constant: float) -> Pair:
-    """Return an exponentially smoothed value `elapsed` seconds after the one before; `constant` in seconds."""
-    weight = 1.0 - math.exp(-elapsed / constant)
-    return before[0] + weight * (now[0] - before[0]), before[1] + weight * (now[1] - before[1])
+def _share(elapsed: float, constant: float) -> float:
+    """Return how much of a new value exponential smoothing takes on after `elapsed` seconds; `constant` in seconds."""
+    return 1.0 - math.exp(-elapsed / constant)
+
+
+def _towards(before: Pair, now: Pair, share: float) -> Pair:
+    return before[0] + share * (now[0] - before[0]), before[1] + share * (now[1] - before[1])

@@ -66,8 +66,9 @@ class TrackerSettings:
     growth: float = 2.5
     """Boxes are of like size up to this many times the area ..."""
     approach: float = 5.0
-    """... or this many when the box is the larger one and near: who comes towards the camera outgrows what is known of
-    the size, but a box that is far smaller is somebody else, or a part ..."""
+    """... or this many when the box is the larger one, near and not at the edge: who comes towards the camera outgrows
+    what is known of the size, but a box that is far smaller is somebody else, or a part, and at the edge others come
+    in ..."""
     edge_growth: float = 6.0
     """... or this many when the track is at the picture's edge, where an object shows more of itself with each look."""
     faint_iou: float = 0.45
@@ -192,14 +193,14 @@ class Tracker:
         echo = echoes([f.box for f in found], s.echo) if tracks else []
         alike = self._compared(tracks, found, time)
         came_in = [t.hits > 0 and not t.confirmed and at_edge(t.box, s.edge) for t in tracks]
-        newcomers = {column for row, column, like in alike if came_in[row] and self._fits(tracks[row], like)}
+        newcomers = {c for row, c, like in alike if came_in[row] and self._fits(tracks[row], like, found[c].box)}
         candidates = []
         for row, column, like in alike:
             track, (box, _, strong) = tracks[row], found[column]
             wide = False
             if strong and not echo[column]:
                 inside = column not in newcomers and not at_edge(box, s.edge)
-                wide = self._fits(track, like, self._stretch(track, time) if inside else 0.0)
+                wide = self._fits(track, like, box, self._stretch(track, time) if inside else 0.0)
             narrow = like.ratio <= s.faint_growth and like.overlap >= s.faint_iou
             if wide or (narrow and (track.confirmed or not echo[column])):
                 turn = 4 if echo[column] else 2 * (not track.confirmed) + (not wide)
@@ -218,12 +219,12 @@ class Tracker:
             pairs += [(row, column, Likeness.of(expected, boxes[column])) for column in fit]
         return pairs
 
-    def _fits(self, track: Track, like: Likeness, stretch: float = 0.0) -> bool:
+    def _fits(self, track: Track, like: Likeness, box: Box, stretch: float = 0.0) -> bool:
         """Say whether a strong detection so like a track may continue it, or one off by `stretch` diagonals more."""
         s = self.settings
         growth = s.edge_growth if at_edge(track.box, s.edge) else s.growth
         near = like.nearness >= s.nearness - stretch and like.ratio <= growth
-        closer = like.nearness >= s.nearness and like.larger and like.ratio <= s.approach
+        closer = like.nearness >= s.nearness and like.larger and like.ratio <= s.approach and not at_edge(box, s.edge)
         return near or closer or like.overlap >= (s.still_iou if track.still else s.iou)
 
     def _stretch(self, track: Track, time: float) -> float:

@@ -64,10 +64,17 @@ def test_one_odd_box_hardly_changes_the_size() -> None:
 
 def test_the_size_follows_who_comes_closer_sooner_than_who_is_half_hidden() -> None:
     larger, smaller = track(), track()
-    larger.hit(box(0.2, width=0.2), 0.8, 0.3)
-    smaller.hit(box(0.2, width=0.05), 0.8, 0.3)
-    assert larger.size[0] == pytest.approx(0.163, abs=0.001)
-    assert smaller.size[0] == pytest.approx(0.087, abs=0.001)
+    for number in (1, 2):
+        larger.hit(box(0.2, width=0.2), 0.8, 0.3 * number)
+        smaller.hit(box(0.2, width=0.05), 0.8, 0.3 * number)
+    assert larger.size[0] == pytest.approx(0.173, abs=0.001)
+    assert smaller.size[0] == pytest.approx(0.077, abs=0.001)
+
+
+def test_a_first_larger_box_makes_the_size_at_most_half_of_it_larger_however_long_ago_the_last_one_was() -> None:
+    t = track()
+    t.hit(box(0.2, width=0.2), 0.8, 100.0)
+    assert t.size[0] == pytest.approx(0.15)
 
 
 def test_at_the_edge_an_object_may_grow_at_once() -> None:

@@ -83,12 +83,39 @@ def test_a_car_that_comes_straight_towards_the_camera_stays_one_visit(interval: 
     assert len(looks.tracker.tracks) == 1
 
 
-def test_who_is_far_smaller_and_near_is_somebody_else() -> None:
+def around(area: float, off: float = 0.0) -> Box:
+    """Return a box of so many times the area of `INSIDE`, its middle `off` to the right of that one's."""
+    x1, y1, x2, y2 = INSIDE
+    x, y, share = (x1 + x2) / 2 + off, (y1 + y2) / 2, area**0.5 / 2
+    return (x - share * (x2 - x1), y - share * (y2 - y1), x + share * (x2 - x1), y + share * (y2 - y1))
+
+
+@pytest.mark.parametrize(
+    ("box", "tracks"),
+    [(around(4.0, 0.08), 1), (around(6.0, 0.08), 2), (around(1 / 4.0, 0.08), 2), (around(4.0, 0.3), 2)],
+    ids=["larger and near", "far larger", "smaller", "larger and not near"],
+)
+def test_a_box_of_another_size_is_the_same_object_only_if_it_is_larger_and_near(box: Box, tracks: int) -> None:
     looks = Looks()
     looks.see((PERSON, 0.8, INSIDE), looks=5)
-    x1, _, _, y2 = INSIDE
-    looks.see((PERSON, 0.8, (x1 - 0.03, y2 - 0.12, x1 + 0.01, y2)))
-    assert len(looks.tracker.tracks) == 2
+    looks.see((PERSON, 0.8, box))
+    assert len(looks.tracker.tracks) == tracks
+
+
+def test_who_comes_in_at_the_edge_before_somebody_far_off_is_somebody_else() -> None:
+    looks = Looks()
+    looks.see((PERSON, 0.8, (0.40, 0.60, 0.48, 0.80)), looks=5)
+    looks.see((PERSON, 0.8, (0.40, 0.64, 0.58, 1.0)), looks=5)
+    assert looks.kinds == ["entered", "entered"]
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.4, 10.0])
+def test_one_odd_box_that_is_far_larger_does_not_split_a_visit(seconds: float) -> None:
+    looks = Looks()
+    looks.see((PERSON, 0.8, INSIDE), looks=4, seconds=seconds)
+    looks.see((PERSON, 0.8, around(4.5)), seconds=seconds)
+    looks.see((PERSON, 0.8, INSIDE), looks=8, seconds=seconds)
+    assert looks.kinds == ["entered"]
 
 
 def test_two_hits_that_are_not_consecutive_confirm_nothing() -> None:
