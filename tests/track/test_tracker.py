@@ -183,6 +183,54 @@ def test_one_detection_keeps_one_track_of_its_label_only() -> None:
     assert len(looks.tracker.open_tracks) == 1
 
 
+def test_a_confirmed_track_comes_before_one_that_would_fit_better_but_is_not() -> None:
+    looks = Looks()
+    known = (PERSON, 0.8, INSIDE)
+    looks.see(known, looks=5)
+    looks.see(known, (PERSON, 0.8, shifted(INSIDE, 0.1)))
+    assert len(looks.tracker.tracks) == 2
+    looks.see((PERSON, 0.8, shifted(INSIDE, 0.07)))
+    (track,) = looks.tracker.tracks
+    assert track.confirmed
+    assert track.misses == 0
+
+
+def test_a_strong_detection_comes_before_a_faint_one_that_would_fit_better() -> None:
+    looks = Looks()
+    looks.see((PERSON, 0.8, INSIDE), looks=5)
+    looks.see((PERSON, 0.8, shifted(INSIDE, 0.04)), (PERSON, 0.2, INSIDE))
+    (track,) = looks.tracker.open_tracks
+    assert track.box == pytest.approx(shifted(INSIDE, 0.04))
+
+
+def test_a_second_box_on_something_beside_comes_last() -> None:
+    looks = Looks()
+    looks.see((PERSON, 0.8, INSIDE), looks=5)
+    beside, echo, own = shifted(INSIDE, 0.04), shifted(INSIDE, 0.02), shifted(INSIDE, -0.03)
+    looks.see((PERSON, 0.35, beside), (PERSON, 0.3, echo), (PERSON, 0.2, own))
+    (track,) = looks.tracker.open_tracks
+    assert track.box == pytest.approx(own)
+
+
+def test_a_strong_second_box_on_somebody_does_not_keep_the_neighbour_who_left() -> None:
+    looks = Looks()
+    stays, leaves = (PERSON, 0.8, INSIDE), (PERSON, 0.8, shifted(INSIDE, 0.1))
+    looks.see(stays, leaves, looks=5)
+    looks.see(stays, (PERSON, 0.7, shifted(INSIDE, 0.02)), looks=100)
+    assert Counter(looks.kinds) == {"entered": 2, "left": 1}
+
+
+def test_a_second_box_on_somebody_keeps_no_unconfirmed_track() -> None:
+    looks = Looks()
+    known = (PERSON, 0.8, INSIDE)
+    looks.see(known, looks=5)
+    looks.see(known, (PERSON, 0.7, shifted(INSIDE, 0.04)))
+    assert len(looks.tracker.tracks) == 2
+    looks.see(known, (PERSON, 0.7, shifted(INSIDE, 0.02)))
+    (track,) = looks.tracker.tracks
+    assert track.confirmed
+
+
 def test_labels_do_not_mix() -> None:
     looks = Looks()
     looks.see((PERSON, 0.8, INSIDE), (CAR, 0.8, INSIDE), looks=3)
@@ -248,6 +296,15 @@ def test_a_walker_is_found_again_behind_a_lamp_post() -> None:
         looks.see(*([] if hidden else [(PERSON, 0.8, (x, 0.3, x + 0.06, 0.5))]))
     assert looks.kinds == ["entered"]
     assert len({v.track_id for v in looks.visits}) == 1
+
+
+def test_who_was_lost_for_seconds_is_found_again_further_off() -> None:
+    looks = Looks()
+    looks.see((PERSON, 0.8, INSIDE), looks=5)
+    looks.see(looks=20)
+    looks.see((PERSON, 0.8, shifted(INSIDE, 0.35)), looks=10)
+    assert looks.kinds == ["entered"]
+    assert len(looks.tracker.tracks) == 1
 
 
 @pytest.mark.parametrize(
