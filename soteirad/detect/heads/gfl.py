@@ -59,7 +59,8 @@ class GflHead(Head):
         for (scores, distributions), places in zip(self._levels(outputs), self._places, strict=True):
             cells, labels = wanted_cells(scores, wanted, least)
             if len(cells):
-                found.append((scores[cells, labels], distributions.take(cells, 0), places.take(cells, 0), labels))
+                # Of a level that is a view, `take` would copy the whole first.
+                found.append((scores[cells, labels], distributions[cells], places.take(cells, 0), labels))
         if not found:
             return no_candidates()
         scores, distributions, places, labels = map(np.concatenate, zip(*found, strict=True))
@@ -79,8 +80,9 @@ class GflHead(Head):
         return [(level[:, : self.count], level[:, self.count :]) for level in np.split(rows, ends)]
 
     def _boxes(self, distributions: FloatArray, places: FloatArray) -> FloatArray:
-        # A row for each bin: sums and maxima of many short rows take numpy several times as long.
-        logits = np.ascontiguousarray(distributions.reshape(-1, len(self._bins)).T)
+        # A row for each bin: sums and maxima of many short rows take numpy several times as long. In half
+        # precision each step of a sum would be rounded.
+        logits = np.ascontiguousarray(distributions.reshape(-1, len(self._bins)).T, np.float32)
         weights = np.exp(logits - logits.max(axis=0))
         distances = (weights * self._bins).sum(axis=0) / weights.sum(axis=0)
         boxes: FloatArray = places[:, 0] + distances.reshape(-1, 4) * places[:, 1]

@@ -179,6 +179,23 @@ def test_random_outputs_decode_as_loops_decode_them(
         assert_same(decode(head, outputs, classes, 0.35), plain(levels, classes, 0.35, logits))
 
 
+@pytest.mark.parametrize("transposed", [False, True])
+def test_distributions_in_half_precision_are_as_exact_as_the_same_numbers_in_single_precision(
+    tmp_path: Path, transposed: bool
+) -> None:
+    head = make_head(small_card(tmp_path))
+    halves = joined(random_levels(0, False), transposed)["out"].astype(np.float16)
+    found = []
+    for outputs in ({"out": halves}, {"out": halves.astype(np.float32)}):
+        head.bind(outputs)
+        found.append(head.decode(outputs, np.arange(CLASSES), 0.5))
+    (boxes, _, labels), (expected, _, same_labels) = found
+    assert len(labels)
+    assert np.array_equal(labels, same_labels)
+    assert boxes.dtype == np.float32
+    assert np.array_equal(boxes, expected)
+
+
 def test_a_head_that_was_bound_to_joined_outputs_can_be_bound_to_pairs(tmp_path: Path) -> None:
     """`load` after `close` may open a file of another format."""
     head, levels = make_head(small_card(tmp_path)), random_levels(0, False)
