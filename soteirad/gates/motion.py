@@ -148,11 +148,11 @@ def largest_blob(mask: Mask) -> int:
     left, top, width, height = cv2.boundingRect(mask)
     if not width:
         return 0
-    # OpenCV's own choice of algorithm takes three times as long (measured).
-    count, _, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(
+    # OpenCV's own choice of algorithm takes 1.2 to 1.6 times as long in such rectangles (measured).
+    _, _, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(
         mask[top : top + height, left : left + width], 8, cv2.CV_32S, cv2.CCL_BBDT
     )
-    return int(stats[1:, cv2.CC_STAT_AREA].max()) if count > 1 else 0
+    return int(stats[1:, cv2.CC_STAT_AREA].max())
 
 
 def _mask(array: Any) -> Mask:
