@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soteirad.gates.background import Background, Mask
-from soteirad.gates.geometry import Box, Polygon, polygon_mask
+from soteirad.gates.geometry import Box, Polygon, polygon_mask, regions, set_part
 
 
 @dataclass(frozen=True)
@@ -145,14 +145,8 @@ class MotionMeter:
 
 def largest_blob(mask: Mask) -> int:
     """Return the pixel count of the largest 8-connected region of a uint8 mask."""
-    left, top, width, height = cv2.boundingRect(mask)
-    if not width:
-        return 0
-    # OpenCV's own choice of algorithm takes 1.2 to 1.6 times as long in such rectangles (measured).
-    _, _, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(
-        mask[top : top + height, left : left + width], 8, cv2.CV_32S, cv2.CCL_BBDT
-    )
-    return int(stats[1:, cv2.CC_STAT_AREA].max())
+    place = set_part(mask)
+    return 0 if place is None else int(regions(mask[place])[1].max())
 
 
 def _mask(array: Any) -> Mask:

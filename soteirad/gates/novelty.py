@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from soteirad.gates.geometry import Box
+from soteirad.gates.geometry import Box, regions, set_part
 
 Mask = NDArray[np.uint8]
 
@@ -43,13 +43,16 @@ class Novelty:
         if changed.shape != self._unseen.shape:
             self._unseen = np.full(changed.shape, 255, np.uint8)
         left = self._unexplained(changed, known)
-        fresh = cv2.bitwise_and(left, self._unseen)
+        place = set_part(left)
+        if place is None:
+            return False
+        fresh = cv2.bitwise_and(left[place], self._unseen[place])
         least = max(1.0, smallest * changed.size)
         if cv2.countNonZero(fresh) < least:
             return False
-        count, regions, stats, _ = cv2.connectedComponentsWithStats(left, connectivity=8)
-        new = np.bincount(regions[fresh > 0], minlength=count)[1:]
-        return bool(((new >= least) & (new >= self.SHARE * stats[1:, cv2.CC_STAT_AREA])).any())
+        labels, sizes = regions(left[place])
+        new = np.bincount(labels[fresh > 0], minlength=len(sizes) + 1)[1:]
+        return bool(((new >= least) & (new >= self.SHARE * sizes)).any())
 
     def looked(self, changed: Mask) -> None:
         """Note that the detector looks at the frame in which `changed` changed."""
