@@ -118,7 +118,8 @@ class Runner:
         if asked:
             self.preview()
         now = time.monotonic()
-        if self._camera.preview and self._online and now - self._preview_at >= self._camera.preview:
+        due = self._camera.preview and now - self._preview_at >= self._camera.preview
+        if due and self._online and self.watch.last_frame is not None:
             self._preview_at = now
             self.preview(again=False)
         self.show(now)

@@ -240,6 +240,17 @@ def test_a_wish_is_answered_while_a_file_has_nothing_to_analyse(tmp_path: Path,
         playing.join()
 
 
+def test_the_first_preview_is_that_of_the_first_frame_however_often_the_camera_was_served_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig(tmp_path, monkeypatch, preview=60)
+    rig.runner.tell_status(True)
+    rig.runner.serve()
+    assert rig.uplink.previews() == []
+    rig.frame()
+    assert len(rig.uplink.previews()) == 1
+
+
 def test_any_number_of_wishes_for_a_picture_is_answered_with_one(rig: Rig) -> None:
     rig.runner.tell_status(True)
     rig.frame()
