@@ -154,7 +154,7 @@ class Pipeline:
         return not frame.corrupt and self._sampler.wants(frame.time)
 
     def pass_over(self, time: float) -> None:
-        """Count a frame of the source at that media time, which is not analysed."""
+        """Count a frame of the source at that media time, and notice whether there was a gap before it."""
         self.counters.frames += 1
         step, self._last_frame = time - self._last_frame, time
         longest = max(self.GAP_S, self.GAP_FRAMES * self._interval)

@@ -86,6 +86,7 @@ class Runner:
 
     def open_source(self) -> Source:
         """Return the camera's source, not opened yet."""
+        # A file waits on the gate thread, which serves meanwhile; a live source never waits by this clock.
         return open_source(self._camera.source, source_settings(self._camera, self._hwaccel), stop=self.stop,
                            clock=BeatingClock(self.serve, HEARTBEAT_S), memory=self.memory)  # fmt: skip
 
