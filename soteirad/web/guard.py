@@ -78,6 +78,8 @@ class Guard:
         try:
             self._check(scope)
             body = await _body(scope, receive)
+            if body is None:
+                return
             await self._app(scope, _given(body, receive), send_with_headers)
         except Failure as failure:
             await failure.answer()(scope, receive, send_with_headers)
@@ -166,27 +168,28 @@ def _add_headers(message: MutableMapping[str, Any]) -> None:
     message["headers"] = headers
 
 
-async def _body(scope: Scope, receive: Receive) -> bytes:
-    """Return a request's whole body. Raises Failure if it is too large or does not come."""
+async def _body(scope: Scope, receive: Receive) -> bytes | None:
+    """Return a request's whole body; None if whoever asked is gone. Raises Failure if it is too large or late."""
     length = _Headers(scope).one("content-length")
     if length is not None and length.isdecimal() and int(length) > LARGEST_BODY:
         raise Failure(413, _TOO_LARGE, {"Connection": "close"})
     parts = bytearray()
 
-    async def read() -> None:
+    async def read() -> bytes | None:
         while True:
             message = await receive()
+            if message["type"] == "http.disconnect":
+                return None  # what would be done for them is lost, and takes others' places meanwhile
             parts.extend(message.get("body", b""))
             if len(parts) > LARGEST_BODY:
                 raise Failure(413, _TOO_LARGE, {"Connection": "close"})
-            if message["type"] == "http.disconnect" or not message.get("more_body", False):
-                return
+            if not message.get("more_body", False):
+                return bytes(parts)
 
     try:
-        await asyncio.wait_for(read(), BODY_S)
+        return await asyncio.wait_for(read(), BODY_S)
     except asyncio.TimeoutError:
         raise Failure(408, "the request did not come to its end: send it again", {"Connection": "close"}) from None
-    return bytes(parts)
 
 
 def _given(body: bytes, receive: Receive) -> Receive:

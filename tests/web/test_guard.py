@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import product
 from pathlib import Path
 
 import httpx2
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
-from soteirad.web.guard import LARGEST_BODY, LONGEST_QUERY
+from soteirad.web.guard import LARGEST_BODY, LONGEST_QUERY, Guard
 from soteirad.web.routes import Route
 from soteirad.web.table import API, PAGE
 from tests.waiting import wait_until
@@ -119,6 +121,27 @@ def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(shared: R
     assert said[0] == 413 and b"at most 64 kB" in said[2]
     chunked = b"".join(b"%x\r\n%s\r\n" % (len(large) // 4, large[: len(large) // 4]) for _ in range(5)) + b"0\r\n\r\n"
     assert shared.raw(f"{head}Transfer-Encoding: chunked", chunked)[0] == 413
+
+
+@pytest.mark.parametrize("sent", [b"", b'{"token"'], ids=["nothing of it", "half of it"])
+def test_nothing_is_done_for_who_is_gone_before_the_request_was_whole(sent: bytes) -> None:
+    messages: list[Message] = [{"type": "http.request", "body": sent, "more_body": True}] if sent else []
+    answered: list[Message] = []
+
+    async def receive() -> Message:
+        return messages.pop() if messages else {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        answered.append(message)
+
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        pytest.fail("somebody who is gone is served")
+
+    guard = Guard(app, None, frozenset({"localhost"}), [("POST", "/x")])  # type: ignore[arg-type]
+    scope: Scope = {"type": "http", "method": "POST", "path": "/x", "raw_path": b"/x", "query_string": b"",
+                    "headers": [(b"host", b"localhost")]}  # fmt: skip
+    asyncio.run(guard(scope, receive, send))
+    assert answered == []
 
 
 def test_an_address_that_is_too_long_is_refused(shared: Running) -> None:

@@ -81,10 +81,11 @@ def test_more_streams_than_there_may_be_are_refused_and_others_are_answered_mean
 
 def test_fifty_at_once_are_served_or_refused_and_nothing_is_left_of_them(site: Running) -> None:
     with ExitStack() as stack:
-        browsers = [stack.enter_context(site.connect()) for _ in range(50)]
-        for browser in browsers:
+        browsers = []
+        for _ in range(50):
+            browsers.append(stack.enter_context(site.connect()))
             with suppress(OSError):  # it had to make room
-                browser.sendall(stream_head(site))
+                browsers[-1].sendall(stream_head(site))
         found = [status_of(browser) for browser in browsers]
         assert found.count(200) == MOST_STREAMS and set(found) <= {0, 200, 503}
         assert site.get("/api/session").status_code == 200
