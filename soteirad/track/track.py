@@ -50,13 +50,13 @@ class Track:
     """Time constant of the velocity's smoothing: about a step and a half of somebody who walks."""
     SIZE_S = 1.0
     """Time constant of the size's smoothing: longer than a gait's swing or a half hidden moment."""
-    LARGER = 1.1
-    """A box of so many times the area is larger than the size; below that boxes just vary."""
     GROWTH_S = 0.3
     """The same from the second larger box in a row on: a car that comes towards the camera doubles its area in less
     than half a second."""
     ODD = 0.5
     """The first larger box may be an odd one: the size takes on this share of it at most, after however long."""
+    LARGER = 1.1
+    """A box of so many times the area is larger than the size; below that boxes just vary."""
     PREDICT_S = 1.5
     """A velocity is trusted for this long without a hit."""
 
