@@ -9,7 +9,9 @@ from typing import Any, Literal, get_args
 
 from ulid import ULID
 
-EventType = Literal["entered", "left", "present", "scene_changed", "source_lost", "source_restored", "answered"]
+EventType = Literal[
+    "entered", "left", "present", "scene_changed", "source_lost", "source_restored", "answered", "recorded"
+]
 EVENT_TYPES: tuple[str, ...] = get_args(EventType)
 
 Box = tuple[int, int, int, int]
@@ -27,6 +29,9 @@ class Event:
     `why` says what led to it; for `left` it holds `reason`: gone | restart | source_ended | source_lost.
     `question`, `answer` (missing while the model is unsure) and `about` (the id of the event that it was asked on) are
     those of an `answered`; its `confidence` is the model's own.
+    `clip` is the path of a visit's video below the folder of clips. It is named before there is one: a `recorded` says
+    that it is complete, with the id of the event that named it first (`about`), that event's time and label, and in
+    `why` its `seconds`, `bytes`, when it `begins` (UTC) and its `codec`.
     """
 
     id: str
@@ -45,6 +50,7 @@ class Event:
     why: dict[str, Any] = field(default_factory=dict)
     latency_ms: dict[str, float] = field(default_factory=dict)
     snapshot: str | None = None
+    clip: str | None = None
     question: str | None = None
     answer: bool | float | str | None = None
     about: str | None = None
@@ -90,6 +96,15 @@ def spoken(answer: bool | float | str | None) -> str:
 def new_id(epoch: float) -> str:
     """Return a new ULID whose time part is `epoch` (seconds)."""
     return str(ULID.from_timestamp(float(epoch)))  # an int would be milliseconds
+
+
+def clip_id(event_id: str) -> str:
+    """Return the ULID of the `recorded` that tells of the clip which the event of that id named.
+
+    It is always the same one, so that telling twice is telling once; its time part is that of the event's.
+    """
+    digest = hashlib.sha256(f"clip:{event_id}".encode()).digest()
+    return str(ULID.from_bytes(ULID.from_str(event_id).bytes[:6] + digest[:10]))
 
 
 def replay_id(clip_hash: str, media_time: float, what: str) -> str:

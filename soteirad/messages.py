@@ -1,14 +1,15 @@
 """What travels through the pipe between a camera process and the hub, in both directions.
 
 Camera to hub: `Confirmed`, `Picture`, `CameraState`, `CameraStatus`, `Diagnostics`, `Heartbeat`, `SourceFinished`,
-`CameraFailed`, `Preview`, `Ask`, `LiveFrame`, `Missed`.
-Hub to camera: `Committed`, `Stop`, `Adjust`, `TakePicture`, `Inquire`, `Show`.
+`CameraFailed`, `Preview`, `Ask`, `LiveFrame`, `Missed`, `VideoBegan`, `VideoPiece`, `VideoOverlay`, `VideoStopped`.
+Hub to camera: `Committed`, `Stop`, `Adjust`, `TakePicture`, `Inquire`, `Show`, `ShowVideo`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from soteirad.config import CameraConfig
 from soteirad.config.question import Moment
@@ -81,6 +82,52 @@ class Missed:
 
     time: str
     what: NearMiss
+
+
+StreamName = Literal["source", "detail"]
+
+
+@dataclass(frozen=True)
+class VideoBegan:
+    """Pieces of a stream's video follow, for those who look: whatever came before is over.
+
+    `codec` is its name for Media Source Extensions (RFC 6381), `head` what a player needs before the first piece (MP4:
+    `ftyp` and `moov`), `size` its width and height. `encoded` says that it was encoded on this machine.
+    """
+
+    stream: StreamName
+    codec: str
+    head: bytes
+    size: tuple[int, int]
+    encoded: bool = False
+
+
+@dataclass(frozen=True)
+class VideoPiece:
+    """Some pictures of a stream (MP4: `moof` and `mdat`); `key` says that playing can begin with them."""
+
+    stream: StreamName
+    data: bytes
+    key: bool
+
+
+@dataclass(frozen=True)
+class VideoOverlay:
+    """What is drawn over a picture of the video: `LiveFrame.values`.
+
+    `at` says when that picture is shown in each stream that is under way, in seconds of its pieces' own time.
+    """
+
+    at: Mapping[StreamName, float]
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class VideoStopped:
+    """A stream's video cannot be shown now; `reason` is for the owner. `VideoBegan` says that it can again."""
+
+    stream: StreamName
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -168,6 +215,16 @@ class Show:
     wanted: bool
 
 
+@dataclass(frozen=True)
+class ShowVideo:
+    """Send the video of these streams from now on, each from its `VideoBegan` on, and of no others.
+
+    A stream that is sent already goes on.
+    """
+
+    streams: frozenset[StreamName]
+
+
 FromCamera = (
     Confirmed
     | Picture
@@ -175,6 +232,10 @@ FromCamera = (
     | Ask
     | LiveFrame
     | Missed
+    | VideoBegan
+    | VideoPiece
+    | VideoOverlay
+    | VideoStopped
     | CameraState
     | CameraStatus
     | Diagnostics
@@ -182,5 +243,5 @@ FromCamera = (
     | SourceFinished
     | CameraFailed
 )
-Wish = Adjust | TakePicture | Inquire | Show
+Wish = Adjust | TakePicture | Inquire | Show | ShowVideo
 ToCamera = Committed | Stop | Wish

@@ -12,7 +12,7 @@ from soteirad.config.messages import detail, show_key
 from soteirad.config.question import DESCRIBE, MOST_QUESTIONS, QuestionConfig, is_list
 from soteirad.config.values import raw_get, slug, tracked_labels
 
-INHERITED = ("detector", "motion", "scene", "objects")
+INHERITED = ("detector", "motion", "scene", "objects", "clips")
 
 
 def inherit(data: Mapping[str, Any], camera: Any) -> Any:

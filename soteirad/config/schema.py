@@ -15,6 +15,7 @@ from pydantic_core import InitErrorDetails
 
 from soteirad.config.address import is_device, is_live
 from soteirad.config.broker import HomeAssistantConfig, MqttConfig, WebhookConfig
+from soteirad.config.clips import ClipsConfig
 from soteirad.config.detector import DetectorConfig
 from soteirad.config.inherit import inherit, known_nowhere, names_twice, question_problems
 from soteirad.config.llm import LlmConfig
@@ -222,6 +223,7 @@ class CameraConfig(Section):
     motion: MotionConfig = Field(default=MotionConfig(), description="This camera's gate 1.")
     scene: SceneConfig = Field(default=SceneConfig(), description="This camera's gate 2.")
     objects: ObjectsConfig = Field(default=ObjectsConfig(), description="This camera's gate 3 and tracker.")
+    clips: ClipsConfig = Field(default=ClipsConfig(), description="This camera's videos of visits.")
     zones: Annotated[dict[Name, ZoneConfig], NONE_IS_EMPTY] = Field(
         default_factory=dict, description="Named parts of the picture."
     )
@@ -270,6 +272,7 @@ class Config(Section):
     motion: MotionConfig = Field(default=MotionConfig(), description="Default gate 1 of all cameras.")
     scene: SceneConfig = Field(default=SceneConfig(), description="Default gate 2 of all cameras.")
     objects: ObjectsConfig = Field(default=ObjectsConfig(), description="Default gate 3 of all cameras.")
+    clips: ClipsConfig = Field(default=ClipsConfig(), description="Default videos of visits of all cameras.")
     questions: Questions = Field(default=(), description="Questions about all cameras.")
     llm: LlmConfig | None = Field(
         default=None, description="The vision models that answer questions. Without it nothing is ever sent anywhere."

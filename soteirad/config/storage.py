@@ -47,6 +47,11 @@ class StorageConfig(Section):
         return self.path / "snapshots"
 
     @property
+    def clips(self) -> Path:
+        """The folder of the videos of visits."""
+        return self.path / "clips"
+
+    @property
     def log(self) -> Path:
         """The folder of the event log."""
         return self.path / "log"

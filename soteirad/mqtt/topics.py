@@ -36,6 +36,14 @@ class Topics:
         """Return the topic of a camera's events that could not be published in time."""
         return f"{self.prefix}/{camera}/event/late"
 
+    def clip(self, camera: str) -> str:
+        """Return the topic that says that a visit's clip is complete."""
+        return f"{self.prefix}/{camera}/clip"
+
+    def late_clip(self, camera: str) -> str:
+        """Return the topic of clips that could not be told of in time."""
+        return f"{self.prefix}/{camera}/clip/late"
+
     def snapshot(self, camera: str) -> str:
         """Return the topic of a camera's latest picture (retained JPEG)."""
         return f"{self.prefix}/{camera}/snapshot"
@@ -92,4 +100,7 @@ def is_late(event: Event, now: float) -> bool:
 
 def event_topic(topics: Topics, event: Event, now: float) -> str:
     """Return the topic on which `event` is to be published at `now` (seconds since the epoch)."""
-    return topics.late_event(event.camera) if is_late(event, now) else topics.event(event.camera)
+    late = is_late(event, now)
+    if event.event_type == "recorded":
+        return topics.late_clip(event.camera) if late else topics.clip(event.camera)
+    return topics.late_event(event.camera) if late else topics.event(event.camera)
