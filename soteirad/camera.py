@@ -42,6 +42,8 @@ from soteirad.watch import CameraWatch, LookResult, Outcome
 logger = logging.getLogger(__name__)
 
 CLOSE_TIMEOUT_S = 0.7
+CLIPS_WITHIN_S = 2.0
+"""How long an end waits for clips to be finished; the next start does the rest."""
 ORPHAN_S = 4.0
 """A camera process whose hub is gone ends within this time, whatever its threads are doing."""
 HANG_S = 60.0
@@ -69,7 +71,10 @@ def camera_main(job: CameraJob, connection: Connection) -> None:
                             job.snapshots)  # fmt: skip
         watch.load()
         runner = (LiveRunner if job.camera.live else FileRunner)(job, watch, uplink, stop)
-        runner.run()
+        try:
+            runner.run()
+        finally:
+            runner.close(CLIPS_WITHIN_S)
     except ModelError as error:
         uplink.send(CameraFailed(str(error)))
     except HangError as error:
@@ -107,8 +112,9 @@ class FileRunner(Runner):
             source.open()
             self.tell_status(True)
             while not self.stop.is_set():
-                frame = source.read(self.watch.pipeline.wants)
+                frame = source.read(self._wants)
                 self.deliver(self.watch.take(frame))
+                self.overlay()
                 self.see(frame)
                 self.serve()
         except SourceEnded:
@@ -124,6 +130,11 @@ class FileRunner(Runner):
             self.uplink.send(SourceFinished(problem))
 
 
+    def _wants(self, frame: Frame) -> bool:
+        self._video.offer(frame)
+        return self.watch.pipeline.wants(frame)
+
+
 class LiveRunner(Runner):
     """A camera: reader, gate and detector threads; a slow detector never stalls capture or motion."""
 
@@ -135,7 +146,7 @@ class LiveRunner(Runner):
         self.prepare()
         self._damage = DamageReport()
         self._mailbox = Mailbox(self.watch.pipeline.due)
-        self._reader = Reader(self.open_source, self._mailbox.put_frame, lambda: self._mailbox.put(SourceOnline()),
+        self._reader = Reader(self.open_source, self._put_frame, lambda: self._mailbox.put(SourceOnline()),
                               lambda reason: self._mailbox.put(SourceOffline(reason)), self.stop)  # fmt: skip
         self._detector = DetectorThread(self.watch, self._mailbox)
         self._detector.start()
@@ -155,6 +166,10 @@ class LiveRunner(Runner):
             self._damage.step(time.monotonic(), self.memory.counters)
             self._check_threads()
         self._detector.stop()
+
+    def _put_frame(self, frame: Frame) -> None:
+        self._video.offer(frame)
+        self._mailbox.put_frame(frame)
 
     def deliver(self, outcomes: list[Outcome]) -> None:
         """Send what was confirmed, and ask for better pictures of it."""
@@ -192,11 +207,13 @@ class LiveRunner(Runner):
             self._detector.submit(analysis)
         self.deliver(outcomes)
         self.see(frame)
+        self.overlay()
 
     def _take_news(self, news: News) -> None:
         if isinstance(news, LookResult):
             self._detector.done()
             self.deliver(self.watch.conclude(news))
+            self.overlay()
         elif isinstance(news, DetailPicture):
             if news.event.snapshot is not None:
                 self.send_picture(news.event, news.jpeg, news.frame.captured, detail=True)

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,11 @@ from soteirad.messages import (
     Picture,
     Preview,
     Show,
+    ShowVideo,
 )
 from soteirad.snapshot import make_snapshot
 from soteirad.uplink import Uplink
+from soteirad.video.camera_video import CameraVideo
 from soteirad.watch import CameraWatch, Outcome
 
 logger = logging.getLogger(__name__)
@@ -53,6 +55,8 @@ class CameraJob:
     spool: Path
     snapshots: bool
     log_level: str
+    clips: Path = Path("clips")
+    """The folder of clips, if the camera has any."""
     lost: bool = False
     """Whether the last that was told of its source is that it was lost."""
 
@@ -70,6 +74,9 @@ class Runner:
         self._hwaccel = "none"
         self._diagnoser = Diagnoser(watch)
         self._live = LiveView(watch)
+        # A live camera's clock goes on without it; a file's is that of its pictures.
+        self._video = CameraVideo(job.name, job.camera, job.clips, uplink,
+                                  time.monotonic if job.camera.live else None)  # fmt: skip
         self._state: dict[str, Any] = {}
         self._snapshot: dict[str, Any] | None = None
         self._online: bool | None = None
@@ -83,12 +90,19 @@ class Runner:
         """Say what there is before the first frame, and look what decodes here."""
         self.deliver([])
         self._hwaccel = usable_hardware(self._camera.hwaccel)
+        self._video.start()
+
+    def close(self, timeout: float) -> None:
+        """Finish the clips that are open, as far as `timeout` seconds go."""
+        self._video.stop(timeout)
 
     def open_source(self) -> Source:
         """Return the camera's source, not opened yet."""
         # A file waits on the gate thread, which serves meanwhile; a live source never waits by this clock.
-        return open_source(self._camera.source, source_settings(self._camera, self._hwaccel), stop=self.stop,
-                           clock=BeatingClock(self.serve, HEARTBEAT_S), memory=self.memory)  # fmt: skip
+        settings = replace(source_settings(self._camera, self._hwaccel), sound=self._video.wants_sound)
+        return open_source(self._camera.source, settings, stop=self.stop,
+                           clock=BeatingClock(self.serve, HEARTBEAT_S), memory=self.memory,
+                           tap=self._video.tap)  # fmt: skip
 
     def beat(self) -> None:
         """Tell the hub, now and then, that the gate thread is at work."""
@@ -114,6 +128,8 @@ class Runner:
                 self.inquire(wish)
             elif isinstance(wish, Show):
                 self._live.show(wish.wanted)
+            elif isinstance(wish, ShowVideo):
+                self._video.show(wish.streams)
             else:
                 asked = True  # one picture answers all who ask at the same time
         if asked:
@@ -124,6 +140,7 @@ class Runner:
             self._preview_at = now
             self.preview(again=False)
         self.show(now)
+        self._video.step()
         self.beat()
         self.diagnose()
 
@@ -134,6 +151,12 @@ class Runner:
         shown = self._live.step(now) if self._online else None
         if shown is not None:
             self.uplink.picture(shown)
+
+    def overlay(self) -> None:
+        """Send what is drawn over the video of the last frame that was analysed, while somebody looks."""
+        values, frame = self.watch.live() if self._video.shown else None, self.watch.last_frame
+        if values is not None and frame is not None:
+            self._video.overlay(values, frame)
 
     def preview(self, again: bool = True) -> None:
         """Send a small picture of the latest frame; the same one a second time only if `again`."""
@@ -164,6 +187,7 @@ class Runner:
 
     def deliver(self, outcomes: list[Outcome]) -> None:
         """Send events first, then their pictures and questions, then the state if it changed."""
+        outcomes = [replace(o, event=self._video.see(o.event, o.moment)) for o in outcomes]
         for outcome in outcomes:
             self.uplink.confirm(outcome.event)
         for event, frame in ((o.event, o.frame) for o in outcomes):

@@ -23,14 +23,23 @@ from soteirad.messages import (
     Picture,
     Preview,
     Show,
+    ShowVideo,
     Stop,
     TakePicture,
+    VideoBegan,
+    VideoOverlay,
+    VideoPiece,
+    VideoStopped,
     Wish,
 )
 from soteirad.spool import Spool
 
 logger = logging.getLogger(__name__)
 
+Video = VideoBegan | VideoPiece | VideoStopped | VideoOverlay
+MOST_VIDEO = 4_000_000
+"""Bytes of video that may wait; beyond that pieces are dropped up to the next key picture."""
+MOST_OVERLAYS = 20
 WithPictures = Picture | Preview | Ask | LiveFrame
 MAX_PICTURES = 20
 """Pictures that may wait for a stalled hub; beyond that new ones are dropped, events never."""
@@ -62,6 +71,11 @@ class Uplink:
         self._spooled: set[str] = set()
         self._pictures = {True: 0, False: 0}
         """How many wait: those for the page, and all others."""
+        self._video = 0
+        """Bytes of video that wait."""
+        self._overlays = 0
+        self._cut: set[str] = set()
+        """Streams of which pieces were dropped since their last key picture."""
         self._closing = False
         self._told = ""
         self._sender = threading.Thread(target=self._send_all, name="uplink-send", daemon=True)
@@ -89,6 +103,27 @@ class Uplink:
             self._pictures[live] += 1
         self._queue.put(picture)
 
+    def video(self, message: Video) -> None:
+        """Send video to those who look, unless too much waits already."""
+        with self._lock:
+            if isinstance(message, VideoOverlay):
+                if self._overlays >= MOST_OVERLAYS:
+                    return
+                self._overlays += 1
+            elif isinstance(message, VideoPiece):
+                full = self._video + len(message.data) > MOST_VIDEO
+                if full or (message.stream in self._cut and not message.key):
+                    self._cut.add(message.stream)
+                    return
+                self._cut.discard(message.stream)
+                self._video += len(message.data)
+        self._queue.put(message)
+
+    def kept(self, event_id: str) -> bool:
+        """Say whether an event is in this process alone: neither committed by the hub, nor spooled."""
+        with self._lock:
+            return event_id in self._kept and event_id not in self._spooled
+
     def send(self, message: FromCamera) -> None:
         """Send anything else; it is lost if the hub is."""
         self._queue.put(message)
@@ -111,7 +146,11 @@ class Uplink:
         try:
             while (message := self._queue.get()) is not None:
                 self._connection.send(message)
-                if isinstance(message, WithPictures):
+                if isinstance(message, VideoPiece | VideoOverlay):
+                    with self._lock:
+                        self._video -= len(message.data) if isinstance(message, VideoPiece) else 0
+                        self._overlays -= isinstance(message, VideoOverlay)
+                elif isinstance(message, WithPictures):
                     with self._lock:
                         self._pictures[isinstance(message, LiveFrame)] -= 1
         except (OSError, ValueError):
@@ -133,7 +172,7 @@ class Uplink:
     def _take(self, message: object) -> None:
         if isinstance(message, Stop):
             self._stop.set()
-        elif isinstance(message, Adjust | TakePicture | Inquire | Show):
+        elif isinstance(message, Adjust | TakePicture | Inquire | Show | ShowVideo):
             self.wishes.put(message)
         elif isinstance(message, Committed):
             with self._lock:

@@ -50,10 +50,11 @@ OnStep = Callable[[Analysis, LookResult | None], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """A confirmed event and the frame to make its snapshot of, if it names one."""
+    """A confirmed event, the frame to make its snapshot of, if it names one, and the event's moment in media time."""
 
     event: Event
     frame: Frame
+    moment: float
 
 
 class CameraWatch:
@@ -118,7 +119,7 @@ class CameraWatch:
         if analysis.view is View.CHANGED:
             why = {**analysis.why(), "closed_tracks": [v.track_id for v in analysis.displaced]}
             event = self._reporter.camera_event("scene_changed", frame.captured, frame.time, why, self._snapshots)
-            outcomes.append(self._outcome(event, frame))
+            outcomes.append(self._outcome(event, frame, frame.time))
         return analysis, outcomes
 
     def detect(self, analysis: Analysis) -> LookResult:
@@ -233,7 +234,7 @@ class CameraWatch:
         if visit.kind != "left":
             why["trigger"] = self.pipeline.trigger(visit) or why["trigger"]
         event = self._reporter.visit(visit, analysis.frame, why, latency_ms or {}, picture)
-        return self._outcome(event, analysis.frame)
+        return self._outcome(event, analysis.frame, visit.time)
 
     def _note(self, analysis: Analysis, found: Detections) -> None:
         """Keep what a look found for the page."""
@@ -246,11 +247,13 @@ class CameraWatch:
     def _ended(self, visits: list[Visit]) -> list[Outcome]:
         """Return the events of visits that end without a look at a frame."""
         frame = self.last_frame
-        return [] if frame is None else [self._outcome(self._reporter.visit(v, frame, {}, {}), frame) for v in visits]
+        if frame is None:
+            return []
+        return [self._outcome(self._reporter.visit(v, frame, {}, {}), frame, v.time) for v in visits]
 
-    def _outcome(self, event: Event, frame: Frame) -> Outcome:
+    def _outcome(self, event: Event, frame: Frame, moment: float) -> Outcome:
         self.events += 1
-        return Outcome(event, frame)
+        return Outcome(event, frame, moment)
 
     def _time_stages(self, ms: dict[str, float]) -> None:
         for stage, value in ms.items():

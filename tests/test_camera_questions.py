@@ -325,7 +325,7 @@ class Live:
                       track_id=1, box=(80, 60, 240, 230), frame_size=(WIDTH, HEIGHT), snapshot=snapshot,
                       why={"reason": "gone"}, dwell=5.0, confidence=0.9)  # fmt: skip
         found = replace(found, **keys)
-        self.runner.deliver([Outcome(found, self.shown())])
+        self.runner.deliver([Outcome(found, self.shown(), 0.0)])
         return found
 
     def fetch(self) -> None:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import av
 import av.error
 from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
+from av.stream import Stream
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from soteirad.capture.clock import Clock
+from soteirad.capture.damage import Damage
 from soteirad.capture.hardware import STATEFUL
 from soteirad.capture.reasons import SILENT, UNKNOWN_CODEC, explain, odd_codec, too_large
 from soteirad.capture.units import CODECS, Unit, Units
@@ -61,18 +62,32 @@ class Decoded(NamedTuple):
     corrupt: bool
 
 
+class PacketTap(Protocol):
+    """Somebody who gets the packets, too: for the thread that reads."""
+
+    def begin(self, picture: VideoStream, sound: Stream | None) -> None:
+        """Another connection begins, with these streams."""
+
+    def take(self, packet: av.Packet[Any], time: float) -> None:
+        """A packet came at `time` (monotonic seconds): a whole picture, or some sound."""
+
+
 class Decoder:
     """Opens an address and gives its frames.
 
     `name` is the address as logs may show it, `hwaccel` what `usable_hardware` gave. `silence` is how many seconds a
     source may take for a packet, `patience` how many one that sends packets may take for a picture. `lossy` says that
-    packets may be lost on their way (RTP over UDP). The counters go on from connection to connection.
+    packets may be lost on their way (RTP over UDP). The counters go on from connection to connection. `tap` gets all
+    packets that come, those that are not decoded, too, and the sound that comes with them if `sound` says so.
     """
 
     def __init__(self, name: str, counters: StreamCounters, clock: Clock, hwaccel: str = "none", stream: int = 0,
                  patience: float = float("inf"), silence: float = float("inf"),
-                 lossy: bool = False) -> None:  # fmt: skip
+                 lossy: bool = False, tap: PacketTap | None = None, sound: bool = False) -> None:  # fmt: skip
         self._silence = silence
+        self._tap = tap
+        self._wants_sound = sound and tap is not None
+        self._sound: Stream | None = None
         self._lossy = lossy
         self._name = name
         self._counters = counters
@@ -136,7 +151,10 @@ class Decoder:
             container.close()
             raise
         self._container, self._stream, self._skipping = container, stream, False
+        self._sound = container.streams.audio[0] if self._wants_sound and container.streams.audio else None
         self._stateful = decode is not None
+        if self._tap is not None:
+            self._tap.begin(stream, self._sound)
         self._raw = self._packets(container, stream)
         self._frames = self._decode(container, stream, decode)
 
@@ -236,7 +254,7 @@ class Decoder:
     def _decode(self, container: InputContainer, stream: VideoStream,
                 decoder: VideoCodecContext | None) -> Iterator[Decoded]:  # fmt: skip
         """Yield the stream's frames; a damaged packet costs its frame and not the connection."""
-        undecoded, damage = 0, _Damage(self._lossy)
+        undecoded, damage = 0, Damage(self._lossy)
         last = self._clock.monotonic()
         for packet, arrival, waited in self._packets(container, stream):
             began = time.perf_counter()
@@ -277,6 +295,8 @@ class Decoder:
                 raise SourceError(f"{self._name}: {SILENT}")
             if packet.size:  # the empty packet at the end only brings what was held back
                 self._counters.received += 1
+                if self._tap is not None:
+                    self._tap.take(packet, arrival)
                 self._skipping = self._skipping and not packet.is_keyframe
             if self._skipping:
                 self._counters.skipped += 1
@@ -291,19 +311,39 @@ class Decoder:
         """Yield packets that are pictures, joined here if FFmpeg does not."""
         units = self._units
         if units is None and stream.codec_context.name != "mjpeg":
-            yield from container.demux(stream)
+            yield from self._pictures(container, stream)
             return
         if units is None:
-            for packet in container.demux(stream):
+            for packet in self._pictures(container, stream):
                 packet.is_keyframe = True  # nobody says so of RTP's without FFmpeg's filling in
                 yield packet
             return
         time_base = stream.time_base
-        for packet in container.demux(stream):
+        for packet in self._pictures(container, stream):
             for unit in units.add(bytes(packet), packet.pts) if packet.size else units.rest():
                 yield _packet_of(unit, time_base, stream)
             if not packet.size:
                 yield packet
+
+
+    def _pictures(self, container: InputContainer, stream: VideoStream) -> Iterator[av.Packet[Any]]:
+        """Yield the packets of the pictures; the sound goes to the tap.
+
+        Sound that goes on while the picture has stopped would keep FFmpeg's time limit from noticing.
+        """
+        if self._sound is None and not self._wants_sound:
+            yield from container.demux(stream)
+            return
+        last = self._clock.monotonic()
+        for packet in container.demux():
+            now = self._clock.monotonic()
+            if packet.stream is stream:
+                last = now
+                yield packet
+            elif now - last >= self._silence:
+                raise SourceError(f"{self._name}: {SILENT}")
+            elif packet.stream is self._sound and packet.size and self._tap is not None:
+                self._tap.take(packet, now)
 
 
 def _packet_of(unit: Unit, time_base: Any, stream: VideoStream) -> av.Packet[Any]:
@@ -311,57 +351,3 @@ def _packet_of(unit: Unit, time_base: Any, stream: VideoStream) -> av.Packet[Any
     packet.pts, packet.time_base, packet.is_keyframe, packet.stream = unit.stamp, time_base, unit.key, stream
     packet.is_corrupt = unit.torn
     return packet
-
-
-class _Damage:
-    """Whether frames are damaged: from a loss up to the next key frame that came whole.
-
-    FFmpeg marks most frames that were damaged themselves, and neither those that build on them nor a frame that was
-    lost whole; of that only a gap between time stamps tells. With 5 % of the packets lost this let no visibly damaged
-    frame out and held no whole one back; of single lost packets (1128 tried, H.264) 2.7 % went unnoticed.
-    """
-
-    GAP = 1.5
-    """So many times as long as nine in ten steps between two stamps: a frame is missing."""
-    ENOUGH = 5
-    """So many steps must have been seen to know what is usual."""
-    HEAL_S = 20.0
-    """Cameras without key frames renew the picture piece by piece, within this time."""
-
-    def __init__(self, lossy: bool) -> None:
-        self._lossy = lossy
-        self._open = False
-        self._since: float | None = None
-        self._lost = False
-        self._stamp: float | None = None
-        self._steps: deque[float] = deque(maxlen=30)
-
-    def lost(self) -> None:
-        """Note that a packet gave no frame."""
-        self._lost = True
-
-    def touches(self, video: av.VideoFrame) -> bool:
-        """Say whether this frame is damaged."""
-        broken = video.is_corrupt or (not video.key_frame and (self._lost or self._missing(video)))
-        self._step(video)
-        self._lost = False
-        if broken:
-            self._open, self._since = True, video.time
-        elif self._open:
-            self._since = video.time if self._since is None else self._since
-            healed = video.time is not None and self._since is not None and video.time - self._since > self.HEAL_S
-            self._open = not (video.key_frame or healed)
-        return self._open
-
-    def _missing(self, video: av.VideoFrame) -> bool:
-        """Say whether the time stamps leave room for a frame between the last one and this."""
-        if not self._lossy or video.time is None or self._stamp is None or len(self._steps) < self.ENOUGH:
-            return False
-        usual = sorted(self._steps)[int(0.9 * (len(self._steps) - 1))]
-        return video.time - self._stamp > self.GAP * usual
-
-    def _step(self, video: av.VideoFrame) -> None:
-        if video.time is not None:
-            if self._stamp is not None and video.time > self._stamp:
-                self._steps.append(video.time - self._stamp)
-            self._stamp = video.time

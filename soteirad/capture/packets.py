@@ -9,7 +9,7 @@ import av
 from av.video.stream import VideoStream
 
 from soteirad.capture.clock import Clock
-from soteirad.capture.decoder import Decoder, StreamCounters
+from soteirad.capture.decoder import Decoder, PacketTap, StreamCounters
 from soteirad.capture.source import SourceSettings, ffmpeg_address
 from soteirad.config.secrets import redact_url
 from soteirad.errors import SourceError
@@ -41,20 +41,27 @@ class Received:
 
 
 class PacketSource:
-    """The packets of a live address; `connection` is its number. One thread uses it."""
+    """The packets of a live address; `connection` is its number. One thread uses it.
 
-    def __init__(self, url: str, settings: SourceSettings, clock: Clock, connection: int = 0) -> None:
+    `tap` gets the packets, too. `prompt` is for who does not want to wait for the next picture to have one whole;
+    decoding times are not known then.
+    """
+
+    def __init__(self, url: str, settings: SourceSettings, clock: Clock, connection: int = 0, *,
+                 tap: PacketTap | None = None, prompt: bool = False) -> None:  # fmt: skip
         self._url = url
         self._connection = connection
         self._settings = settings
         self._decoder = Decoder(redact_url(url), StreamCounters(), clock, stream=settings.stream,
-                                silence=settings.read_timeout)  # fmt: skip
+                                silence=settings.read_timeout, tap=tap, sound=settings.sound)  # fmt: skip
+        self._prompt = prompt
 
     def open(self) -> None:
         """Connect. Raises SourceError."""
         url, options, format_ = ffmpeg_address(self._url, self._settings)
         timeouts = (self._settings.connect_timeout, self._settings.read_timeout)
-        self._decoder.open(url, options, timeouts, format_)
+        prompt = self._prompt and options.get("rtsp_transport") == "tcp"
+        self._decoder.open(url, options, timeouts, format_, prompt)
         if self._decoder.stream.container.format.name in SINGLE:
             raise SourceError(f"{redact_url(self._url)}: there is a single picture, and no video")
 

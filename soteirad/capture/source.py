@@ -6,11 +6,15 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
+
+import av
+from av.stream import Stream
+from av.video.stream import VideoStream
 
 from soteirad.capture.age import CaptureClock
 from soteirad.capture.clock import Clock, SystemClock
-from soteirad.capture.decoder import Decoder, StreamCounters
+from soteirad.capture.decoder import Decoder, PacketTap, StreamCounters
 from soteirad.capture.frame import Frame, Scalers
 from soteirad.capture.limits import FILE_LIMITS, network_limits
 from soteirad.config.address import AVFOUNDATION, LIVE_SCHEMES, V4L2_FOLDER, is_live, scheme_of
@@ -39,6 +43,8 @@ class SourceSettings:
     rotate: int = 0
     size: str | None = None
     privacy: Sequence[Polygon] = ()
+    sound: bool = False
+    """Whether to ask for the sound, too, for who taps the packets."""
 
 
 @dataclass
@@ -69,10 +75,12 @@ class Source(Protocol):
 
 
 def open_source(url: str, settings: SourceSettings | None = None, *, stop: threading.Event | None = None,
-                clock: Clock | None = None, memory: StreamMemory | None = None) -> Source:  # fmt: skip
+                clock: Clock | None = None, memory: StreamMemory | None = None,
+                tap: PacketTap | None = None) -> Source:  # fmt: skip
     """Return the source for an address, a device or a path, not opened yet.
 
-    `memory` of a live source goes on from connection to connection. Raises SourceError for another kind of address.
+    `memory` of a live source goes on from connection to connection. `tap` gets its packets, too, with times on the
+    clock of `Frame.time`. Raises SourceError for another kind of address.
     """
     settings, clock, memory = settings or SourceSettings(), clock or SystemClock(), memory or StreamMemory()
     scheme = scheme_of(url)
@@ -81,8 +89,8 @@ def open_source(url: str, settings: SourceSettings | None = None, *, stop: threa
         raise SourceError(f"{redact_url(url)}: give an address with {known}, a device such as /dev/video0, or the path "
                           f"of a file")  # fmt: skip
     if is_live(url):
-        return LiveSource(url, settings, clock, memory)
-    return FileSource(Path(url), settings, stop or threading.Event(), clock, memory.counters)
+        return LiveSource(url, settings, clock, memory, tap)
+    return FileSource(Path(url), settings, stop or threading.Event(), clock, memory.counters, tap)
 
 
 class LiveSource:
@@ -90,7 +98,8 @@ class LiveSource:
 
     live = True
 
-    def __init__(self, url: str, settings: SourceSettings, clock: Clock, memory: StreamMemory) -> None:
+    def __init__(self, url: str, settings: SourceSettings, clock: Clock, memory: StreamMemory,
+                 tap: PacketTap | None = None) -> None:  # fmt: skip
         self._url = url
         self._settings = settings
         self._scalers = Scalers()
@@ -99,7 +108,8 @@ class LiveSource:
         patience = settings.connect_timeout + settings.read_timeout
         self._decoder = Decoder(redact_url(url), memory.counters, clock, settings.hwaccel, settings.stream, patience,
                                 silence=settings.read_timeout,
-                                lossy=scheme_of(url).startswith("rtsp") and settings.transport == "udp")  # fmt: skip
+                                lossy=scheme_of(url).startswith("rtsp") and settings.transport == "udp", tap=tap,
+                                sound=settings.sound)  # fmt: skip
         self._index = 0
 
     def open(self) -> None:
@@ -150,8 +160,7 @@ def ffmpeg_address(source: str, settings: SourceSettings) -> tuple[str, dict[str
         options["rtsp_transport"] = "udp+tcp" if settings.transport == "udp" else "tcp"
         if settings.transport == "udp":
             options["err_detect"] = "aggressive"  # marks a few more of the frames that lost a packet
-        # Sound that goes on while the picture has stopped would keep the read timeout from noticing.
-        options["allowed_media_types"] = "video"
+        options["allowed_media_types"] = "video+audio" if settings.sound else "video"
     return source, options, None
 
 
@@ -161,13 +170,14 @@ class FileSource:
     live = False
 
     def __init__(self, path: Path, settings: SourceSettings, stop: threading.Event, clock: Clock,
-                 counters: StreamCounters) -> None:  # fmt: skip
+                 counters: StreamCounters, tap: PacketTap | None = None) -> None:  # fmt: skip
         self._path = path
         self._settings = settings
         self._scalers = Scalers()
         self._stop = stop
         self._clock = clock
-        self._decoder = Decoder(str(path), counters, clock, settings.hwaccel, settings.stream)
+        self._decoder = Decoder(str(path), counters, clock, settings.hwaccel, settings.stream,
+                                tap=None if tap is None else _MediaTimed(tap), sound=settings.sound)  # fmt: skip
         self._index = 0
         self._first_time: float | None = None
         self._last_time = 0.0
@@ -235,3 +245,25 @@ class FileSource:
             media_time = max(stamp - self._first_time, self._last_time)
         self._last_time = media_time
         return media_time
+
+
+class _MediaTimed:
+    """Hands a file's packets on with their media time, in place of when they were read."""
+
+    def __init__(self, tap: PacketTap) -> None:
+        self._tap = tap
+        self._first: float | None = None
+        self._last = 0.0
+
+    def begin(self, picture: VideoStream, sound: Stream | None) -> None:
+        """Another connection begins."""
+        self._tap.begin(picture, sound)
+
+    def take(self, packet: av.Packet[Any], time: float) -> None:
+        """Take a packet."""
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        if stamp is not None and packet.time_base is not None:
+            seconds = float(stamp * packet.time_base)
+            self._first = seconds if self._first is None else self._first
+            self._last = seconds - self._first
+        self._tap.take(packet, self._last)

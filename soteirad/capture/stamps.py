@@ -89,6 +89,11 @@ class Stamps:
         self._last = decoded
         return shown, decoded
 
+    def place(self, stamp: float) -> int:
+        """Return where a moment on the camera's clock (seconds) lies in the file, in ticks: for what goes with its
+        pictures, between the last two of `repair`."""
+        return round((stamp - self._offset) * TICKS)
+
     def _jumps(self, stamp: float, time: float) -> bool:
         if self._before is None:
             return True

@@ -30,7 +30,8 @@ def camera_jobs(config: Config, choices: Choices, spool: Path, log_level: str) -
     Questions that nobody could answer are not asked. A camera whose engine is not chosen yet has to wait.
     """
     return {
-        name: CameraJob(name, camera, choices[camera.detector], spool, config.storage.snapshots, log_level)
+        name: CameraJob(name, camera, choices[camera.detector], spool, config.storage.snapshots, log_level,
+                        config.storage.clips)
         for name, camera in _asking(config).items()
         if camera.detector in choices
     }

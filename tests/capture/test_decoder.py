@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from soteirad.capture import decoder
 from soteirad.capture.clock import Clock, SystemClock
+from soteirad.capture.damage import Damage
 from soteirad.capture.decoder import Decoded, Decoder, StreamCounters
 from soteirad.errors import SourceEnded, SourceError
 from tests import clips, scripted_rtsp
@@ -226,7 +226,7 @@ def test_a_camera_without_key_frames_is_believed_again_after_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, healed: bool
 ) -> None:
     """Six seconds of a clip that has one key frame."""
-    monkeypatch.setattr(decoder._Damage, "HEAL_S", seconds)
+    monkeypatch.setattr(Damage, "HEAL_S", seconds)
     clip = clips.cut(tmp_path / "endless.mp4", SPAN, options={**clips.X264, "g": "1000"})
     hits = [round(time * clips.FPS) for time in clips.damage(clip, tmp_path / "damaged.ts", 0.1, 3, keys=False)]
     marked = decode(tmp_path / "damaged.ts").marked()

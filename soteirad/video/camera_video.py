@@ -1,0 +1,184 @@
+"""A camera's video: which of its streams are kept, encoded, written as clips and shown, and by which threads."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from soteirad.assembly import source_settings
+from soteirad.capture.clock import SystemClock
+from soteirad.capture.frame import Frame
+from soteirad.capture.packets import PacketSource
+from soteirad.config import CameraConfig
+from soteirad.event import Event
+from soteirad.messages import StreamName, VideoOverlay
+from soteirad.video.clip_plan import ClipPlan
+from soteirad.video.clips import Clips, Place
+from soteirad.video.detail_video import DetailVideo
+from soteirad.video.encoder import EncoderThread
+from soteirad.video.feed import Feed
+from soteirad.video.live_stream import LiveStream, Message
+from soteirad.video.tap import COPIED, Tap
+
+logger = logging.getLogger(__name__)
+
+CONFIRMED_S = 12.0
+"""An entry or a departure that is sure only later than this after its moment has a clip that begins too late."""
+_MASKED = "it has a privacy_mask or is turned (rotate), and only its small stream is shown so"
+_NOTHING_YET = "there is no picture yet"
+
+
+class Sender(Protocol):
+    """What goes to the hub."""
+
+    def confirm(self, event: Event) -> None:
+        """Send an event that may not be lost."""
+
+    def kept(self, event_id: str) -> bool:
+        """Say whether an event is in this process alone."""
+
+    def video(self, message: Message | VideoOverlay) -> None:
+        """Send video, unless too much waits already."""
+
+
+class CameraVideo:
+    """For the gate thread, but for `tap` and `offer`, which are for the thread that reads the source.
+
+    `clips` is the folder of clips, `now` the clock of the gates. A fault of a thread is kept in `fault`.
+    """
+
+    def __init__(self, name: str, camera: CameraConfig, clips: Path, sender: Sender,
+                 now: Callable[[], float] | None = None) -> None:  # fmt: skip
+        self._camera = camera
+        self._sender = sender
+        self.fault: Exception | None = None
+        self._masked = bool(camera.privacy_mask) or camera.rotate != 0
+        keep = camera.clips.before + CONFIRMED_S if camera.clips.enabled else 0.0
+        of_detail = camera.clips.stream == "detail" and camera.detail is not None and not self._masked
+        self._copy = Feed(0.0 if of_detail else keep)
+        self._encoded = Feed(0.0 if of_detail else keep)
+        self._encoder = EncoderThread(self._encoded, self._fail)
+        self._detail = DetailVideo(Feed(keep if of_detail else 0.0), self._open_detail, self._fail)
+        self._of_detail = of_detail
+        self._shown: dict[StreamName, LiveStream] = {}
+        self.tap = Tap(self._copy)
+        self._plan: ClipPlan | None = None
+        self._clips: Clips | None = None
+        if camera.clips.enabled:
+            self._plan = ClipPlan(camera.clips)
+            self._clips = Clips(Place(clips, name), self._clip_feed, sender.confirm, sender.kept,
+                                now or self._newest, self._fail, camera.clips.audio)  # fmt: skip
+
+    def start(self) -> None:
+        """Start the threads that are always there."""
+        camera = self._camera
+        if self._clips is not None:
+            self._clips.start()
+        if camera.clips.enabled and camera.clips.stream == "detail" and not self._of_detail:
+            why = _MASKED if camera.detail is not None else "it has no detail stream"
+            logger.warning("clips are cut from the source: %s", why)
+
+    @property
+    def wants_sound(self) -> bool:
+        """Whether the sound of the source is to be kept."""
+        clips = self._camera.clips
+        return clips.enabled and clips.audio and not self._of_detail and not self._masked
+
+    def offer(self, frame: Frame) -> None:
+        """Take a decoded frame, in case that it has to be encoded."""
+        self._encoder.offer(frame)
+
+    def see(self, event: Event, moment: float) -> Event:
+        """Return a confirmed event of that moment (seconds, as `Frame.time`) with the clip that shows it."""
+        if self._plan is None or self._clips is None:
+            return event
+        event, order = self._plan.see(event, moment)
+        if order is not None:
+            self._clips.order(order)
+        return event
+
+    def show(self, streams: frozenset[StreamName]) -> None:
+        """Send the video of these streams, and of no others."""
+        for name in [name for name in self._shown if name not in streams]:
+            self._shown.pop(name).stop()
+        for name in streams - self._shown.keys():
+            choose = self._source_feed if name == "source" else self._detail_feed
+            self._shown[name] = stream = LiveStream(name, choose, self._is_encoded, self._sender.video, self._fail)
+            stream.start()
+        self.step()
+
+    @property
+    def shown(self) -> bool:
+        """Whether anybody looks."""
+        return bool(self._shown)
+
+    def overlay(self, values: dict[str, Any], frame: Frame) -> None:
+        """Send what is drawn over the picture of `frame`, to those who look."""
+        at: dict[StreamName, float] = {}
+        for name, stream in self._shown.items():
+            encoded = name != "source" or not self._is_copied("h264")
+            pts = None if encoded else frame.video.time
+            if (moment := stream.at(pts, frame.time)) is not None:
+                at[name] = moment
+        if at:
+            self._sender.video(VideoOverlay(at, values))
+
+    def step(self) -> None:
+        """Encode and fetch what is needed now. Raises the fault of a thread."""
+        if self.fault is not None:
+            raise self.fault
+        clips = self._clips is not None and not self._of_detail and not self._is_copied(*COPIED)
+        live = "source" in self._shown and not self._is_copied("h264")
+        self._encoder.want(bool(self.tap.codec) and (clips or live))
+        self._detail.want(self._of_detail or "detail" in self._shown)
+
+    def stop(self, timeout: float) -> None:
+        """Complete the clips that are open, and end all threads."""
+        for stream in self._shown.values():
+            stream.stop()
+        self._detail.want(False)
+        self._encoder.stop()
+        if self._clips is not None:
+            self._clips.stop(timeout)
+
+    def _is_copied(self, *codecs: str) -> bool:
+        return not self._masked and self.tap.codec in codecs
+
+    def _is_encoded(self, feed: Feed) -> bool:
+        return feed is self._encoded
+
+    def _clip_feed(self) -> Feed:
+        if self._of_detail:
+            return self._detail.feed
+        return self._copy if self._is_copied(*COPIED) else self._encoded
+
+    def _source_feed(self) -> Feed | str:
+        if not self.tap.codec:
+            return _NOTHING_YET
+        if self._is_copied("h264"):
+            return self._copy
+        return self._encoder.problem or self._encoded
+
+    def _detail_feed(self) -> Feed | str:
+        if self._masked:
+            return _MASKED
+        if self._detail.problem:
+            return self._detail.problem
+        if not self._detail.can_be_copied:
+            return f"its large stream is {self._detail.codec.upper()}, which is not passed on: set it to H.264"
+        return self._detail.feed
+
+    def _open_detail(self, tap: Tap, connection: int) -> PacketSource:
+        settings = replace(source_settings(self._camera), stream=0, sound=self._of_detail and self._camera.clips.audio)
+        return PacketSource(str(self._camera.detail), settings, SystemClock(), connection, tap=tap, prompt=True)
+
+    def _newest(self) -> float:
+        """Return the clock of the gates of a file: the time of what came last."""
+        found = self._clip_feed().newest
+        return float("-inf") if found is None else found
+
+    def _fail(self, error: Exception) -> None:
+        self.fault = error

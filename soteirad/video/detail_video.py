@@ -1,0 +1,70 @@
+"""The detail stream's packets, for clips and for those who look: fetched while they are wanted, and not decoded."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from itertools import count
+
+from soteirad.capture.clock import Clock, SystemClock
+from soteirad.capture.packets import PacketSource, Received
+from soteirad.capture.reader import Reader
+from soteirad.video.feed import Feed
+from soteirad.video.tap import COPIED, Tap
+
+
+class DetailVideo:
+    """Keeps a stream open while it is `wanted`, and puts its pieces into `feed`.
+
+    `make` returns the stream, not opened yet, with this tap and this number of its connection; it is called on the
+    reader's thread.
+    """
+
+    def __init__(self, feed: Feed, make: Callable[[Tap, int], PacketSource], on_fault: Callable[[Exception], None],
+                 clock: Clock | None = None) -> None:  # fmt: skip
+        self.feed = feed
+        self._make = make
+        self._on_fault = on_fault
+        self._clock = clock or SystemClock()
+        self._tap = Tap(feed)
+        self._connections = count(1)
+        self._stop: threading.Event | None = None
+        self.problem = ""
+        """Why nothing comes; empty while it does, and before it was tried."""
+
+    @property
+    def codec(self) -> str:
+        """That of its pictures; empty before there were any."""
+        return self._tap.codec
+
+    @property
+    def can_be_copied(self) -> bool:
+        """Whether its pictures can be passed on, as far as is known."""
+        return self.codec in ("", *COPIED)
+
+    def want(self, wanted: bool) -> None:
+        """Open it, or close it."""
+        if wanted and self._stop is None:
+            self._stop = threading.Event()
+            thread = threading.Thread(target=self._run, args=(self._stop,), name="detail-video", daemon=True)
+            thread.start()
+        elif not wanted and self._stop is not None:
+            self._stop.set()
+            self._stop = None
+
+    def _run(self, stop: threading.Event) -> None:
+        def take(_: Received) -> None:
+            """The tap has had it."""
+
+        def online() -> None:
+            self.problem = ""
+
+        def offline(reason: str) -> None:
+            self.problem = reason
+
+        try:
+            reader: Reader[Received] = Reader(lambda: self._make(self._tap, next(self._connections)), take, online,
+                                              offline, stop, self._clock)  # fmt: skip
+            reader.run()
+        except Exception as error:
+            self._on_fault(error)

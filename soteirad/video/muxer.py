@@ -1,0 +1,183 @@
+"""The muxer: pieces of one format become an MP4, fragment by fragment, with time stamps that begin at zero."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any, Protocol
+
+import av
+from av.container import InputContainer, OutputContainer
+from av.stream import Stream
+
+from soteirad.capture.limits import MOST_PIXELS
+from soteirad.capture.stamps import TICKS, Stamps
+from soteirad.errors import SourceError
+from soteirad.video.order import DecodingTimes, depth_of
+from soteirad.video.piece import PictureFormat, Piece, SoundFormat
+
+_BASE = Fraction(1, TICKS)
+_USUAL_STEP = 1 / 25
+_AAC_FRAME = 1024
+"""Samples in a frame of AAC."""
+_APART_S = 5.0
+"""Sound that is so far from where it came is of a clock that means nothing."""
+
+
+class Sink(Protocol):
+    """What PyAV writes to."""
+
+    def write(self, content: bytes) -> int:
+        """Take some bytes; returns how many."""
+
+
+class Muxer:
+    """Writes pieces of one picture format, and of a sound format if there is one, to `sink`.
+
+    `first` are the first pieces that there are, beginning with a key picture: from them it is known how pictures are
+    reordered. They have to be given to `add` like those that follow. `sink` gets a head (`ftyp`, `moov`) at once, and
+    then fragments, each of which ends where FFmpeg's `flags` (movflags) say. Raises SourceError for parameter sets that
+    make no sense, and OSError if `sink` does.
+    """
+
+    def __init__(self, sink: Sink, first: Sequence[Piece], sound: SoundFormat | None, flags: str,
+                 options: Mapping[str, str] | None = None,
+                 metadata: Mapping[str, str] | None = None) -> None:  # fmt: skip
+        key = first[0]
+        if not isinstance(key.format, PictureFormat):
+            raise TypeError("the first piece has to be a picture")
+        self.format = key.format
+        self._sound = sound
+        self._stamps = Stamps()
+        self._connection = key.connection
+        self._depth, self._step = _order_of([piece for piece in first if piece.format == key.format])
+        self._times = DecodingTimes(self._depth, self._step)
+        self._after_key = self._shallow = False
+        self._last: tuple[float | None, float, float] | None = None
+        self._sound_at = -1
+        with _template(key.format, key.data) as template:
+            picture = template.streams.video[0]
+            self.size = picture.codec_context.width, picture.codec_context.height
+            given = {"movflags": f"+empty_moov+default_base_moof{flags}", **(options or {})}
+            self._container: OutputContainer = av.open(sink, "w", format="mp4", options=given)
+            self._picture = copied_stream(self._container, picture)
+        self._picture.time_base = _BASE
+        self._audio: Any = None if sound is None else _add_sound(self._container, sound)
+        self._container.metadata.update(metadata or {})
+        self._container.start_encoding()
+
+    @property
+    def shallow(self) -> bool:
+        """Whether pictures turned out to be reordered more than the first ones were: then some are shown too late."""
+        return self._shallow
+
+    @property
+    def seconds(self) -> float:
+        """How long it is so far."""
+        return self._stamps.seconds
+
+    def at(self, pts: float | None, time: float) -> float | None:
+        """Return where a moment lies in the MP4, in seconds; None if nothing was written yet.
+
+        `pts` is on the stream's own clock, as far as it is known, `time` on that of the gates.
+        """
+        if self._last is None:
+            return None
+        last_pts, last_time, shown = self._last
+        return shown + (time - last_time if pts is None or last_pts is None else pts - last_pts)
+
+    def add(self, piece: Piece) -> None:
+        """Write a piece; those that cannot be shown are left out."""
+        if piece.format == self.format:
+            self._add_picture(piece)
+        elif piece.format == self._sound:
+            self._add_sound(piece)
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._container.close()
+
+    def _add_picture(self, piece: Piece) -> None:
+        if self._leads(piece):
+            return
+        anew, self._connection = piece.connection != self._connection, piece.connection
+        dts = piece.dts
+        if dts is None and piece.pts is not None:
+            if anew or self._jumps(piece.pts):
+                self._times = DecodingTimes(self._depth, self._step)
+            dts = self._times.next(piece.pts)
+            self._shallow = self._shallow or dts > piece.pts
+        shown, decoded = self._stamps.repair(piece.pts, dts, piece.time, anew=anew)
+        self._last = piece.pts, piece.time, shown / TICKS
+        self._mux(piece, self._picture, shown, decoded)
+
+    def _leads(self, piece: Piece) -> bool:
+        """Say whether a picture builds on one before the first that was written: of an open GOP, those shown before
+        its key picture. They cannot be decoded."""
+        if self._after_key:
+            return False
+        if self._last is None or piece.key or piece.pts is None or self._last[0] is None:
+            return False
+        leads = piece.pts < self._last[0]
+        self._after_key = not leads
+        return leads
+
+    def _jumps(self, pts: float) -> bool:
+        before = None if self._last is None else self._last[0]
+        return before is not None and abs(pts - before) > Stamps.AHEAD_S
+
+    def _add_sound(self, piece: Piece) -> None:
+        if self._last is None or self._sound is None:
+            return
+        step = TICKS * _AAC_FRAME // self._sound.rate
+        at = self._sound_at + step if piece.pts is None else self._stamps.place(piece.pts)
+        if abs(at / TICKS - self._last[2] - (piece.time - self._last[1])) > _APART_S or at < 0:
+            return
+        self._sound_at = at = max(at, self._sound_at + 1)
+        self._mux(piece, self._audio, at, at)
+
+    def _mux(self, piece: Piece, stream: Any, shown: int, decoded: int) -> None:
+        packet = av.Packet(piece.data)
+        packet.stream, packet.time_base = stream, _BASE
+        packet.pts, packet.dts, packet.is_keyframe = shown, decoded, piece.key
+        self._container.mux(packet)
+
+
+def copied_stream(container: OutputContainer, template: Stream) -> Any:
+    """Return a new stream of an MP4 for what is of the same kind as `template`."""
+    stream: Any = container.add_stream_from_template(template)
+    if stream.codec_context.name == "hevc":
+        stream.codec_context.codec_tag = "hvc1"  # Apple's players know no other
+    return stream
+
+
+def _order_of(pictures: Sequence[Piece]) -> tuple[int, float]:
+    """Return how deep pictures are reordered, and the usual step between two (seconds)."""
+    shown = [piece.pts for piece in pictures if piece.pts is not None]
+    steps = sorted(later - sooner for sooner, later in pairwise(sorted(shown)))
+    return depth_of(shown), steps[len(steps) // 2] if steps else _USUAL_STEP
+
+
+def _template(format_: PictureFormat, key: bytes) -> InputContainer:
+    """Return a container from which FFmpeg knows what these pictures are. Raises SourceError."""
+    try:
+        data = format_.sets + key
+        container = av.open(io.BytesIO(data), "r", format=format_.codec,
+                            options={"max_pixels": str(MOST_PIXELS), "probesize": str(len(data) + 32)})  # fmt: skip
+        if not container.streams.video[0].codec_context.width:
+            container.close()
+            raise SourceError("its parameter sets say nothing of the size of its pictures")
+    except (OSError, ValueError, IndexError) as error:
+        raise SourceError(f"its parameter sets cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    return container
+
+
+def _add_sound(container: OutputContainer, sound: SoundFormat) -> Stream:
+    # FFmpeg's encoder, which never encodes anything, makes the header: AAC-LC has the same one whoever encoded it.
+    layout = "mono" if sound.channels == 1 else "stereo"
+    stream: Any = container.add_stream("aac", rate=sound.rate, layout=layout)
+    stream.time_base = Fraction(1, sound.rate)
+    added: Stream = stream
+    return added
