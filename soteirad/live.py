@@ -77,7 +77,7 @@ def live_values(
         "look": look.reason if look is not None and look.time == frame.time else None,
         "looked": None if look is None else round(max(0.0, frame.time - look.time), 2),
         **_detections(look.found if look is not None else Detections.empty(), names, filters),
-        "tracks": [_track(t, names, zones) for t in tracks[:MOST_BOXES]],
+        "tracks": [_track(t, names, zones, frame.time) for t in tracks[:MOST_BOXES]],
     }  # fmt: skip
 
 
@@ -95,11 +95,13 @@ def _detections(found: Detections, names: Sequence[str], filters: Mapping[int, L
     return {"score": shown[0]["score"] if shown else None, "detections": shown[:MOST_BOXES]}
 
 
-def _track(track: Track, names: Sequence[str], zones: Sequence[Zone]) -> dict[str, Any]:
+def _track(track: Track, names: Sequence[str], zones: Sequence[Zone], now: float) -> dict[str, Any]:
+    """Return a track at media time `now`; its box is where it was `ago` seconds before."""
     label, box = names[track.class_index], _box(track.box)
     return {
         "id": track.id, "label": label, "score": round(track.score, 3), "box": box, "still": track.still,
         "seconds": round(track.last_seen - track.first_seen, 1), "zones": list(zones_of(zones, label, box)),
+        "ago": round(max(0.0, now - track.last_seen), 3),
     }  # fmt: skip
 
 

@@ -63,7 +63,7 @@ def test_tracks_are_told_with_where_they_are_and_since_when() -> None:
     track = Track(7, 0, np.array(LEFT, np.float32), 0.8, 2.0, 7.5, False)
     (told,) = live_values(analysis(), None, [track], NAMES, FILTERS, ZONES, False)["tracks"]
     assert told == {"id": 7, "label": "person", "score": 0.8, "box": pytest.approx(LEFT, abs=1e-3), "still": True,
-                    "seconds": 5.5, "zones": ["west"]}  # fmt: skip
+                    "seconds": 5.5, "zones": ["west"], "ago": 0.5}  # fmt: skip
 
 
 def test_a_crowd_is_cut() -> None:
