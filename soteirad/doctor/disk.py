@@ -14,7 +14,7 @@ from pathlib import Path
 from soteirad.doctor.finding import Finding, doubt, fault, well
 from soteirad.doctor.mounts import Mount, is_sd_card, mount_of
 from soteirad.doctor.patient import Patient
-from soteirad.hub.disk import MB, Room, room_of
+from soteirad.room import MB, Room, room_of
 
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "sshfs", "fuse.sshfs", "ceph", "glusterfs")
 FORGETS = ("tmpfs", "ramfs", "overlay", "aufs")

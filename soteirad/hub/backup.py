@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from soteirad.errors import StorageError
-from soteirad.hub.disk import MB, Room, room_of
+from soteirad.room import MB, Room, room_of
 
 KEPT = 2
 """So many copies are kept, those of the newest versions."""

@@ -17,9 +17,9 @@ from pathlib import Path
 from soteirad.errors import DamagedError, StorageError, StorageRefused
 from soteirad.hub.backup import settle
 from soteirad.hub.damage import newer_version
-from soteirad.hub.disk import MB, Room, room_of
 from soteirad.hub.salvage import Saved, salvage
 from soteirad.hub.tables import SCHEMA_VERSION, explained
+from soteirad.room import MB, Room, room_of
 
 logger = logging.getLogger(__name__)
 

@@ -22,8 +22,8 @@ from soteirad.archive import Archive, NoJournalError
 from soteirad.errors import StorageError
 from soteirad.event import iso_time
 from soteirad.hub.csv_log import FILE_NAME as LOG_NAME
-from soteirad.hub.disk import Room, room_of
 from soteirad.hub.guard import Guard
+from soteirad.room import Room, room_of
 
 CHECK_EVERY_S = 60.0
 COUNT_EVERY_S = 3600.0

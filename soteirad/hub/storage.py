@@ -14,10 +14,10 @@ from soteirad.config import StorageConfig
 from soteirad.errors import StorageError
 from soteirad.hub.calendar import Calendar
 from soteirad.hub.csv_log import CsvLog
-from soteirad.hub.disk import MB, Disk, Room, room_of
 from soteirad.hub.guard import Guard
 from soteirad.hub.journal import Journal
 from soteirad.hub.retention import Limits, Retention
+from soteirad.room import MB, Disk, Room, room_of
 from soteirad.snapshot import write_atomically
 
 logger = logging.getLogger(__name__)

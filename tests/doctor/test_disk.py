@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from soteirad.doctor.disk import check
-from soteirad.hub.disk import MB
+from soteirad.room import MB
 from tests.disks import small_disk, small_ext4
 from tests.doctor.people import one, patient
 

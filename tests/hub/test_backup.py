@@ -14,8 +14,8 @@ import pytest
 from soteirad.errors import StorageError
 from soteirad.hub import tables
 from soteirad.hub.backup import back_up, backup_of, backups
-from soteirad.hub.disk import Room
 from soteirad.hub.journal import Journal
+from soteirad.room import Room
 from tests.hub.damaged import event, rows
 
 FOURTH = tables._UPGRADES[3]

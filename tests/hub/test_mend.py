@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from soteirad.errors import DamagedError, StorageError, StorageRefused
 from soteirad.hub.answer_book import AnswerBook
-from soteirad.hub.disk import Room
 from soteirad.hub.journal import Journal
 from soteirad.hub.mend import damaged_files, finish, mend
 from soteirad.hub.mender import Mender
+from soteirad.room import Room
 from tests.hub.damaged import PAGE, SETTINGS, TOPICS, event, fill, noise, overwrite, pages_of_events, rows, with_log
 
 

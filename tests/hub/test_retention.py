@@ -12,10 +12,10 @@ import pytest
 from soteirad.errors import StorageError
 from soteirad.event import Event, iso_time, new_id
 from soteirad.hub import retention
-from soteirad.hub.disk import Room
 from soteirad.hub.journal import Journal
 from soteirad.hub.retention import STALE_S, Limits, Retention
 from soteirad.report import snapshot_path
+from soteirad.room import Room
 from tests.daemon import until
 
 DAY = 86400.0

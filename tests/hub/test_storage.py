@@ -10,10 +10,10 @@ import pytest
 from soteirad.config import StorageConfig
 from soteirad.event import Event, iso_time, new_id
 from soteirad.hub.calendar import DOUBT_S, Calendar
-from soteirad.hub.disk import MB, Room
 from soteirad.hub.journal import Journal
 from soteirad.hub.storage import LOOK_EVERY_S, PRUNE_EVERY_S, Storage
 from soteirad.report import snapshot_path
+from soteirad.room import MB, Room
 from tests.daemon import until
 
 T0 = 1_800_000_000.0

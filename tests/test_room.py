@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from soteirad.hub.disk import MB, Disk, Room, room_of
+from soteirad.room import MB, Disk, Room, room_of
 
 GB = 1000 * MB
 

@@ -1,4 +1,4 @@
-"""The disk under the state folder: how much of it is free, and whether that is enough for more than events."""
+"""Room on the disk under the state folder: how much of it is free, and whether that is enough for more than events."""
 
 from __future__ import annotations
 
