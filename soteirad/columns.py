@@ -10,7 +10,7 @@ from soteirad.event import Event, iso_time, spoken
 
 LOG_FIELDS = ("seq", "recorded", "time", "camera", "event_type", "label", "track_id", "confidence", "zones", "dwell",
               "trigger", "reason", "question", "answer", "because", "about", "x1", "y1", "x2", "y2", "snapshot",
-              "media_time", "id")  # fmt: skip
+              "media_time", "clip", "id")  # fmt: skip
 """The columns of the event log. A later version may add some before `id`, and takes none away."""
 
 _FORMULA = "=+-@\uff1d\uff0b\uff0d\uff20"
@@ -39,6 +39,7 @@ def _columns(event: Event) -> dict[str, Any]:
         "zones": " ".join(event.zones), "dwell": event.dwell, "media_time": event.media_time,
         "trigger": event.why.get("trigger"), "reason": event.why.get("reason"), "because": event.why.get("because"),
         "question": event.question, "answer": answer, "about": event.about, "snapshot": event.snapshot,
+        "clip": event.clip,
         "x1": x1, "y1": y1, "x2": x2, "y2": y2,
     }  # fmt: skip
 

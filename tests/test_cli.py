@@ -214,4 +214,5 @@ def test_help_lists_the_commands() -> None:
 def test_the_event_types_are_those_of_the_contract() -> None:
     assert set(EVENT_TYPES) <= {
         "entered", "left", "present", "scene_changed", "source_lost", "source_restored", "answered",
+        "recorded",
     }  # fmt: skip

@@ -27,6 +27,13 @@ def test_each_column_of_the_log_holds_what_its_name_says() -> None:
     assert LOG_FIELDS[0] == "seq" and LOG_FIELDS[-1] == "id", "the log finds its end by them"
 
 
+def test_a_clip_that_is_complete_has_a_row_like_others_with_its_path() -> None:
+    event = Event("01M80GR3W7ZFDTXZJGYFTM8T6Y", "recorded", "porch", iso_time(T0), label="person", track_id=4,
+                  clip="porch/2027-01-15/01M80GR3W7ZFDTXZJGYFTM8T6X.mp4", about="01M80GR3W7ZFDTXZJGYFTM8T6X",
+                  why={"seconds": 12.3, "bytes": 5})  # fmt: skip
+    assert cells(event, ["event_type", "clip", "about"]) == ["recorded", event.clip, event.about]
+
+
 @pytest.mark.parametrize(
     ("answer", "cell"), [(True, "yes"), (False, "no"), (None, "unsure"), (-3.5, -3.5), ("two", "two")]
 )

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ulid import ULID
 
-from soteirad.event import EVENT_TYPES, Event, epoch_time, iso_time, new_id, replay_id
+from soteirad.event import EVENT_TYPES, Event, clip_id, epoch_time, iso_time, new_id, replay_id
 
 texts = st.text(max_size=20)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
@@ -26,7 +26,7 @@ events = st.builds(
     confidence=st.none() | numbers, box=st.none() | st.tuples(pixels, pixels, pixels, pixels),
     frame_size=st.none() | st.tuples(pixels, pixels), zones=st.lists(texts, max_size=3).map(tuple),
     dwell=st.none() | numbers, media_time=st.none() | numbers, why=st.dictionaries(texts, json_values, max_size=3),
-    latency_ms=st.dictionaries(texts, numbers, max_size=3), snapshot=st.none() | texts,
+    latency_ms=st.dictionaries(texts, numbers, max_size=3), snapshot=st.none() | texts, clip=st.none() | texts,
 )  # fmt: skip
 milliseconds = st.integers(0, 4_000_000_000_000)
 
@@ -122,3 +122,10 @@ def test_a_replays_ids_never_change_between_releases() -> None:
 @given(st.integers(0, 10**9), st.integers(1, 10**9))
 def test_a_replays_ids_sort_by_media_time(ms: int, later: int) -> None:
     assert replay_id("clip", ms / 1000, "a") < replay_id("clip", (ms + later) / 1000, "b")
+
+
+@given(st.integers(0, 4_000_000_000), st.integers(0, 4_000_000_000))
+def test_each_event_has_one_id_for_its_clip_with_its_own_time_and_no_other_has_it(one: int, other: int) -> None:
+    first, second = new_id(one), new_id(other)
+    assert clip_id(first) == clip_id(first) not in (first, clip_id(second))
+    assert ULID.from_str(clip_id(first)).timestamp == ULID.from_str(first).timestamp

@@ -29,7 +29,7 @@ from soteirad.config.values import (
 
 Command = Literal["enabled", "detect", "motion_threshold", "min_score", "snapshot", "ask", "restart"]
 EventName = Literal[
-    "entered", "left", "present", "scene_changed", "source_lost", "source_restored", "answered"
+    "entered", "left", "present", "scene_changed", "source_lost", "source_restored", "answered", "recorded"
 ]
 HARMLESS: tuple[Command, ...] = ("detect", "motion_threshold", "min_score", "snapshot")
 """Commands that neither stop the watch nor cost money."""

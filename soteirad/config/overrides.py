@@ -89,7 +89,9 @@ def effective(config: Config, overrides: Overrides) -> Config:
 
 def alike(one: CameraConfig, other: CameraConfig) -> bool:
     """Say whether two cameras differ at most in what a process can change while it watches."""
-    one = one.model_copy(update={"name": other.name, "preview": other.preview, "questions": other.questions})
+    kept = {"retain_days": other.clips.retain_days, "max_size": other.clips.max_size}  # is the hub's business
+    one = one.model_copy(update={"name": other.name, "preview": other.preview, "questions": other.questions,
+                                 "clips": one.clips.model_copy(update=kept)})  # fmt: skip
     for setting in SETTINGS:
         if setting != "enabled":
             one = with_value(one, setting, value_of(other, setting))

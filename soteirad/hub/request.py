@@ -13,7 +13,8 @@ from soteirad.config.address import split_user_info
 from soteirad.config.broker import WebhookConfig, WebhookWhen
 from soteirad.event import Event, spoken
 
-FIELDS = ("id", "event_type", "camera", "label", "confidence", "time", "track_id", "snapshot", "question", "answer")
+FIELDS = ("id", "event_type", "camera", "label", "confidence", "time", "track_id", "snapshot", "clip", "question",
+          "answer", "about")  # fmt: skip
 _PLACEHOLDER = re.compile(rf"\{{({'|'.join(FIELDS)}|zones|json)\}}")
 _JSON_STARTS = ("{", "[")
 

@@ -30,6 +30,9 @@ ICONS = {"person": "account", "car": "car", "truck": "truck", "bus": "bus", "bic
          "motorcycle": "motorbike", "cat": "cat", "dog": "dog"}  # fmt: skip
 """Common labels in Home Assistant's icon set; the others look like rooms that are occupied."""
 
+ON_EVENT_TOPIC = [kind for kind in EVENT_TYPES if kind != "recorded"]
+"""What an `event` entity hears of: clips are told of on a topic of their own."""
+
 Details = dict[str, Any]
 
 
@@ -153,7 +156,7 @@ def _seen(maker: _Maker, camera: CameraConfig) -> Iterator[Entity]:
     yield maker.entity("binary_sensor", "motion", "Motion", state_topic=state, device_class="motion",
                        value_template=_on("value_json.motion"))  # fmt: skip
     yield maker.entity("event", "event", "Event", watched=False, state_topic=maker.topics.event(maker.camera),
-                       event_types=[*EVENT_TYPES], qos=1, icon="mdi:account-eye")  # fmt: skip
+                       event_types=ON_EVENT_TOPIC, qos=1, icon="mdi:account-eye")  # fmt: skip
     yield maker.entity(
         "binary_sensor", "view_changed", "View changed", state_topic=state, device_class="problem",
         value_template=_on("value_json.view.changed"), json_attributes_topic=state,

@@ -68,7 +68,8 @@ def test_every_switched_off_setting_of_the_example_works_and_every_key_is_in_it(
     assert config.mqtt.password is not None
     assert config.mqtt.password.get_secret_value() == "geheim"
     porch = config.cameras["porch"]
-    of_all = (config, config.mqtt, config.storage, config.storage.outbox, config.web, config.detector, config.scene)
+    of_all = (config, config.mqtt, config.storage, config.storage.outbox, config.web, config.detector, config.scene,
+              config.clips)  # fmt: skip
     assert config.mqtt.tls is not None
     webhook = config.webhooks[0]
     others = (config.mqtt.tls, config.mqtt.frigate_events, config.homeassistant, webhook, webhook.when)
@@ -80,7 +81,7 @@ def test_every_switched_off_setting_of_the_example_works_and_every_key_is_in_it(
         assert set(type(section).model_fields) - section.model_fields_set <= elsewhere, type(section)
     smallest = Config.model_validate({"cameras": {"porch": {"source": porch.source}}})
     shown, defaults = config.model_dump(), smallest.model_dump()
-    for name in ("storage", "detector", "motion", "scene", "homeassistant"):
+    for name in ("storage", "detector", "motion", "scene", "clips", "homeassistant"):
         assert shown[name] == defaults[name]
     assert {**shown["objects"], "filters": {}} == defaults["objects"]
 

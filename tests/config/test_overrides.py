@@ -119,7 +119,8 @@ def test_cameras_that_differ_in_what_a_process_can_change_are_alike(setting: str
     assert alike(camera, with_value(camera, setting, OTHERS[setting]))
 
 
-@pytest.mark.parametrize("change", [{"name": "Front door"}, {"preview": 5}], ids=str)
+@pytest.mark.parametrize("change", [{"name": "Front door"}, {"preview": 5}, {"clips": {"retain_days": 3, "max_size": "1GB"}}],
+                         ids=str)  # fmt: skip
 def test_what_is_not_for_the_gates_makes_no_difference(change: dict[str, Any]) -> None:
     assert alike(camera_from({"source": "rtsp://h/s"}), camera_from({"source": "rtsp://h/s", **change}))
 
@@ -128,7 +129,7 @@ def test_what_is_not_for_the_gates_makes_no_difference(change: dict[str, Any]) -
     "change",
     [{"source": "rtsp://h/other"}, {"fps": 3}, {"enabled": False}, {"motion": {"ceiling": 0.7}},
      {"objects": {"stride": 2}}, {"objects": {"filters": {"person": {"min_score": 0.5}}}}, {"scene": {"interval": 5}},
-     {"detail": "rtsp://h/big"}, {"privacy_mask": [[0, 0, 1, 0, 1, 1]]}],
+     {"detail": "rtsp://h/big"}, {"privacy_mask": [[0, 0, 1, 0, 1, 1]]}, {"clips": {"enabled": True}}],
     ids=str,
 )  # fmt: skip
 def test_all_else_makes_another_camera(change: dict[str, Any]) -> None:

@@ -87,7 +87,7 @@ STANDING_ALONE = ("switch.porch_enabled", "binary_sensor.porch_connectivity")
 WHILE_OFF = (*STANDING_ALONE, "switch.porch_detect", "number.porch_motion_threshold", "number.porch_min_score",
              "event.porch_event", "image.porch_last_object")  # fmt: skip
 """What is there while the camera is off and the daemon lives: settings, and what was last seen."""
-EVENTS = set(EVENT_TYPES)
+EVENTS = set(EVENT_TYPES) - {"recorded"}
 
 
 def _named(found: dict[str, Wanted], name: str, device: str) -> dict[str, Wanted]:

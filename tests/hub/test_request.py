@@ -53,6 +53,12 @@ def test_a_webhook_is_for_an_event_when_every_filter_that_is_given_holds(when: d
     assert wants(config(when=when).when, EVENT) is wanted
 
 
+def test_a_webhook_hears_of_clips_only_if_it_says_so() -> None:
+    recorded = replace(EVENT, event_type="recorded", clip="porch/2026-11-22/x.mp4", about="x")
+    assert not wants(config().when, recorded) and wants(config(when={"events": ["recorded"]}).when, recorded)
+    assert body(recorded, body="{about} {clip}") == "x porch/2026-11-22/x.mp4"
+
+
 def test_an_event_without_label_and_zones_passes_no_filter_for_them() -> None:
     assert wants(config(when={"events": ["source_lost"]}).when, BARE)
     assert not wants(config(when={"events": ["source_lost"], "labels": ["person"]}).when, BARE)
@@ -119,7 +125,7 @@ def test_an_answer_adds_no_keys_to_a_form() -> None:
 
 
 def test_what_an_event_does_not_have_is_empty() -> None:
-    assert body(BARE, body=f"={ALL}") == f"={BARE.id}|source_lost|yard|||{BARE.time}|||||"
+    assert body(BARE, body=f"={ALL}") == f"={BARE.id}|source_lost|yard|||{BARE.time}|||||||"
 
 
 @pytest.mark.parametrize(("answer", "said"), [

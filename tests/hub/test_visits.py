@@ -16,7 +16,7 @@ from soteirad.hub.visits import OpenVisits
 T0 = 1_800_000_000.0
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 """Where nobody waits for a disk."""
-KINDS = st.sampled_from(["entered", "present", "left", "scene_changed", "source_lost"])
+KINDS = st.sampled_from(["entered", "present", "left", "scene_changed", "source_lost", "recorded"])
 EVENTS = st.lists(
     st.tuples(KINDS, st.sampled_from([1, 2, None]), st.sampled_from(["porch", "yard"])), max_size=25
 )

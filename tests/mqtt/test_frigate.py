@@ -161,7 +161,7 @@ def test_a_visit_whose_track_id_came_again_ends_before_the_new_one_begins() -> N
     assert [(m["type"], m["after"]["id"]) for m in found] == [("end", frigate_id(old)), ("new", frigate_id(new))]
 
 
-@pytest.mark.parametrize("kind", ["left", "scene_changed", "source_lost", "source_restored"])
+@pytest.mark.parametrize("kind", ["left", "scene_changed", "source_lost", "source_restored", "recorded"])
 def test_what_opens_and_closes_no_visit_gives_nothing(kind: str) -> None:
     assert event_messages(make(kind), [], "frigate", T0) == []
 

@@ -29,6 +29,15 @@ def test_an_event_goes_to_the_late_topic_only_when_it_is_older_than_a_minute() -
     assert event_topic(topics, event, T0 + LATE_AFTER_S + 0.001) == "box/two/porch/event/late"
 
 
+def test_a_clip_is_told_of_on_a_topic_of_its_own_which_nobody_takes_for_a_wish() -> None:
+    topics = Topics("soteira")
+    event = Event("x", "recorded", "porch", iso_time(T0), confirmed=iso_time(T0 + 20))
+    assert event_topic(topics, event, T0 + 20 + LATE_AFTER_S) == topics.clip("porch") == "soteira/porch/clip"
+    late = event_topic(topics, event, T0 + 21 + LATE_AFTER_S)
+    assert late == topics.late_clip("porch") == "soteira/porch/clip/late"
+    assert not [t for t in (topics.clip("porch"), late) for f in topics.commands() if topic_matches_sub(f, t)]
+
+
 def test_an_event_from_the_future_of_a_clock_that_was_set_back_is_on_time() -> None:
     event = Event(id="x", event_type="entered", camera="porch", time=iso_time(T0))
     assert event_topic(Topics("soteira"), event, T0 - 7200) == "soteira/porch/event"
