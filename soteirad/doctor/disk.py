@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from soteirad.config import Config
 from soteirad.doctor.finding import Finding, doubt, fault, well
 from soteirad.doctor.mounts import Mount, is_sd_card, mount_of
 from soteirad.doctor.patient import Patient
@@ -63,7 +64,16 @@ def _room(patient: Patient, folder: Path, room: Room) -> Finding:
     if patient.config is not None and patient.config.storage.max_size > room.total:
         return doubt(str(folder), f"{free}; storage.max_size is more than the whole disk",
                      "set storage.max_size lower, or pictures give way to the last moment")  # fmt: skip
+    if patient.config is not None and (most := _allowed(patient.config)) > room.total:
+        return doubt(str(folder), f"{free}; pictures and clips may take {size(most)}, more than the whole disk",
+                     "set clips.max_size (of each camera) lower, or the oldest clips go before their time")  # fmt: skip
     return well(str(folder), free)
+
+
+def _allowed(config: Config) -> int:
+    """Return how much the configuration allows pictures, the event log and clips to take, in bytes."""
+    recording = (camera.clips.max_size for camera in config.watched.values() if camera.clips.enabled)
+    return config.storage.max_size + sum(recording)
 
 
 def _kind(folder: Path, mount: Mount) -> Finding:

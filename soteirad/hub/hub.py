@@ -14,6 +14,7 @@ from soteirad.event import Event
 from soteirad.hub.answer_book import AnswerBook
 from soteirad.hub.answers import Answers
 from soteirad.hub.broadcast import Broadcast
+from soteirad.hub.clip_retention import clip_limits
 from soteirad.hub.commands import Change, Command, Restart
 from soteirad.hub.controls import Controls
 from soteirad.hub.desk import Facts
@@ -294,7 +295,7 @@ class Hub:
         self._desk.llm(payload)
 
     def _tell_config(self, leaving: Sequence[str] = ()) -> None:
-        self._storage.configure(self._config.storage)
+        self._storage.configure(self._config.storage, clip_limits(self._config))
         self._desk.configure(self._file, self._config)
         self._bulletin.configure(self._config, leaving)
         self._answers.configure(self._config)
@@ -330,6 +331,7 @@ class Hub:
             if event.event_type != "answered":  # the answer itself was told
                 logger.info("%s: %s %s", event.camera, event.event_type, event.label or "")
             self._bulletin.confirmed(event)
+            self._storage.confirmed(event)
             self._desk.confirmed(event)
             self._webhooks.submit(event)
 

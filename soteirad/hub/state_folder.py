@@ -16,9 +16,11 @@ logger = logging.getLogger(__name__)
 
 FOLDER_MODE = 0o750
 UMASK = 0o027
-"""What the daemon makes its group may read (pictures and logs, for whoever its owner lets in), and others may not."""
+"""What the daemon makes its group may read (pictures, clips and logs, for whoever its owner lets in), others may
+not."""
 _PASSING = (errno.ENOSPC, errno.EROFS, errno.EIO, errno.EDQUOT, errno.ENODEV, errno.ENXIO, errno.ESTALE)
-_OURS = ("journal.sqlite3", "journal.sqlite3-wal", "journal.sqlite3-shm", "spool", "snapshots", "answers", "log")
+_OURS = ("journal.sqlite3", "journal.sqlite3-wal", "journal.sqlite3-shm", "spool", "snapshots", "clips", "answers",
+         "log")  # fmt: skip
 
 
 def prepare_folder(folder: Path) -> None:

@@ -1,6 +1,6 @@
 """The storage: what lies in the state folder beside the journal, for how long, and what gives way on a full disk.
 
-Pictures and the event log give way first: what is left of the disk is for events.
+Clips, pictures and the event log give way first: what is left of the disk is for events.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from pathlib import Path
 
 from soteirad.config import StorageConfig
 from soteirad.errors import StorageError
+from soteirad.event import Event
 from soteirad.hub.calendar import Calendar
+from soteirad.hub.clip_retention import ClipLimits
 from soteirad.hub.csv_log import CsvLog
 from soteirad.hub.guard import Guard
 from soteirad.hub.journal import Journal
@@ -37,6 +39,7 @@ class Storage:
                  guards: list[Guard], look: Callable[[Path], Room] = room_of,
                  calendar: Calendar | None = None) -> None:  # fmt: skip
         self._config = config
+        self._clips: ClipLimits | None = None
         self._journal = journal
         self._refused = refused
         self._calendar = Calendar() if calendar is None else calendar
@@ -73,14 +76,14 @@ class Storage:
         """Learn when an earlier run recorded something last, before this one does. Raises StorageError."""
         self._calendar.begin(self._journal.recorded_last())
 
-    def configure(self, config: StorageConfig) -> None:
+    def configure(self, config: StorageConfig, clips: ClipLimits | None = None) -> None:
         """Go by another configuration; its path is that of the first."""
-        self._config = config
-        self._retention.order(Limits(config.retain_days, config.max_size))
+        self._config, self._clips = config, clips
+        self._retention.order(Limits(config.retain_days, config.max_size), clips)
 
     def start(self) -> None:
         """Begin to delete what is too old or too much."""
-        self.configure(self._config)
+        self.configure(self._config, self._clips)
         self._retention.start()
 
     def stop(self, timeout: float) -> None:
@@ -94,6 +97,12 @@ class Storage:
         place = self._config.pictures / path
         if self.has_room() and self._pictures_guard(lambda: _write(self._config.pictures, place, jpeg)):
             self._retention.wrote(len(jpeg))
+
+    def confirmed(self, event: Event) -> None:
+        """Learn of an event that was just committed: if it tells of a clip, there is less room now."""
+        size = event.why.get("bytes")
+        if event.event_type == "recorded" and isinstance(size, int):
+            self._retention.recorded(size)
 
     def step(self, now: float) -> None:
         """Do what is due; `now` is monotonic seconds."""

@@ -124,7 +124,7 @@ def purge_part(facts: Facts, more: tuple[Path, ...], user: str) -> Part:
     layout, steps, notes = facts.layout, [], []
     secrets = secret_names(facts)
     what = {layout.config: "your configuration", layout.secrets: f"your secrets ({', '.join(secrets) or 'none'})",
-            layout.state: "all events, pictures and logs"}  # fmt: skip
+            layout.state: "all events, pictures, clips and logs"}  # fmt: skip
     for path in (layout.config, layout.secrets, layout.state, *more):
         entry = facts.entry(path)
         if not entry.exists:

@@ -119,8 +119,9 @@ def test_cameras_that_differ_in_what_a_process_can_change_are_alike(setting: str
     assert alike(camera, with_value(camera, setting, OTHERS[setting]))
 
 
-@pytest.mark.parametrize("change", [{"name": "Front door"}, {"preview": 5}, {"clips": {"retain_days": 3, "max_size": "1GB"}}],
-                         ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "change", [{"name": "Front door"}, {"preview": 5}, {"clips": {"retain_days": 3, "max_size": "1GB"}}], ids=str
+)
 def test_what_is_not_for_the_gates_makes_no_difference(change: dict[str, Any]) -> None:
     assert alike(camera_from({"source": "rtsp://h/s"}), camera_from({"source": "rtsp://h/s", **change}))
 

@@ -44,3 +44,15 @@ def test_a_disk_that_became_read_only_is_a_fault(tmp_path: Path) -> None:
         assert len(found) == 1 and "read-only" in found[0].text.lower()
         assert "dmesg" in found[0].remedy
         assert [path.name for path in disk.folder.iterdir()] == ["lost+found"]
+
+
+def test_clips_that_may_take_more_than_the_disk_has_are_told(tmp_path: Path) -> None:
+    def told(**clips: object) -> list[str]:
+        cameras = {name: {"source": "rtsp://h/s", "clips": clips} for name in ("porch", "yard")}
+        sick = patient(tmp_path, storage={"path": str(disk.folder), "max_size": "100MB"}, cameras=cameras)
+        return [finding.text for finding in check(sick) if "clips" in finding.text]
+
+    with small_disk(tmp_path / "disk", 200) as disk:
+        assert told(enabled=False, max_size="60MB") == told(enabled=True, max_size="40MB") == []
+        (text,) = told(enabled=True, max_size="60MB")
+        assert "pictures and clips may take 220 MB, more than the whole disk" in text

@@ -11,9 +11,10 @@ import pytest
 
 from soteirad.errors import StorageError
 from soteirad.event import Event, iso_time, new_id
-from soteirad.hub import retention
+from soteirad.hub import kept_files
 from soteirad.hub.journal import Journal
-from soteirad.hub.retention import STALE_S, Limits, Retention
+from soteirad.hub.kept_files import STALE_S
+from soteirad.hub.retention import Limits, Retention
 from soteirad.report import snapshot_path
 from soteirad.room import Room
 from tests.daemon import until
@@ -273,7 +274,7 @@ def test_nothing_goes_for_its_age_while_the_time_is_in_doubt(tmp_path: Path) -> 
 
 
 def test_a_folder_of_many_files_is_never_known_as_a_whole(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "MOST_SORTED", 100)
+    monkeypatch.setattr(kept_files, "MOST_SORTED", 100)
     pictures = [rig.picture(5 + n / 100_000, journaled=False, published=False) for n in range(3000)]
     rig.check(size=GB)  # counted
     tracemalloc.start()

@@ -11,6 +11,7 @@ from soteirad.config import StorageConfig
 from soteirad.event import Event, iso_time, new_id
 from soteirad.hub.calendar import DOUBT_S, Calendar
 from soteirad.hub.journal import Journal
+from soteirad.hub.retention import Retention
 from soteirad.hub.storage import LOOK_EVERY_S, PRUNE_EVERY_S, Storage
 from soteirad.report import snapshot_path
 from soteirad.room import MB, Room
@@ -68,6 +69,15 @@ def test_pictures_and_rows_are_written_while_there_is_room(rig: Rig) -> None:
     rig.step()
     assert path.read_bytes() == b"jpeg" and rig.rows() == 1
     assert (rig.storage.problem, rig.storage.free_bytes, rig.storage.total_bytes) == ("", 500 * MB, 1000 * MB)
+
+
+def test_a_clip_that_was_told_of_counts_as_written(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[int] = []
+    monkeypatch.setattr(Retention, "recorded", lambda _, count: told.append(count))
+    rig.storage.confirmed(Event(new_id(T0), "recorded", "porch", iso_time(T0), why={"bytes": 123456, "seconds": 4.0}))
+    rig.storage.confirmed(Event(new_id(T0), "recorded", "porch", iso_time(T0)))
+    rig.storage.confirmed(Event(new_id(T0), "entered", "porch", iso_time(T0), why={"bytes": 5}))
+    assert told == [123456]
 
 
 def test_on_a_nearly_full_disk_neither_is_written_which_is_told_when_it_begins_and_when_it_is_over(
