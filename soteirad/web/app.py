@@ -11,8 +11,9 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,6 +27,7 @@ from soteirad.web.site import Site
 logger = logging.getLogger(__name__)
 
 MOST_PROBLEMS = 5
+_ONLY_SOCKET = "there is a WebSocket at this address, version 13 of it, and nothing else: open it as one"
 _NOWHERE = "there is nothing at this address: /api/openapi.json lists what there is"
 
 
@@ -40,12 +42,21 @@ def make_app(site: Site, routes: Iterable[Route], names: frozenset[str]) -> ASGI
     return Guard(app, site.door, names, [(route.method, route.path) for route in routes if route.open])
 
 
-def _endpoints(site: Site, routes: list[Route]) -> list[StarletteRoute]:
+def is_socket(routes: Iterable[Route], path: str) -> bool:
+    """Say whether there is a WebSocket at a path."""
+    return any(re.fullmatch(re.sub(r"{\w+}", "[^/]+", route.path), path) for route in routes if route.socket)
+
+
+def _endpoints(site: Site, routes: list[Route]) -> list[BaseRoute]:
     """One for each path: so that a wrong method is told from a wrong path."""
     by_path: dict[str, dict[str, Route]] = {}
     for route in routes:
         by_path.setdefault(route.path, {})[route.method] = route
-    return [StarletteRoute(path, _Endpoint(site, found), methods=list(found)) for path, found in by_path.items()]
+    endpoints: list[BaseRoute] = [
+        StarletteRoute(path, _Endpoint(site, found), methods=list(found)) for path, found in by_path.items()
+    ]
+    sockets = [route for route in routes if route.socket]
+    return [*endpoints, *(WebSocketRoute(r.path, _Endpoint(site, {r.method: r})) for r in sockets)]
 
 
 class _Endpoint:
@@ -56,8 +67,8 @@ class _Endpoint:
         self._routes = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        method = "GET" if request.method == "HEAD" else request.method
+        asked = scope.get("method", "GET")  # a WebSocket's scope has none
+        method = "GET" if asked == "HEAD" else asked
         if method not in self._routes:
             raise HTTPException(405, headers={"Allow": ", ".join(self._routes)})
         began = False
@@ -68,18 +79,22 @@ class _Endpoint:
             await send(message)
 
         try:
-            answer = await self._answer(self._routes[method], request)
+            answer = await self._answer(self._routes[method], scope, receive)
             await answer(scope, receive, note_begin)
         except Exception as error:
-            failure = _failure(error, f"{request.method} {request.url.path}")
+            failure = _failure(error, f"{asked} {scope['raw_path'].decode('latin-1')}")
             if not began:
                 await failure.answer()(scope, receive, send)
 
-    async def _answer(self, route: Route, request: Request) -> ASGIApp:
+    async def _answer(self, route: Route, scope: Scope, receive: Receive) -> ASGIApp:
+        if route.socket and scope["type"] == "http":
+            raise Failure(426, _ONLY_SOCKET, {"Upgrade": "websocket", "Connection": "Upgrade",
+                                              "Sec-WebSocket-Version": "13"})  # fmt: skip
+        request = HTTPConnection(scope)
         asked = Asked(
             path=_path(route, request),
             query=None if route.query is None else _query(route.query, request),
-            body=None if route.body is None else _body(route.body, request, await request.body()),
+            body=None if route.body is None else _body(route.body, request, await Request(scope, receive).body()),
             address=request.state.address,
             cookie=request.state.cookie,
             if_none_match=request.headers.get("if-none-match", ""),
@@ -93,7 +108,7 @@ class _Endpoint:
         return JsonAnswer(found, route.status) if isinstance(found, dict) else found
 
 
-def _path(route: Route, request: Request) -> dict[str, str]:
+def _path(route: Route, request: HTTPConnection) -> dict[str, str]:
     """Return the parts of the path. Raises Failure for those that cannot be."""
     found = {name: str(value) for name, value in request.path_params.items()}
     for name, schema in route.parameters.items():
@@ -106,7 +121,7 @@ def _path(route: Route, request: Request) -> dict[str, str]:
     return found
 
 
-def _query(model: type[BaseModel], request: Request) -> BaseModel:
+def _query(model: type[BaseModel], request: HTTPConnection) -> BaseModel:
     """Return the query. Raises Failure."""
     given: dict[str, Any] = {}
     for name in request.query_params:
@@ -128,7 +143,7 @@ def _is_list(model: type[BaseModel], name: str) -> bool:
     return field is not None and get_origin(field.annotation) is list and bool(get_args(field.annotation))
 
 
-def _body(model: type[BaseModel], request: Request, data: bytes) -> BaseModel:
+def _body(model: type[BaseModel], request: HTTPConnection, data: bytes) -> BaseModel:
     """Return the body. Raises Failure."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":

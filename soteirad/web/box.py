@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from soteirad.messages import StreamName
 
 MessageKind = Literal["frame", "event", "camera", "near_miss"]
 
@@ -14,7 +17,7 @@ class WishError(ValueError):
 
 
 class UnknownCameraError(WishError):
-    """There is no camera of this name."""
+    """There is no camera of this name, or it has no such stream."""
 
 
 class Viewer(Protocol):
@@ -25,6 +28,26 @@ class Viewer(Protocol):
 
     def close(self) -> None:
         """Say that nobody looks any more. May be called from any thread, and more than once."""
+
+
+class VideoViewer(Protocol):
+    """Somebody who watches a stream's video. Bounded: one who is slow loses pictures, up to a later key frame.
+
+    No method waits; each may be called from any thread.
+    """
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed, by whoever watched or by the box: nothing comes any more."""
+
+    def next(self) -> Sequence[dict[str, Any] | bytes]:
+        """Return what comes next and belongs together, text as JSON-ready data; nothing if nothing waits.
+
+        The first after that is told by a call of `on_news`, and so is the end.
+        """
+
+    def close(self) -> None:
+        """Say that nobody watches any more; as often as one likes."""
 
 
 class Box(Protocol):
@@ -67,3 +90,9 @@ class Box(Protocol):
 
     def picture(self, camera: str, seq: int | None) -> bytes | None:
         """Return the JPEG of a live frame, or of the latest; None when there is none (any more)."""
+
+    def video(self, camera: str, stream: StreamName, on_news: Callable[[], None]) -> VideoViewer:
+        """Watch a stream until the viewer is closed; `on_news` is called from any thread and must not wait.
+
+        Raises UnknownCameraError.
+        """

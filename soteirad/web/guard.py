@@ -22,7 +22,7 @@ BODY_S = 10.0
 LONGEST_QUERY = 8 * 1024
 WRITES = ("POST", "PUT", "DELETE", "PATCH")
 CSP = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
-       "frame-ancestors 'none'; base-uri 'none'; form-action 'self'")  # fmt: skip
+       "media-src 'self' blob:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'")  # fmt: skip
 HEADERS = {
     "content-security-policy": CSP,
     "x-content-type-options": "nosniff",
@@ -42,6 +42,7 @@ _MISDIRECTED = (
 _NO_ENTRY = "this needs the token or the password: log in, or send it as `Authorization: Bearer ...`"
 _WRONG_BEARER = "this token or password is wrong: `soteirad config` on the machine prints the right one"
 _FOREIGN = "this request was made by a page of another address: make it from Soteira's own page, or with a bearer token"
+_NOBODY = "this WebSocket does not say whose page opens it: send `Origin`, as browsers do, or use a bearer token"
 _TOO_LARGE = f"this request is too large: at most {LARGEST_BODY // 1024} kB are taken"
 _NO_HEADER = "this request changes something and lacks the header `X-Soteira: 1`: add it, or use a bearer token"
 
@@ -64,28 +65,32 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             return
         began, status = time.monotonic(), 0
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 status = message["status"]
                 _add_headers(message)
+            elif message["type"] == "websocket.accept":
+                status = 101
             await send(message)
 
         try:
             self._check(scope)
-            body = await _body(scope, receive)
-            if body is None:
-                return
-            await self._app(scope, _given(body, receive), send_with_headers)
+            if scope["type"] == "http":
+                body = await _body(scope, receive)
+                if body is None:
+                    return
+                receive = _given(body, receive)
+            await self._app(scope, receive, send_with_headers)
         except Failure as failure:
             await failure.answer()(scope, receive, send_with_headers)
         took_ms = 1000 * (time.monotonic() - began)
         path = scope["raw_path"].decode("latin-1")  # as it was sent: decoded, it might have lines of its own
-        logger.debug("%s %s -> %d in %.0f ms", scope["method"], path, status, took_ms)
+        logger.debug("%s %s -> %d in %.0f ms", _method(scope), path, status, took_ms)
 
     def _check(self, scope: Scope) -> None:
         """Raise Failure for a request that may not pass."""
@@ -96,25 +101,33 @@ class Guard:
         if len(scope["query_string"]) > LONGEST_QUERY:
             raise Failure(414, "this address is too long: ask for less at once")
         origin = headers.one("origin")
-        writes = scope["method"] in WRITES
-        if writes and origin is not None and not is_same(origin, host):
+        only_own = _method(scope) in WRITES or (scope["type"] == "websocket" and headers.bearer() is None)
+        if only_own and origin is not None and not is_same(origin, host):
             raise Failure(403, _FOREIGN)
         client = scope.get("client")
         state: dict[str, Any] = scope.setdefault("state", {})
         state["address"] = client[0] if client else ""
         state["cookie"] = self._session(headers)
         state["trusted"] = state["cookie"] is not None
-        if self._is_open(scope["method"], scope["path"]):
-            return
-        bearer = headers.bearer()
+        if not self._is_open(_method(scope), scope["path"]):
+            self._check_secret(scope, headers, state)
+
+    def _check_secret(self, scope: Scope, headers: _Headers, state: dict[str, Any]) -> None:
+        """Raise Failure for a request of somebody who may not enter."""
+        bearer, socket = headers.bearer(), scope["type"] == "websocket"
         if bearer is not None:
             refused = self._door.bearer(bearer, state["address"])
             if refused is not None:
                 raise refusal(refused)
             state["trusted"] = True
+            if socket:
+                state["cookie"] = None  # it came in without, and goes on when that session ends
         elif state["cookie"] is None:
             raise Failure(401, _NO_ENTRY, {"WWW-Authenticate": "Bearer"})
-        elif writes and headers.one("x-soteira") != "1":
+        elif socket and headers.one("origin") is None:
+            # Any page may open one here, and browsers send the cookie along: only `Origin` tells whose page it is.
+            raise Failure(403, _NOBODY)
+        elif _method(scope) in WRITES and headers.one("x-soteira") != "1":
             raise Failure(403, _NO_HEADER)
 
     def _session(self, headers: _Headers) -> str | None:
@@ -125,6 +138,11 @@ class Guard:
         if method == "HEAD":
             method = "GET"
         return (method, path) in self._open or (method == "GET" and path.startswith("/static/"))
+
+
+def _method(scope: Scope) -> str:
+    """Return a request's method; a WebSocket's scope has none, since it is always the same."""
+    return str(scope.get("method", "GET"))
 
 
 def refusal(refused: Refused) -> Failure:

@@ -70,6 +70,10 @@ def _of_hub(health: Mapping[str, Any]) -> Iterator[Metric]:
         if (size := storage[f"{key}_bytes"]) is not None:
             yield _gauge(f"storage_{key}_bytes", text, size)
     yield _gauge("storage_problem", "Whether something cannot be written.", bool(storage["problem"]))
+    viewers = GaugeMetricFamily("soteira_viewers", "Who looks, at the stream of events or at video.", labels=["kind"])
+    for kind, count in health["viewers"].items():
+        _add(viewers, [kind], count)
+    yield viewers
 
 
 def _of_llm(llm: Mapping[str, Any] | None) -> Iterator[Metric]:

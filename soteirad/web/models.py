@@ -118,7 +118,7 @@ class Zone(Model):
 
 
 class Camera(Model):
-    """One camera. `state` is what is retained on MQTT under `<camera>/state`."""
+    """One camera. `state` is what is retained on MQTT under `<camera>/state`; `detail`: has it a large stream?"""
 
     name: str
     title: str
@@ -126,6 +126,7 @@ class Camera(Model):
     online: bool
     reason: str
     file: bool
+    detail: bool
     state: dict[str, Any]
     thresholds: dict[Setting, Threshold]
     labels: list[str]
@@ -286,6 +287,13 @@ class CameraHealth(Model):
     diagnostics: dict[str, Any]
 
 
+class Viewers(Model):
+    """How many look: at the page's stream of events, and at live video."""
+
+    stream: int
+    video: int
+
+
 class Health(Model):
     """How the daemon and its cameras do. `llm` is what is retained on MQTT under `llm`."""
 
@@ -297,6 +305,7 @@ class Health(Model):
     mqtt: MqttHealth
     storage: StorageHealth
     llm: dict[str, Any] | None
+    viewers: Viewers
     cameras: list[CameraHealth]
 
 
@@ -304,6 +313,14 @@ class StreamQuery(Model):
     """Whose frames; all cameras' without it. Events, near misses and changes come of all cameras in any case."""
 
     cameras: Annotated[str, Field(max_length=4096, description="Names with commas; empty for no frames.")] | None = None
+
+
+class LiveQuery(Model):
+    """Which stream of a camera's."""
+
+    stream: Annotated[
+        Literal["source", "detail"], Field(description="The one that is watched, or the large one, if there is one.")
+    ] = "source"
 
 
 class Document(BaseModel):

@@ -60,6 +60,8 @@ def _operation(route: Route) -> dict[str, Any]:
         "summary": route.summary,
         "responses": {str(route.status): _good(route), **{str(status): _bad(status) for status in _refusals(route)}},
     }
+    if route.about:
+        operation["description"] = route.about
     parameters = _path_parameters(route) + _query_parameters(route)
     if parameters:
         operation["parameters"] = parameters
@@ -91,6 +93,8 @@ def _refusals(route: Route) -> list[int]:
     found = {*_ALWAYS, *route.errors}
     if not route.open:
         found.update(_CLOSED)
+    if route.socket:
+        found.add(426)
     if route.method != "GET":
         found.add(403)
     if route.body is not None:

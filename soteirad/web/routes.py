@@ -29,7 +29,7 @@ class Route:
     """One route. `handler` is called with the site and what was asked, in a worker thread unless it is `quick`.
 
     `answer` is a model, or the media type of anything else. `errors` are the statuses that it may refuse with, beside
-    those that every route has. `open` needs no secret.
+    those that every route has. `open` needs no secret. A `socket` is a WebSocket, and nothing else.
     """
 
     method: Method
@@ -43,6 +43,9 @@ class Route:
     errors: tuple[int, ...] = ()
     open: bool = False
     quick: bool = False
+    socket: bool = False
     parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
     other: dict[int, str] = field(default_factory=dict)
     """Statuses that are answered with something else than JSON, and its media type."""
+    about: str = ""
+    """What there is to say beyond the summary."""

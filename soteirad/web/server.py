@@ -9,6 +9,7 @@ import logging
 import socket
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -124,13 +125,14 @@ def _make_server(config: WebConfig, box: Box, secret: str, guessable: bool) -> A
     """Only here the libraries are loaded."""
     import uvicorn
 
-    from soteirad.web.app import make_app
+    from soteirad.web.app import is_socket, make_app
     from soteirad.web.auth import Doorkeeper
-    from soteirad.web.connection import HEAD_S, LARGEST_HEAD, Connection
+    from soteirad.web.connection import HEAD_S, LARGEST_HEAD, STUCK_S, Connection
     from soteirad.web.hosts import known_names
     from soteirad.web.site import Site
     from soteirad.web.static import Static
     from soteirad.web.table import API, PAGE
+    from soteirad.web.websocket import LARGEST_MESSAGE, PING_S, WebSocket
     from soteirad.web.workers import Workers
 
     class Server(uvicorn.Server):
@@ -167,10 +169,12 @@ def _make_server(config: WebConfig, box: Box, secret: str, guessable: bool) -> A
     workers = Workers()
     site = Site(box, Doorkeeper(secret, guessable), Static(), workers, lambda: server.should_exit)
     app = make_app(site, (*PAGE, *API), known_names(config.hosts))
+    connection: Any = partial(Connection, is_socket=partial(is_socket, API))
     server = Server(uvicorn.Config(
-        app, http=Connection, ws="none", loop="asyncio", lifespan="off", interface="asgi3", log_config=None,
+        app, http=connection, loop="asyncio", lifespan="off", interface="asgi3", log_config=None,
         log_level="critical", access_log=False, proxy_headers=False, server_header=False, date_header=True,
         timeout_keep_alive=round(HEAD_S), timeout_graceful_shutdown=1, h11_max_incomplete_event_size=LARGEST_HEAD,
-        backlog=BACKLOG,
+        backlog=BACKLOG, ws=WebSocket, ws_max_size=LARGEST_MESSAGE, ws_ping_interval=PING_S, ws_ping_timeout=STUCK_S,
+        ws_per_message_deflate=False,  # video does not get smaller
     ))  # fmt: skip
     return server

@@ -8,6 +8,7 @@ from soteirad.config.messages import NAME_PATTERN
 from soteirad.config.values import LONGEST_NAME
 from soteirad.web import handlers as do
 from soteirad.web.events import events
+from soteirad.web.live import ABOUT, live
 from soteirad.web.models import (
     Accepted,
     Areas,
@@ -17,6 +18,7 @@ from soteirad.web.models import (
     EventsQuery,
     Health,
     Lines,
+    LiveQuery,
     Login,
     NearMisses,
     NearMissQuery,
@@ -71,6 +73,8 @@ API: tuple[Route, ...] = (
           errors=(404, 503), parameters={"camera": _CAMERA}),
     Route("GET", "/api/cameras/{camera}/live/{seq}.jpg", do.live_picture, "A live frame's picture, while it is kept.",
           "image/jpeg", errors=(404,), parameters={"camera": _CAMERA, "seq": _SEQ}),
+    Route("GET", "/api/cameras/{camera}/live", live, "Live video, over a WebSocket.", None, 101, query=LiveQuery,
+          errors=(404,), quick=True, socket=True, parameters={"camera": _CAMERA}, about=ABOUT),
     Route("GET", "/api/overrides", do.overrides, "What was set and is not in the file.", Overrides),
     Route("GET", "/api/stream", do.stream, "What happens, as server-sent events.", "text/event-stream",
           query=StreamQuery, errors=(404, 422, 503)),

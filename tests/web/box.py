@@ -7,7 +7,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from soteirad.hub.journal import Journal
 from soteirad.web.box import MessageKind, UnknownCameraError, WishError
 from soteirad.web.items import event_item
 from soteirad.web.models import Areas, Camera, Health, Item, NearMiss, Overrides
+from tests.web.video import FPS, FakeVideo, FakeVideoViewer, walker
 
 WIDTH, HEIGHT = 640, 360
 KEPT_FRAMES = 40
@@ -52,7 +53,8 @@ class FakeBox:
     """Implements `soteirad.web.box.Box`. `folder` gets the journal and the snapshots.
 
     It checks all that it is given and all that it returns. Frames come from `tick`, which `tests.web.serve` calls twice
-    a second. `wishes` holds what was set; `fail` makes every method raise it.
+    a second. Video is that of `tests.web.video`: the porch has a
+    large stream too, the garden is away, the clip is `encoded`. `wishes` holds what was set; `fail` makes every method raise it.
     """
 
     def __init__(self, folder: Path, events: int = 120) -> None:
@@ -67,6 +69,13 @@ class FakeBox:
         self._starting = ""
         self.wishes: list[tuple[str, str, float | None]] = []
         self.opened = 0
+        self._videos = {
+            ("porch", "source"): FakeVideo("source", lambda index: self._overlay("porch", index)),
+            ("porch", "detail"): FakeVideo("detail", lambda index: self._overlay("porch", index)),
+            ("garden", "source"): FakeVideo("source", lambda index: self._overlay("garden", index)),
+            ("clip", "source"): FakeVideo("source", lambda index: self._overlay("clip", index), encoded=True),
+        }
+        self._videos["garden", "source"].go(AWAY)
         self.fail: Exception | None = None
 
     def create(self) -> None:
@@ -136,6 +145,7 @@ class FakeBox:
                     "dropped": 0,
                     "providers": [{"server": "10.0.0.9:11434", "model": "qwen2.5vl:3b", "state": "closed"}],
                 },
+                "viewers": {"stream": self.looking, "video": self.watching},
                 "cameras": cameras,
             },
         )
@@ -214,7 +224,24 @@ class FakeBox:
             return None
         return draw(camera, wanted)
 
+    def video(self, camera: str, stream: str, on_news: Callable[[], None]) -> FakeVideoViewer:
+        self._maybe_fail()
+        self._known(camera)
+        assert stream in ("source", "detail")
+        if (camera, stream) not in self._videos:
+            raise UnknownCameraError(f"the camera {camera} has no detail stream")
+        return self._videos[camera, stream].watch(on_news)
+
     # --- for tests and `serve` ---
+
+    def video_of(self, camera: str, stream: str = "source") -> FakeVideo:
+        """Return a stream's video, which can be let go and come back."""
+        return self._videos[camera, stream]
+
+    @property
+    def watching(self) -> int:
+        """How many watch video."""
+        return sum(video.watching for video in self._videos.values())
 
     @property
     def looking(self) -> int:
@@ -275,6 +302,7 @@ class FakeBox:
             "online": name != "garden",
             "reason": AWAY if name == "garden" else "",
             "file": name == "clip",
+            "detail": name == "porch",
             "state": {
                 "motion": inside,
                 "view": {"changed": False, "seen": None},
@@ -380,6 +408,16 @@ class FakeBox:
             if counts
             else [],
         }
+
+    def _overlay(self, camera: str, index: int) -> dict[str, Any]:
+        """Return what is drawn over a picture of the video: somebody is followed, exactly where he is."""
+        box, seq = [round(edge, 3) for edge in walker(index)], 1 + index // (FPS // 2)
+        values = self._frame(camera, seq)
+        del values["camera"], values["seq"]
+        person = {"label": "person", "score": 0.8, "box": box, "counts": True, "why": None}
+        track = {"id": 1, "label": "person", "score": 0.8, "box": box, "still": False,
+                 "seconds": round(index / FPS, 1), "zones": []}  # fmt: skip
+        return {**values, "detections": [person], "tracks": [track], "looked": 0.0}
 
     def _near_miss(self, seq: int) -> None:
         kinds = (
