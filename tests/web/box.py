@@ -53,8 +53,8 @@ class FakeBox:
     """Implements `soteirad.web.box.Box`. `folder` gets the journal and the snapshots.
 
     It checks all that it is given and all that it returns. Frames come from `tick`, which `tests.web.serve` calls twice
-    a second. Video is that of `tests.web.video`: the porch has a
-    large stream too, the garden is away, the clip is `encoded`. `wishes` holds what was set; `fail` makes every method raise it.
+    a second. Video is that of `tests.web.video`: the porch has a large stream, too, the garden is away, the clip's is
+    `encoded`; `video_of` lets it go and come. `wishes` holds what was set; `fail` makes every method raise it.
     """
 
     def __init__(self, folder: Path, events: int = 120) -> None:
