@@ -23,9 +23,10 @@ from soteirad.errors import StorageError
 from soteirad.event import Event, iso_time
 from soteirad.hub.areas import areas_as_yaml
 from soteirad.hub.commands import Change
+from soteirad.hub.video import SWITCHED_OFF, Video
 from soteirad.hub.viewers import Viewers
-from soteirad.messages import LiveFrame, Missed
-from soteirad.web.box import UnknownCameraError, Viewer, WishError
+from soteirad.messages import LiveFrame, Missed, StreamName
+from soteirad.web.box import UnknownCameraError, VideoViewer, Viewer, WishError
 from soteirad.web.items import event_item
 
 KEPT_FRAMES = 12
@@ -76,6 +77,7 @@ class Desk:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._viewers = Viewers(on_wake)
+        self.videos = Video(on_wake, monotonic)
         self._newcomers: set[str] = set()
         self._places: dict[str, _Place] = {}
         self._file: Config | None = None
@@ -105,6 +107,7 @@ class Desk:
             for name, camera in before.items():
                 if name not in config.cameras or config.cameras[name].privacy_mask != camera.privacy_mask:
                     self._forget_pictures(name)
+                self.videos.change(name, camera, config.cameras.get(name))
         for name in config.cameras:
             self._tell_camera(name)
         for item in gone:
@@ -134,6 +137,8 @@ class Desk:
 
     def status(self, camera: str, online: bool, reason: str = "") -> None:
         """Keep whether frames come from a camera, and tell those who look."""
+        if not online:
+            self.videos.away(camera, reason)
         with self._lock:
             place = self._places.get(camera)
             if place is None or (place.online, place.reason) == (online, reason):
@@ -188,6 +193,12 @@ class Desk:
         """Say whether anybody looks at a camera now."""
         return self._viewers.see(camera)
 
+    def watched(self, camera: str) -> frozenset[StreamName]:
+        """Return which of a camera's streams somebody watches now, of those that it has."""
+        config = None if self._config is None else self._config.cameras.get(camera)
+        found = self.videos.watched(camera)
+        return found - {"detail"} if config is None or config.detail is None else found
+
     def take_newcomers(self) -> set[str]:
         """Return the cameras that somebody began to look at since the last call: he waits for the latest frame."""
         with self._lock:
@@ -204,6 +215,7 @@ class Desk:
     def close(self) -> None:
         """Send all away who look."""
         self._viewers.close()
+        self.videos.close()
 
     # For the page's threads: see `web.box.Box`.
 
@@ -233,7 +245,7 @@ class Desk:
             "mqtt": {"connected": facts.connected, **self._outbox()},
             "storage": {"path": str(self._storage), "free_bytes": facts.free_bytes, "total_bytes": facts.total_bytes,
                         "problem": facts.storage_problem},
-            "llm": self._llm, "cameras": cameras,
+            "llm": self._llm, "viewers": {"stream": len(self._viewers), "video": len(self.videos)}, "cameras": cameras,
         }  # fmt: skip
 
     def overrides(self) -> dict[str, str]:
@@ -285,6 +297,14 @@ class Desk:
             viewer.begin_with("camera", item["name"], item)
         return viewer
 
+    def video(self, camera: str, stream: StreamName, on_news: Callable[[], None]) -> VideoViewer:
+        """Watch a stream until the viewer is closed. Raises UnknownCameraError."""
+        known, place = self._known(camera), self._places.get(camera)
+        if stream == "detail" and known.detail is None:
+            raise UnknownCameraError("this camera has no large stream: add `detail` to it in the configuration file")
+        away = "" if place is None or place.online else place.reason
+        return self.videos.watch(camera, stream, on_news, away if known.enabled else SWITCHED_OFF)
+
     def picture(self, camera: str, seq: int | None) -> bytes | None:
         """Return the JPEG of a live frame, or of the latest; None when there is none (any more)."""
         with self._lock:
@@ -327,7 +347,7 @@ class Desk:
         camera = config.cameras[name]
         return {
             "name": name, "title": camera.name or name, "enabled": camera.enabled, "online": online, "reason": reason,
-            "file": not camera.live, "state": state,
+            "file": not camera.live, "detail": camera.detail is not None, "state": state,
             "thresholds": {s: _threshold(s, camera, file.cameras[name]) for s in THRESHOLDS},
             "labels": list(camera.objects.track),
             "zones": [{"name": key, "coordinates": list(zone.coordinates),

@@ -50,6 +50,8 @@ class Page:
         new = self.desk.take_newcomers()
         for camera in cameras:
             camera.show(self.desk.looked_at(camera.name), camera.name in new)
+            shown = camera.show_video(self.desk.watched(camera.name))
+            self.desk.videos.forget_unwatched(camera.name, shown)
         return self.desk.take_wishes()
 
     def move(self, config: Config, timeout: float) -> None:

@@ -22,6 +22,10 @@ from soteirad.messages import (
     Picture,
     Preview,
     SourceFinished,
+    VideoBegan,
+    VideoOverlay,
+    VideoPiece,
+    VideoStopped,
 )
 
 
@@ -40,6 +44,7 @@ class Reception:
             Preview: lambda camera, message: self._bulletin.preview(camera.name, message.jpeg),
             Ask: self._ask,
             LiveFrame: self._frame,
+            **dict.fromkeys((VideoBegan, VideoPiece, VideoOverlay, VideoStopped), self._video),
             Missed: lambda camera, message: self._desk.missed(camera.name, message),
             CameraState: lambda camera, message: self._bulletin.state(camera.name, message.state),
             CameraStatus: self._status,
@@ -65,6 +70,10 @@ class Reception:
     def _frame(self, camera: CameraProcess, message: LiveFrame) -> None:
         if not camera.closing:  # as above
             self._desk.frame(camera.name, message)
+
+    def _video(self, camera: CameraProcess, message: VideoBegan | VideoPiece | VideoOverlay | VideoStopped) -> None:
+        if not camera.closing:  # as above
+            self._desk.videos.take(camera.name, message)
 
     def _status(self, camera: CameraProcess, message: CameraStatus) -> None:
         self._bulletin.status(camera.name, message.online)

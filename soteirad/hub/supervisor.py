@@ -18,7 +18,19 @@ from multiprocessing.process import BaseProcess
 from soteirad.camera import camera_main
 from soteirad.config import CameraConfig
 from soteirad.hub.health import Crashes, Pulse
-from soteirad.messages import Adjust, CameraStatus, FromCamera, Heartbeat, Inquire, Show, Stop, TakePicture, ToCamera
+from soteirad.messages import (
+    Adjust,
+    CameraStatus,
+    FromCamera,
+    Heartbeat,
+    Inquire,
+    Show,
+    ShowVideo,
+    Stop,
+    StreamName,
+    TakePicture,
+    ToCamera,
+)
 from soteirad.runner import CameraJob
 
 logger = logging.getLogger(__name__)
@@ -69,6 +81,7 @@ class CameraProcess:
         self._unheard = 0
         self._adjust_due = False
         self._showing = False
+        self._showing_video: frozenset[StreamName] = frozenset()
 
     def start(self, lost: bool) -> None:
         """Start the process; `lost` says that the journal knows its source as lost.
@@ -97,7 +110,7 @@ class CameraProcess:
         self._inbox = queue.Queue(self.BACKLOG)
         self._restart_at = self._kill_at = None
         self._killed_because, self.finished, self.complaint = "", False, ""
-        self._unheard, self._adjust_due, self._showing = 0, False, False
+        self._unheard, self._adjust_due, self._showing, self._showing_video = 0, False, False, frozenset()
         self._pulse = _pulse_of(job.camera)
         self.starts += 1
         threading.Thread(target=self._read, args=(ours, self._inbox), name=f"pipe-{self.name}", daemon=True).start()
@@ -176,7 +189,13 @@ class CameraProcess:
         if news and self.connection is not None and self.wish(Show(wanted)):
             self._showing = wanted
 
-    def wish(self, wish: TakePicture | Inquire | Show) -> bool:
+    def show_video(self, streams: frozenset[StreamName]) -> frozenset[StreamName]:
+        """Let it send these streams' video; for each turn of the loop. Returns those that it was told to send."""
+        if streams != self._showing_video and self.connection is not None and self.wish(ShowVideo(streams)):
+            self._showing_video = streams
+        return self._showing_video
+
+    def wish(self, wish: TakePicture | Inquire | Show | ShowVideo) -> bool:
         """Ask for something about what the camera sees now, unless it is busy with wishes; returns whether it was."""
         may = self._may_wish()
         if may:

@@ -87,6 +87,9 @@ class Viewers:
         self._on_change()
         return viewer
 
+    def __len__(self) -> int:
+        return len(self._viewers)
+
     @property
     def there(self) -> bool:
         """Whether there is anybody."""
