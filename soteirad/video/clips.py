@@ -16,7 +16,7 @@ from typing import Any
 
 from soteirad.errors import StorageError
 from soteirad.event import Event, clip_id, iso_time
-from soteirad.hub.disk import MB, Disk
+from soteirad.room import MB, Disk
 from soteirad.video.clip_file import EmptyClipError, Facts, finish, is_part, whole_of
 from soteirad.video.clip_plan import ClipEnd, ClipOrder
 from soteirad.video.clip_writer import ClipWriter
