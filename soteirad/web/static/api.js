@@ -54,6 +54,7 @@ export const api = {
 };
 
 export const frameAddress = (camera, seq) => `api/cameras/${part(camera)}/live/${part(seq)}.jpg`;
+export const videoAddress = (camera, stream) => `api/cameras/${part(camera)}/live?stream=${stream}`;
 export const pictureAddress = (camera) => `api/cameras/${part(camera)}/picture.jpg`;
 
 /** Make an address that the daemon gave usable here; anything that is not its own is no address. */

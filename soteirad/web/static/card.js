@@ -5,9 +5,12 @@ import { h, say, show } from "./dom.js";
 import { gate } from "./icons.js";
 import { HINTS, Meter } from "./meter.js";
 import { Picture } from "./picture.js";
+import { Video } from "./video.js";
 import { seenWords, span, triggerWords, viewWords, whyNotWords } from "./words.js";
 
 const GATES = [[1, "Motion"], [2, "Scene"], [3, "Objects"]];
+const MEASURE_MS = 250; // With video: often enough for words and meters.
+const VIDEO_MS = 1500;
 const VIEWS = { doubtful: "view in doubt", changed: "view changed", other: "other view" };
 
 export class Card {
@@ -15,6 +18,8 @@ export class Card {
 		this.name = camera.name;
 		this.why = ""; // Why the detector looked last.
 		this.picture = new Picture(camera);
+		this.measured = -Infinity;
+		this.video = new Video(camera, this.picture, (values) => this.#shown(values));
 		this.meters = Object.fromEntries(["motion_threshold", "scene_distance", "scene_ssim", "min_score"].map((setting) => [
 			setting, new Meter(setting, camera.title, {
 				set: (value) => api.set(this.name, setting, value).then(changed), reset: () => api.reset(this.name,
@@ -39,7 +44,7 @@ export class Card {
 		this.node = h("article.card.camera", { "data-camera": this.name },
 			h("header", this.online, this.title, this.onlineText, this.who),
 			h("div.camera-body",
-				h("div.camera-left", this.picture.node,
+				h("div.camera-left", this.picture.node, this.video.node,
 					h("ul.gates", { "aria-label": "Gates" }, Object.values(this.gates).map(({ node }) => node)),
 					h("p.look", this.look, " ", this.view)),
 				h("div.meters", Object.values(this.meters).map((meter) => meter.node))));
@@ -49,6 +54,7 @@ export class Card {
 		this.camera = camera;
 		say(this.title, camera.title);
 		this.picture.setCamera(camera);
+		this.video.setCamera(camera);
 		for (const [setting, meter] of Object.entries(this.meters)) meter.setThreshold(camera.thresholds[setting]);
 		const objects = Object.entries(camera.state?.objects ?? {}).filter(([, { count }]) => count > 0);
 		show(this.who, objects.map(([label, { count }]) => h("span.chip.g3", `${label} ${count}`)));
@@ -76,6 +82,21 @@ export class Card {
 	setFrame(frame) {
 		if (!this.camera.enabled) return;
 		this.picture.setFrame(frame);
+		// While a video plays, gates and meters are those of the picture that it shows.
+		if (!this.picture.playing || performance.now() - this.measured > VIDEO_MS) this.#measure(frame);
+	}
+
+	/** Take what belongs to the picture that the video shows now. */
+	#shown(values) {
+		if (!this.picture.playing) return;
+		this.picture.setBoxes(values);
+		if (values?.look) this.why = triggerWords(values.look);
+		if (!values || performance.now() - this.measured < MEASURE_MS) return;
+		this.measured = performance.now();
+		this.#measure(values);
+	}
+
+	#measure(frame) {
 		const { motion, scene } = frame;
 		this.meters.motion_threshold.add(motion.ratio);
 		this.meters.scene_distance.add(scene.distance);
@@ -97,6 +118,7 @@ export class Card {
 	}
 
 	close() {
+		this.video.close();
 		this.picture.close();
 		for (const meter of Object.values(this.meters)) meter.close();
 	}

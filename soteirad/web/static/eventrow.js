@@ -1,6 +1,7 @@
 // How an event or a near miss is shown: in the list, in full.
 
 import { ownAddress } from "./api.js";
+import { clipAddress, clipWords } from "./clip.js";
 import { copyButton, h } from "./dom.js";
 import { gauge, latencyBar } from "./gauge.js";
 import { icon } from "./icons.js";
@@ -42,21 +43,23 @@ const sent = ({ seq, published, topic }) => {
 
 const said = ({ state, answer }) => (state === "answered" ? spoken(answer) : answerStateWords(state));
 
-/** One event as an item of the list. `open` is called when it is chosen. */
+/** One event as an item of the list. `open` is called when it is chosen, with true when its clip is to be played. */
 export function eventRow(item, title, open) {
 	const { event } = item;
 	const why = event.why ?? {};
 	const reason = event.event_type === "answered" ? why.because
 		: event.event_type === "left" ? reasonWords(why.reason) : why.trigger ? triggerWords(why.trigger) : "";
 	return h("li", { "data-id": event.id },
-		h("button", { class: `row type-${event.event_type}`, onclick: open },
+		h("button", { class: `row type-${event.event_type}`, onclick: () => open(false) },
 			thumbnail(item.picture, ICONS[event.event_type] ?? "now"),
 			h("span.row-text",
 				h("span.row-title", h("strong", eventWords(event)), h("span.soft", title)),
 				h("span.row-why.soft", reason),
-				h("span.chips", chips(event), sent(item), item.answers.map((answer) => h("span.chip", h("b",
+				h("span.chips", chips(event), item.clip && h("span.chip.soft", clipWords(item)), sent(item), item.answers.map((answer) => h("span.chip", h("b",
 					`${answer.question}: `), said(answer))))),
-			h("span.row-end", h("time", { datetime: event.time }, clock(event.time)), latencyBar(event.latency_ms))));
+			h("span.row-end", h("time", { datetime: event.time }, clock(event.time)), latencyBar(event.latency_ms))),
+		clipAddress(item) && h("button.play", { "aria-label": `Play the clip: ${eventWords(event)}, ${title}, ${clock(event.time)}`,
+			onclick: () => open(true) }, icon("play")));
 }
 
 export function nearRow(miss, title) {

@@ -1,6 +1,7 @@
 // The view Events: what was reported, newest first, and what nearly was.
 
 import { api } from "./api.js";
+import { clipPlayer } from "./clip.js";
 import { choice, h, say, show, sync } from "./dom.js";
 import { eventDetail, eventRow, nearRow } from "./eventrow.js";
 import { icon } from "./icons.js";
@@ -151,6 +152,7 @@ export class Events {
 	}
 
 	#came(item) {
+		if (item.event.event_type === "recorded") return this.#recorded(item);
 		if (!this.#matches(item)) return;
 		const { id } = item.event;
 		const known = this.items.get(id);
@@ -164,6 +166,17 @@ export class Events {
 		if (this.tab !== "events") return;
 		this.#draw(known ? null : id);
 		if (!known) say(this.note, `New: ${eventWords(item.event)}, ${this.#title(item.event.camera)}`);
+	}
+
+	/** A clip is complete: it belongs to the event that it is about, and to a `left` that names the same one. */
+	#recorded({ event: { about, clip, why } }) {
+		for (const [id, item] of this.items) {
+			if (!item.clip || (id !== about && item.event.clip !== clip)) continue;
+			const { seconds = null, bytes = null, codec = null } = why ?? {};
+			this.items.set(id, { ...item, clip: { ...item.clip, ready: true, seconds, bytes, codec } });
+			if (this.dialog.open && id === this.shown) this.#fill(this.items.get(id));
+		}
+		if (this.tab === "events") this.#draw();
 	}
 
 	/** Put what is new of the newest page into the list. */
@@ -208,7 +221,7 @@ export class Events {
 			return;
 		}
 		this.#days(items, ({ event: { id, time } }) => [id, time], (item) => {
-			const row = eventRow(item, this.#title(item.event.camera), () => this.#open(item.event.id));
+			const row = eventRow(item, this.#title(item.event.camera), (play) => this.#open(item.event.id, play));
 			if (item.event.id === fresh) row.classList.add("fresh");
 			return row;
 		});
@@ -256,27 +269,33 @@ export class Events {
 
 	#dialog() {
 		this.detailTitle = h("h2", { id: "detail-title" });
+		this.clip = h("div.clip-box");
 		this.detail = h("div.detail");
 		const dialog = this.dialog = h("dialog", {
 			"aria-labelledby": "detail-title", onclick: ({ target }) => { if (target === dialog) dialog.close(); },
 			onclose: () => {
 				show(this.detail);
+				show(this.clip);
 				this.rows.get(this.shown)?.row.querySelector("button").focus();
 			},
 		}, h("div.dialog-head", this.detailTitle, h("button.quiet", { "aria-label": "Close", onclick: () => dialog.close() },
-			icon("close"))), this.detail);
+			icon("close"))), this.clip, this.detail);
 		return dialog;
 	}
 
-	#open(id) {
-		this.#fill(this.items.get(id));
+	#open(id, play) {
+		this.clipOf = "";
+		this.#fill(this.items.get(id), play);
 		this.dialog.showModal();
 		this.dialog.scrollTop = 0;
 	}
 
-	#fill(item) {
+	#fill(item, play = false) {
 		this.shown = item.event.id;
 		say(this.detailTitle, eventWords(item.event));
+		// What plays goes on while the rest is filled anew.
+		if (this.clipOf !== JSON.stringify(item.clip)) show(this.clip, item.clip && clipPlayer(item, play));
+		this.clipOf = JSON.stringify(item.clip);
 		show(this.detail, eventDetail(item, this.cameras.get(item.event.camera), this.#title(item.event.camera)));
 	}
 }

@@ -11,6 +11,7 @@ const PATHS = {
 	moon: "M20 14.5A8.5 8.5 0 1 1 9.5 4a7 7 0 0 0 10.5 10.5z",
 	leave: "M14 4H5v16h9M10 12h11M17 8l4 4l-4 4",
 	undo: "M9 7L4 12l5 5M4 12h10a6 6 0 0 1 6 6",
+	play: "M8 5v14l11-7z",
 	plus: "M12 5v14M5 12h14",
 	close: "M6 6l12 12M18 6L6 18",
 	empty: "M3 7h4l2-3h6l2 3h4v12H3zM4 3l16 18",

@@ -91,6 +91,7 @@ export class Now {
 		for (const { target, isIntersecting } of entries) {
 			if (isIntersecting) this.inView.add(target.dataset.camera);
 			else this.inView.delete(target.dataset.camera);
+			this.cards.get(target.dataset.camera)?.video.look(isIntersecting);
 		}
 		if (!this.signal?.aborted) live.want(this.inView);
 	}

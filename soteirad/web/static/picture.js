@@ -29,6 +29,8 @@ export class Picture {
 	constructor(camera) {
 		this.name = camera.name;
 		this.busy = null; // What fetches now; one picture at a time, however slow the line is.
+		this.video = null;
+		this.playing = false; // Whether the video covers the pictures.
 		this.canvas = h("canvas", { width: 640, height: 360, "aria-hidden": "true" });
 		this.areas = h("div.layer.areas");
 		this.boxes = h("div.layer");
@@ -50,8 +52,24 @@ export class Picture {
 		show(this.boxes);
 	}
 
+	/** Lay a video over the pictures, or take it away with null; it is seen once it plays. */
+	setVideo(video) {
+		this.video?.remove();
+		this.video = video;
+		if (video) this.canvas.after(video);
+		this.play(false);
+	}
+
+	play(playing) {
+		this.video?.classList.toggle("gone", !playing);
+		if (playing === this.playing) return;
+		this.playing = playing;
+		this.setBoxes(null);
+		if (playing) this.setCover(null);
+	}
+
 	async setFrame(frame) {
-		if (this.busy) return;
+		if (this.busy || this.playing) return;
 		const stop = this.busy = new AbortController();
 		const timer = setTimeout(() => stop.abort(), PATIENCE_MS);
 		try {
@@ -61,9 +79,9 @@ export class Picture {
 				this.#paint(bitmap);
 				bitmap.close();
 			}
-			if (this.busy === stop) {
+			if (this.busy === stop && !this.playing) {
 				this.setCover(null);
-				this.#boxes(frame);
+				this.setBoxes(frame);
 			}
 		} catch { /* The next frame comes in half a second. */ } finally {
 			clearTimeout(timer);
@@ -87,7 +105,9 @@ export class Picture {
 		canvas.getContext("2d").drawImage(bitmap, 0, 0);
 	}
 
-	#boxes({ tracks, detections }) {
+	/** Show who is in the picture; null is for nothing known. */
+	setBoxes(values) {
+		const { tracks, detections } = values ?? { tracks: [], detections: [] };
 		// A crowd would vanish behind words: those of what is weak are left to the mouse and the sum.
 		show(this.boxes, detections.filter(({ counts }) => !counts).slice(0, MOST_BOXES).map(({ label, score, box, why }) =>
 			drawBox("nearly", box, score < WORTH_WORDS ? "" : percent(score), "",

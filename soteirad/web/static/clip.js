@@ -1,0 +1,42 @@
+// The clip of a visit: fetched once somebody wants to see it.
+
+import { ownAddress } from "./api.js";
+import { h, show } from "./dom.js";
+import { icon } from "./icons.js";
+import { bytes, isNumber, span } from "./words.js";
+
+const GIVEN_UP_MS = 2 * 3600_000; // The longest clip takes an hour.
+const TYPES = { hevc: "hvc1.1.6.L123.B0", h264: "avc1.640028" };
+
+/** What is to be said of the clip of an event, "" if it has none. */
+export const clipWords = ({ clip, event }) => {
+	if (!clip) return "";
+	if (clip.ready) return isNumber(clip.seconds) ? `clip of ${span(clip.seconds)}` : "clip";
+	return Date.now() - new Date(event.time) < GIVEN_UP_MS ? "the clip is being recorded" : "no clip was kept";
+};
+
+/** The address of a clip that can be played, or null. */
+export const clipAddress = ({ clip }) => (clip?.ready ? ownAddress(clip.url) : null);
+
+/** The clip of an event with what there is to say of it; with `begin` it plays at once. */
+export function clipPlayer(item, begin) {
+	const address = clipAddress(item);
+	if (!address) return h("p.soft", clipWords(item));
+	const { codec, bytes: size } = item.clip;
+	const note = h("p.problem", { role: "alert", hidden: true });
+	const wrong = (text) => { note.hidden = false; show(note, text); };
+	const screen = h("div");
+	const open = () => {
+		const video = h("video", { controls: true, preload: "none", playsinline: true, src: address,
+			onerror: () => wrong(canPlay(codec) ? "This clip cannot be played: it is gone, or this browser cannot decode it."
+				: `This browser cannot play ${codec}. Download the clip and open it with another program.`) });
+		show(screen, video);
+		video.play().catch(() => {}); // What hinders it, the controls or `error` show.
+	};
+	show(screen, h("button", { onclick: open }, icon("play"), " Play the clip"));
+	if (begin) open();
+	return h("section.clip", screen, note, h("p.soft", `${clipWords(item)}, ${codec ?? ""} `, h("a",
+		{ href: address, download: true }, `Download${isNumber(size) ? ` (${bytes(size)})` : ""}`)));
+}
+
+const canPlay = (codec) => !TYPES[codec] || h("video").canPlayType(`video/mp4; codecs="${TYPES[codec]}"`) !== "";

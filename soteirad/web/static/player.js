@@ -1,0 +1,277 @@
+// Live video: fragments of MP4 that come over a WebSocket, played close behind what has come; and what belongs to each picture.
+
+import { api, videoAddress } from "./api.js";
+import { h } from "./dom.js";
+import { isNumber } from "./words.js";
+
+const LEAST_AIM_S = 0.15;
+const MOST_AIM_S = 1;
+const FRAMES_AIMED = 2.5; // A delay of fewer frames stalls at each that is late.
+const JUMP_S = 1.5;
+const KEPT_S = 10;
+const MOST_WAITING = 8e6; // Bytes that came and are not in the buffer yet.
+const EVERY_MS = 500;
+const SILENT_MS = 3000;
+const DEAD_MS = 30_000;
+const LEAVE_MS = 5000;
+const FIRST_WAIT_MS = 1000;
+const LONGEST_WAIT_MS = 15_000;
+const OVERLAYS_S = 15;
+const MOST_OVERLAYS = 450;
+const OLD_S = 1;
+
+const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+
+/** What was seen in the last pictures, by their times. */
+export class Overlays {
+	#all = []; // [time, values], oldest first.
+
+	add(at, values) {
+		if (!isNumber(at)) return;
+		this.#all.push([at, values]);
+		while (this.#all.length > MOST_OVERLAYS || this.#all[0][0] < at - OVERLAYS_S) this.#all.shift();
+	}
+
+	/** The values of the last picture not later than `half` a frame after `time`; null when that was long ago. */
+	of(time, half) {
+		const found = this.#all.findLast(([at]) => at <= time + half);
+		return found && time - found[0] < OLD_S ? found[1] : null;
+	}
+}
+
+/**
+ * Plays one stream of a camera into `video`, while the tab is shown and `look` says so.
+ *
+ * `tell(kind, text, delay)`: connecting, playing, waiting, refused (the browser wants a click: `play`) or cannot.
+ * `draw(values)`: what belongs to the picture that is shown now, or null.
+ */
+export class Player {
+	#end = new AbortController();
+	#looked = true;
+	#wait = FIRST_WAIT_MS;
+	#aim = LEAST_AIM_S;
+	#kind = "";
+
+	constructor(camera, stream, tell, draw) {
+		[this.camera, this.stream, this.tell, this.draw] = [camera, stream, tell, draw];
+		this.video = h("video.layer.gone", { playsinline: true, autoplay: true, tabindex: -1, "aria-hidden": "true" });
+		this.video.muted = this.video.disableRemotePlayback = true;
+		const { signal } = this.#end;
+		const on = (node, kind, callback) => node.addEventListener(kind, callback, { signal });
+		on(document, "visibilitychange", () => this.#follow());
+		on(this.video, "waiting", () => { if (this.#kind === "playing" && !this.video.seeking) this.#aim *= 1.5; });
+		on(this.video, "error", () => {
+			if (this.#source) this.#lost(`This browser could not decode the video (${this.#codec}).`);
+		});
+		const timer = setInterval(() => this.#check(), EVERY_MS);
+		on(signal, "abort", () => clearInterval(timer));
+		this.#watch();
+		this.#follow();
+	}
+
+	/** Say whether the place of the video is in view. */
+	look(looked) {
+		this.#looked = looked;
+		this.#follow();
+	}
+
+	play() {
+		this.video.play().catch(({ name }) => {
+			if (name === "NotAllowedError") this.#tell("refused", "Your browser wants a click before it plays.");
+		});
+	}
+
+	close() {
+		this.#end.abort();
+		clearTimeout(this.leaving);
+		this.#shut();
+	}
+
+	#follow() {
+		clearTimeout(this.leaving);
+		if (this.#looked && !document.hidden) {
+			if (!this.#socket && !this.again && this.#kind !== "cannot") this.#open();
+		} else this.leaving = setTimeout(() => this.#shut(), LEAVE_MS);
+	}
+
+	#socket = null;
+
+	#open() {
+		this.#tell("connecting", "Connecting ...");
+		const address = new URL(videoAddress(this.camera, this.stream), location.href).href.replace(/^http/, "ws");
+		const socket = this.#socket = new WebSocket(address);
+		socket.binaryType = "arraybuffer";
+		this.#heard = performance.now();
+		socket.onmessage = ({ data }) => { if (socket === this.#socket) this.#take(data); };
+		socket.onclose = async () => {
+			if (socket !== this.#socket) return;
+			this.#lost("There is no connection for the video.");
+			await api.cameras().catch(() => {}); // Is the session over? Then it is said.
+		};
+	}
+
+	#shut() {
+		clearTimeout(this.again);
+		this.again = 0;
+		const socket = this.#socket;
+		this.#socket = null;
+		socket?.close();
+		this.#drop();
+	}
+
+	#lost(why) {
+		this.#shut();
+		this.#tell("waiting", `${why} It is tried again by itself.`);
+		this.again = setTimeout(() => { this.again = 0; this.#follow(); }, this.#wait * (0.75 + Math.random() / 2));
+		this.#wait = Math.min(LONGEST_WAIT_MS, this.#wait * 2);
+	}
+
+	#heard = 0; // When something came last.
+
+	#take(data) {
+		if (typeof data !== "string") {
+			this.#heard = performance.now();
+			return this.#piece(data);
+		}
+		const message = JSON.parse(data);
+		if (message.kind === "start") this.#begin(message);
+		else if (message.kind === "overlay") {
+			this.#overlays.add(message.at, message.values);
+			if (message.at <= this.#time + this.#half) this.#show();
+		} else if (message.kind === "gone") {
+			this.#drop();
+			this.#tell("waiting", message.reason);
+		}
+		return undefined;
+	}
+
+	#source = null;
+	#buffer = null;
+	#queue = [];
+	#waiting = 0; // Bytes in the queue.
+	#codec = "";
+
+	#begin({ codec, encoded }) {
+		this.#drop();
+		[this.#codec, this.encoded] = [codec, encoded];
+		const type = `video/mp4; codecs="${codec}"`;
+		const Source = globalThis.MediaSource ?? globalThis.ManagedMediaSource; // iPhones have the second one only.
+		if (!Source?.isTypeSupported(type)) {
+			this.#shut();
+			this.#tell("cannot", `This browser cannot play the video of this camera (${codec}).`);
+			return;
+		}
+		const source = this.#source = new Source();
+		const address = URL.createObjectURL(source);
+		source.addEventListener("sourceopen", () => {
+			URL.revokeObjectURL(address);
+			if (source !== this.#source) return;
+			this.#buffer = source.addSourceBuffer(type);
+			this.#buffer.onupdateend = () => { if (source === this.#source) this.#feed(); };
+			this.#feed();
+		}, { once: true });
+		this.video.src = address;
+		this.play();
+	}
+
+	/** Forget what is played: a picture that stands still must not look like one of now. */
+	#drop() {
+		const had = this.#source;
+		this.#source = this.#buffer = this.#until = null;
+		[this.#queue, this.#waiting, this.#overlays, this.#time] = [[], 0, new Overlays(), -1];
+		if (!had) return;
+		this.video.removeAttribute("src");
+		this.video.load();
+		this.#show();
+	}
+
+	#piece(data) {
+		if (!this.#source) return;
+		this.#queue.push(data);
+		this.#waiting += data.byteLength;
+		if (this.#waiting > MOST_WAITING) this.#lost("The video comes faster than this browser plays it.");
+		else this.#feed();
+	}
+
+	#feed() {
+		const { video } = this;
+		const buffer = this.#buffer;
+		if (!buffer || buffer.updating) return;
+		const { buffered } = buffer;
+		const first = buffered.length ? buffered.start(0) : Infinity;
+		if (first < video.currentTime - 1.5 * KEPT_S) return void buffer.remove(first, video.currentTime - KEPT_S);
+		if (!this.#queue.length) return void this.#steer(buffered);
+		try {
+			buffer.appendBuffer(this.#queue[0]);
+			this.#waiting -= this.#queue.shift().byteLength;
+		} catch (error) {
+			// Full: less is kept behind, or all begins anew.
+			if (error.name === "QuotaExceededError" && first < video.currentTime - 1) buffer.remove(first, video.currentTime - 0.5);
+			else this.#lost("The video cannot be kept by this browser.");
+		}
+	}
+
+	#until = null; // Up to where there was video ...
+	#step = 0.1; // ... and how much one piece adds.
+
+	/** Keep close behind what has come. */
+	#steer(buffered) {
+		const { video } = this;
+		const last = buffered.length - 1;
+		if (last < 0 || video.seeking) return;
+		const [start, end] = [buffered.start(last), buffered.end(last)];
+		if (this.#until !== null && end > this.#until) this.#step += (Math.min(1, end - this.#until) - this.#step) / 10;
+		this.#until = end;
+		this.#aim = clamp(this.#aim, LEAST_AIM_S, MOST_AIM_S);
+		const aim = clamp(FRAMES_AIMED * this.#step, this.#aim, MOST_AIM_S);
+		const delay = end - video.currentTime;
+		// Far behind, before a gap, or not begun; small holes between pieces are played over.
+		if (delay > JUMP_S || (video.currentTime < start && video.readyState < 3)) video.currentTime = Math.max(start, end - aim);
+		const off = delay - aim;
+		const rate = Math.abs(off) < Math.max(0.05, this.#step) ? 1 : clamp(1 + off / 4, 0.9, 1.1);
+		if (Math.abs(rate - video.playbackRate) > 0.01) video.playbackRate = rate;
+		if (this.#kind !== "playing") this.#check();
+	}
+
+	#check() {
+		const { video } = this;
+		const silent = performance.now() - this.#heard;
+		this.#aim *= 0.999; // A tenth less a minute.
+		if (this.#socket && silent > DEAD_MS) this.#lost("Nothing comes any more.");
+		else if (!this.#source) return;
+		else if (silent > SILENT_MS) this.#tell("waiting", "No pictures come at the moment.");
+		else if (video.readyState > 2 && !video.paused && !video.seeking) {
+			this.#wait = FIRST_WAIT_MS;
+			this.#tell("playing", "Live", Math.max(0, this.#until - video.currentTime));
+		}
+	}
+
+	#tell(kind, text, delay = null) {
+		this.#kind = kind;
+		this.tell(kind, text, delay);
+	}
+
+	#overlays = new Overlays();
+	#time = -1; // Of the picture that is shown.
+	#half = 0.05;
+	#drawn = null;
+
+	#watch() {
+		const { video } = this;
+		const shown = (time) => {
+			if (this.#end.signal.aborted) return;
+			const frame = Math.abs(time - this.#time);
+			if (frame) this.#half = Math.min(this.#half * 1.1, frame / 2, 0.05);
+			this.#time = time;
+			this.#show();
+			this.#watch();
+		};
+		if (video.requestVideoFrameCallback) video.requestVideoFrameCallback((_, { mediaTime }) => shown(mediaTime));
+		else requestAnimationFrame(() => shown(video.currentTime));
+	}
+
+	#show() {
+		const values = this.#overlays.of(this.#time, this.#half);
+		if (values !== this.#drawn) this.draw(this.#drawn = values);
+	}
+}
