@@ -101,7 +101,6 @@ export class Player {
 		const address = new URL(videoAddress(this.camera, this.stream), location.href).href.replace(/^http/, "ws");
 		const socket = this.#socket = new WebSocket(address);
 		socket.binaryType = "arraybuffer";
-		this.#heard = performance.now();
 		socket.onmessage = ({ data }) => { if (socket === this.#socket) this.#take(data); };
 		socket.onclose = async () => {
 			if (socket !== this.#socket) return;
@@ -153,7 +152,7 @@ export class Player {
 
 	#begin({ codec, encoded }) {
 		this.#drop();
-		[this.#codec, this.encoded] = [codec, encoded];
+		[this.#codec, this.encoded, this.#heard] = [codec, encoded, performance.now()];
 		const type = `video/mp4; codecs="${codec}"`;
 		const Source = globalThis.MediaSource ?? globalThis.ManagedMediaSource; // iPhones have the second one only.
 		if (!Source?.isTypeSupported(type)) {
@@ -237,8 +236,8 @@ export class Player {
 		const { video } = this;
 		const silent = performance.now() - this.#heard;
 		this.#aim *= 0.999; // A tenth less a minute.
-		if (this.#socket && silent > DEAD_MS) this.#lost("Nothing comes any more.");
-		else if (!this.#source) return;
+		if (!this.#source) return;
+		if (silent > DEAD_MS) this.#lost("Nothing comes any more.");
 		else if (silent > SILENT_MS) this.#tell("waiting", "No pictures come at the moment.");
 		else if (video.readyState > 2 && !video.paused && !video.seeking) {
 			this.#wait = FIRST_WAIT_MS;

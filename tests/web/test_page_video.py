@@ -1,0 +1,268 @@
+"""Live video in the page, as an owner sees it: played from a studio whose pictures say which one they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import pytest
+
+from tests.web.browser import PHONE, Window, chromium, ticking, window
+from tests.web.film import CELL, FPS, WIDTH, Studio, studio
+from tests.web.running import Running
+from tests.web.test_page import HIDE
+
+Watch = Callable[..., AbstractContextManager[tuple[Window, Any, Studio]]]
+
+TO_STUDIO = """const Real = WebSocket; window.WebSocket = class extends Real {
+    constructor(address) { const {pathname, search} = new URL(address); super(`ws://127.0.0.1:PORT${pathname}${search}`); }
+};"""
+NO_AUTOPLAY = """const play = HTMLMediaElement.prototype.play; HTMLMediaElement.prototype.play = function () {
+    if (window.clicked) return play.call(this);
+    this.autoplay = false;
+    return Promise.reject(new DOMException("", "NotAllowedError"));
+}; addEventListener("click", ({target}) => { window.clicked = target.textContent === "Play"; }, true);"""
+IPHONE = "window.ManagedMediaSource = window.MediaSource; delete window.MediaSource;"
+NO_FRAME_CALLBACK = "delete HTMLVideoElement.prototype.requestVideoFrameCallback;"
+
+READ = """(video, [many, cell, width]) => new Promise((done) => {
+    const canvas = document.createElement("canvas"), found = [];
+    [canvas.width, canvas.height] = [width, cell];
+    const pen = canvas.getContext("2d", {willReadFrequently: true});
+    const read = () => {
+        pen.drawImage(video, 0, 0, width, width * video.videoHeight / video.videoWidth);
+        let number = 0;
+        for (let bit = 0; bit < 12; bit += 1) {
+            if (pen.getImageData((bit + 0.5) * cell, cell / 2, 1, 1).data[0] > 128) number |= 1 << bit;
+        }
+        const tag = video.parentNode.querySelector(".box.track .tag i");
+        const box = video.parentNode.querySelector(".box.track")?.style.left;
+        found.push([number, tag ? Number(/#([0-9]+)/.exec(tag.textContent)[1]) : null, parseFloat(box)]);
+        if (found.length < many) requestAnimationFrame(read); else done(found);
+    };
+    requestAnimationFrame(read);
+})"""
+"""What is seen at each refresh of the screen: the picture's number, the box's, and where the box begins, in per cent."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as found:
+        if not _plays_h264(found):
+            pytest.skip("this chromium has no H.264: Debian's package chromium has")
+        yield found
+
+
+def _plays_h264(browser: Any) -> bool:
+    page = browser.new_page()
+    try:
+        return bool(page.evaluate("""MediaSource.isTypeSupported('video/mp4; codecs="avc1.42c01e"')"""))
+    finally:
+        page.close()
+
+
+@pytest.fixture(scope="module")
+def site(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with ticking(tmp_path_factory.mktemp("video")) as found:
+        yield found
+
+
+@pytest.fixture
+def watch(browser: Any, site: Running) -> Watch:
+    """Open the view Now with its video coming from a studio; yields the window, the porch's card and the studio."""
+
+    @contextmanager
+    def opened(script: str = "", size: tuple[int, int] = (1280, 860), detail: bool = False) -> Iterator[Any]:
+        with studio() as (sender, port), window(browser, site, size=size) as found:
+            page = found.page
+            page.add_init_script(TO_STUDIO.replace("PORT", str(port)) + script)
+            page.context.new_cdp_session(page).send("Page.setBypassCSP", {"enabled": True})  # another port is no `self`
+            if detail:
+                cameras = [{**camera, "detail": True} for camera in site.box.cameras()]
+                page.route("**/api/cameras", lambda route: route.fulfill(json={"cameras": cameras}))
+            page.reload()
+            porch = page.locator("[data-camera=porch]")
+            porch.locator(".box").first.wait_for()
+            yield found, porch, sender
+
+    return opened
+
+
+def switch(porch: Any, name: str = "Live video") -> Any:
+    return porch.get_by_role("button", name=name)
+
+
+def plays(porch: Any, timeout: float = 10_000) -> None:
+    porch.locator("[data-state=playing]").wait_for(timeout=timeout)
+
+
+def now(porch: Any) -> float:
+    return float(porch.locator("video").evaluate("video => video.currentTime"))
+
+
+def read(porch: Any, many: int) -> list[tuple[int, int | None, float]]:
+    """Return what was seen on the next screens: the picture's number, the box's, where the box begins."""
+    return [tuple(seen) for seen in porch.locator("video").evaluate(READ, [many, CELL, WIDTH])]
+
+
+def test_nobody_is_connected_before_the_button_is_pressed_or_after_it_is_pressed_again(watch: Watch) -> None:
+    with watch() as (opened, porch, studio):
+        opened.page.wait_for_timeout(500)
+        assert studio.opened == []
+        switch(porch).press("Enter")
+        plays(porch)
+        assert switch(porch).get_attribute("aria-pressed") == "true"
+        assert studio.opened == ["/api/cameras/porch/live?stream=source"]
+        switch(porch).press("Enter")
+        opened.until(lambda: studio.looking == 0)
+        assert porch.locator("video").count() == 0
+        assert switch(porch).get_attribute("aria-pressed") == "false"
+
+
+def test_a_newcomer_sees_the_newest_picture_and_the_video_goes_on(watch: Watch) -> None:
+    with watch() as (opened, porch, studio):
+        switch(porch).click()
+        plays(porch)
+        assert porch.locator("video").evaluate("v => [v.videoWidth, v.muted, v.playsInline]") == [WIDTH, True, True]
+        began = now(porch)
+        opened.until(lambda: now(porch) > began + 2)
+        assert studio.sent / FPS - now(porch) < 1.5
+        porch.locator(".video-bar", has_text="Live, 0.").wait_for()
+        opened.save("video-desktop")
+
+
+def test_the_boxes_are_those_of_the_picture_that_is_shown(watch: Watch) -> None:
+    with watch() as (_, porch, _):
+        switch(porch).click()
+        plays(porch)
+        porch.locator(".box.track", has_text="#").wait_for()
+        seen = read(porch, 200)
+        assert len({number for number, _, _ in seen}) > 10
+        near = [number for number, box, _ in seen if box is not None and abs(box - number) <= 1]
+        assert len(near) >= 0.95 * len(seen)
+        exact = [number for number, box, _ in seen if box == number]
+        assert len(exact) >= 0.8 * len(seen)
+        assert all(left == pytest.approx(100 * (0.05 + 0.7 * (box % 50) / 50), abs=0.1) for _, box, left in seen if box)
+
+
+def test_without_frame_callbacks_the_boxes_go_by_the_clock_of_the_video(watch: Watch) -> None:
+    with watch(NO_FRAME_CALLBACK) as (_, porch, _):
+        switch(porch).click()
+        plays(porch)
+        porch.locator(".box.track", has_text="#").wait_for()
+        seen = read(porch, 200)
+        assert len([1 for number, box, _ in seen if box is not None and abs(box - number) <= 1]) >= 0.95 * len(seen)
+
+
+def test_a_gap_is_jumped(watch: Watch) -> None:
+    with watch() as (opened, porch, studio):
+        switch(porch).click()
+        plays(porch)
+        studio.skipping = True
+        before = studio.sent
+        opened.page.wait_for_timeout(1300)
+        studio.skipping = False
+        opened.until(lambda: studio.sent > before + 20 and now(porch) > studio.sent / FPS - 1.5)
+        plays(porch)
+        assert porch.locator("video").evaluate("v => v.buffered.length") == 2
+        assert len(studio.opened) == 1
+
+
+def test_a_stream_that_begins_anew_is_played_from_its_new_start(watch: Watch) -> None:
+    with watch() as (opened, porch, studio):
+        switch(porch).click()
+        plays(porch)
+        before = now(porch)
+        studio.anew()
+        opened.until(lambda: now(porch) < before)
+        opened.until(lambda: now(porch) > 1)
+        plays(porch)
+        opened.until(lambda: any(number == box for number, box, _ in read(porch, 5)))
+        assert len(studio.opened) == 1
+
+
+def test_a_lost_connection_is_said_pictures_are_shown_meanwhile_and_the_video_comes_back(watch: Watch) -> None:
+    with watch() as (opened, porch, studio):
+        switch(porch).click()
+        plays(porch)
+        studio.refusing = True
+        studio.hang_up()
+        porch.get_by_role("status").get_by_text("It is tried again by itself").wait_for()
+        porch.locator("video.gone").wait_for(state="attached")
+        porch.locator('.box.nearly[title^="cat"], .box.track').first.wait_for()
+        opened.until(lambda: len(studio.opened) > 2)
+        studio.refusing = False
+        plays(porch, 20_000)
+        began = now(porch)
+        opened.until(lambda: now(porch) > began + 0.5)
+
+
+def test_why_there_is_no_video_is_said_in_the_daemons_words_and_the_last_picture_does_not_stand(watch: Watch) -> None:
+    with watch() as (_, porch, studio):
+        switch(porch).click()
+        plays(porch)
+        studio.say({"kind": "gone", "reason": "The camera was switched off."})
+        porch.get_by_role("status").get_by_text("The camera was switched off.").wait_for()
+        assert porch.locator("video").evaluate("v => [v.className.includes('gone'), v.readyState]") == [True, 0]
+
+
+def test_a_codec_that_this_browser_cannot_play_is_named_and_its_video_is_not_fetched(watch: Watch) -> None:
+    with watch() as (opened, porch, studio):
+        studio.codec = "hvc1.1.6.L93.B0"
+        switch(porch).click()
+        porch.get_by_role("status").get_by_text("cannot play the video of this camera (hvc1.1.6.L93.B0)").wait_for()
+        opened.until(lambda: studio.looking == 0)
+        opened.page.wait_for_timeout(1500)
+        assert len(studio.opened) == 1
+
+
+def test_a_hidden_tab_has_no_video_and_has_it_again_once_it_is_shown(watch: Watch) -> None:
+    with watch() as (opened, porch, studio):
+        switch(porch).click()
+        plays(porch)
+        opened.page.evaluate(HIDE, True)
+        opened.until(lambda: studio.looking == 0)
+        opened.page.evaluate(HIDE, False)
+        opened.until(lambda: studio.looking == 1)
+        plays(porch)
+
+
+def test_another_view_ends_the_video(watch: Watch) -> None:
+    with watch() as (opened, porch, studio):
+        switch(porch).click()
+        plays(porch)
+        opened.view("health")
+        opened.until(lambda: studio.looking == 0)
+
+
+def test_the_large_stream_is_offered_where_there_is_one_and_takes_the_place_of_the_small_one(watch: Watch) -> None:
+    with watch() as (_, porch, _):
+        assert not switch(porch, "Large stream").is_visible()
+    with watch(detail=True) as (opened, porch, studio):
+        studio.encoded = True
+        switch(porch).click()
+        plays(porch)
+        switch(porch, "Large stream").click()
+        opened.until(lambda: len(studio.opened) == 2 and studio.looking == 1)
+        plays(porch)
+        assert studio.opened[1] == "/api/cameras/porch/live?stream=detail"
+        assert switch(porch).get_attribute("aria-pressed") == "false"
+        porch.get_by_text("encoded on the machine").wait_for()
+
+
+def test_a_browser_that_wants_a_click_first_gets_a_button(watch: Watch) -> None:
+    with watch(NO_AUTOPLAY) as (_, porch, _):
+        switch(porch).click()
+        porch.get_by_role("status").get_by_text("wants a click").wait_for()
+        switch(porch, "Play").click()
+        plays(porch)
+
+
+def test_an_iphones_managed_media_source_plays_on_a_narrow_screen(watch: Watch) -> None:
+    with watch(IPHONE, size=PHONE) as (opened, porch, _):
+        switch(porch).click()
+        plays(porch)
+        assert porch.locator("video").evaluate("v => v.disableRemotePlayback")
+        assert opened.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        opened.save("video-phone")
