@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import io
 import json
 import struct
 import threading
@@ -12,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import av
@@ -72,8 +73,22 @@ def picture(number: int) -> np.ndarray:
 def film(pictures: int = PICTURES, fragmented: bool = True) -> Film:
     """Return a film in H.264 of baseline profile; without `fragmented` the whole file is its `head`."""
     flags = "frag_every_frame+empty_moov+default_base_moof" if fragmented else "faststart"
-    file = io.BytesIO()
-    with av.open(file, "w", format="mp4", options={"movflags": flags}) as container:
+    with NamedTemporaryFile(suffix=".mp4") as file:
+        _write(file.name, pictures, flags)
+        data = Path(file.name).read_bytes()
+    at = data.index(b"avcC") + 4
+    codec = f"avc1.{data[at + 1 : at + 4].hex()}"
+    if not fragmented:
+        return Film(codec, data, ())
+    boxes = list(_boxes(data))
+    head = b"".join(part for kind, part in boxes if kind in (b"ftyp", b"moov"))
+    moofs = [part for kind, part in boxes if kind == b"moof"]
+    mdats = [part for kind, part in boxes if kind == b"mdat"]
+    return Film(codec, head, tuple(a + b for a, b in zip(moofs, mdats, strict=True)))
+
+
+def _write(path: str, pictures: int, flags: str) -> None:
+    with av.open(path, "w", format="mp4", options={"movflags": flags}) as container:
         stream = container.add_stream("libx264", rate=FPS, options={
             "profile": "baseline", "preset": "ultrafast", "tune": "zerolatency", "g": str(KEY_EVERY), "crf": "20",
         })  # fmt: skip
@@ -84,16 +99,6 @@ def film(pictures: int = PICTURES, fragmented: bool = True) -> Film:
             frame.pts, frame.time_base = number, Fraction(1, FPS)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    data = file.getvalue()
-    at = data.index(b"avcC") + 4
-    codec = f"avc1.{data[at + 1 : at + 4].hex()}"
-    if not fragmented:
-        return Film(codec, data, ())
-    boxes = list(_boxes(data))
-    head = b"".join(part for kind, part in boxes if kind in (b"ftyp", b"moov"))
-    moofs = [part for kind, part in boxes if kind == b"moof"]
-    mdats = [part for kind, part in boxes if kind == b"mdat"]
-    return Film(codec, head, tuple(a + b for a, b in zip(moofs, mdats, strict=True)))
 
 
 def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
