@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import functools
 import json
-import struct
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +19,8 @@ import cv2
 import numpy as np
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import Server, ServerConnection, serve
+
+from tests.web.video import boxes
 
 WIDTH, HEIGHT = 320, 180
 BITS = 12
@@ -80,10 +81,10 @@ def film(pictures: int = PICTURES, fragmented: bool = True) -> Film:
     codec = f"avc1.{data[at + 1 : at + 4].hex()}"
     if not fragmented:
         return Film(codec, data, ())
-    boxes = list(_boxes(data))
-    head = b"".join(part for kind, part in boxes if kind in (b"ftyp", b"moov"))
-    moofs = [part for kind, part in boxes if kind == b"moof"]
-    mdats = [part for kind, part in boxes if kind == b"mdat"]
+    found = list(boxes(data))
+    head = b"".join(part for kind, part in found if kind in (b"ftyp", b"moov"))
+    moofs = [part for kind, part in found if kind == b"moof"]
+    mdats = [part for kind, part in found if kind == b"mdat"]
     return Film(codec, head, tuple(a + b for a, b in zip(moofs, mdats, strict=True)))
 
 
@@ -99,14 +100,6 @@ def _write(path: str, pictures: int, flags: str) -> None:
             frame.pts, frame.time_base = number, Fraction(1, FPS)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-
-
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    at = 0
-    while at + 8 <= len(data):
-        size, kind = struct.unpack(">I4s", data[at : at + 8])
-        yield kind, data[at : at + size]
-        at += size
 
 
 class Studio:
@@ -185,10 +178,8 @@ class Studio:
 
     def _overlay(self, connection: ServerConnection, number: int) -> None:
         message = {"kind": "overlay", "at": round(number / FPS, 3), "values": values_of(number)}
-        try:
+        with suppress(ConnectionClosed, OSError):
             connection.send(json.dumps(message))
-        except (ConnectionClosed, OSError):
-            pass
 
     def _now(self) -> int:
         return int((time.monotonic() - self._began) * FPS)

@@ -8,15 +8,20 @@ from typing import Any
 
 import pytest
 
-from tests.web.browser import PHONE, Window, chromium, ticking, window
+from tests.web.browser import DESKTOP, PHONE, Window, chromium, ticking, window
 from tests.web.film import CELL, FPS, WIDTH, Studio, studio
 from tests.web.running import Running
 from tests.web.test_page import HIDE
+from tests.web.video import FPS as FAKE_FPS
+from tests.web.video import OVERLAY_EVERY
 
 Watch = Callable[..., AbstractContextManager[tuple[Window, Any, Studio]]]
 
 TO_STUDIO = """const Real = WebSocket; window.WebSocket = class extends Real {
-    constructor(address) { const {pathname, search} = new URL(address); super(`ws://127.0.0.1:PORT${pathname}${search}`); }
+    constructor(address) {
+        const {pathname, search} = new URL(address);
+        super(`ws://127.0.0.1:PORT${pathname}${search}`);
+    }
 };"""
 NO_AUTOPLAY = """const play = HTMLMediaElement.prototype.play; HTMLMediaElement.prototype.play = function () {
     if (window.clicked) return play.call(this);
@@ -43,7 +48,19 @@ READ = """(video, [many, cell, width]) => new Promise((done) => {
     };
     requestAnimationFrame(read);
 })"""
-"""What is seen at each refresh of the screen: the picture's number, the box's, and where the box begins, in per cent."""
+"""What is seen at each refresh of the screen: the picture's number, the box's, and where that begins, in per cent."""
+
+
+TIMES = """(video, many) => new Promise((done) => {
+    const found = [];
+    const read = (_, {mediaTime}) => {
+        const tag = video.parentNode.querySelector(".box.track .tag i");
+        found.push([mediaTime, tag ? Number(/([0-9.]+) s/.exec(tag.textContent)[1]) : -1]);
+        if (found.length < many) video.requestVideoFrameCallback(read); else done(found);
+    };
+    video.requestVideoFrameCallback(read);
+})"""
+"""At each picture of the fake box's video: its time, and which time the box says (its `seconds`)."""
 
 
 @pytest.fixture(scope="module")
@@ -73,14 +90,11 @@ def watch(browser: Any, site: Running) -> Watch:
     """Open the view Now with its video coming from a studio; yields the window, the porch's card and the studio."""
 
     @contextmanager
-    def opened(script: str = "", size: tuple[int, int] = (1280, 860), detail: bool = False) -> Iterator[Any]:
+    def opened(script: str = "", size: tuple[int, int] = DESKTOP) -> Iterator[Any]:
         with studio() as (sender, port), window(browser, site, size=size) as found:
             page = found.page
             page.add_init_script(TO_STUDIO.replace("PORT", str(port)) + script)
             page.context.new_cdp_session(page).send("Page.setBypassCSP", {"enabled": True})  # another port is no `self`
-            if detail:
-                cameras = [{**camera, "detail": True} for camera in site.box.cameras()]
-                page.route("**/api/cameras", lambda route: route.fulfill(json={"cameras": cameras}))
             page.reload()
             porch = page.locator("[data-camera=porch]")
             porch.locator(".box").first.wait_for()
@@ -144,6 +158,26 @@ def test_the_boxes_are_those_of_the_picture_that_is_shown(watch: Watch) -> None:
         exact = [number for number, box, _ in seen if box == number]
         assert len(exact) >= 0.8 * len(seen)
         assert all(left == pytest.approx(100 * (0.05 + 0.7 * (box % 50) / 50), abs=0.1) for _, box, left in seen if box)
+
+
+def test_the_daemons_own_route_is_played_under_the_pages_own_policy(browser: Any, site: Running) -> None:
+    with window(browser, site) as opened:
+        porch = opened.page.locator("[data-camera=porch]")
+        assert site.box.watching == 0
+        switch(porch).click()
+        plays(porch)
+        porch.locator(".box.track").wait_for()
+        seen = porch.locator("video").evaluate(TIMES, 60)
+        expected = [(round(time * FAKE_FPS) // OVERLAY_EVERY * OVERLAY_EVERY / FAKE_FPS, told) for time, told in seen]
+        assert len([1 for at, told in expected if abs(at - told) < 0.1]) >= 0.95 * len(seen)
+        site.box.video_of("porch").go("The camera is off.")
+        porch.get_by_role("status").get_by_text("The camera is off.").wait_for()
+        site.box.video_of("porch").come()
+        plays(porch)
+        switch(porch, "Large stream").click()
+        opened.until(lambda: porch.locator("video").evaluate("v => v.videoWidth") == 1280)
+        switch(porch, "Large stream").click()
+        opened.until(lambda: site.box.watching == 0)
 
 
 def test_without_frame_callbacks_the_boxes_go_by_the_clock_of_the_video(watch: Watch) -> None:
@@ -237,9 +271,8 @@ def test_another_view_ends_the_video(watch: Watch) -> None:
 
 
 def test_the_large_stream_is_offered_where_there_is_one_and_takes_the_place_of_the_small_one(watch: Watch) -> None:
-    with watch() as (_, porch, _):
-        assert not switch(porch, "Large stream").is_visible()
-    with watch(detail=True) as (opened, porch, studio):
+    with watch() as (opened, porch, studio):
+        assert opened.page.locator("[data-camera=clip] [data-stream=detail]").is_hidden()
         studio.encoded = True
         switch(porch).click()
         plays(porch)

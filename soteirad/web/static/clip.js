@@ -3,7 +3,7 @@
 import { ownAddress } from "./api.js";
 import { h, show } from "./dom.js";
 import { icon } from "./icons.js";
-import { bytes, isNumber, span } from "./words.js";
+import { bytes, capital, isNumber, span } from "./words.js";
 
 const GIVEN_UP_MS = 2 * 3600_000; // The longest clip takes an hour.
 const TYPES = { hevc: "hvc1.1.6.L123.B0", h264: "avc1.640028" };
@@ -21,7 +21,7 @@ export const clipAddress = ({ clip }) => (clip?.ready ? ownAddress(clip.url) : n
 /** The clip of an event with what there is to say of it; with `begin` it plays at once. */
 export function clipPlayer(item, begin) {
 	const address = clipAddress(item);
-	if (!address) return h("p.soft", clipWords(item));
+	if (!address) return h("p.soft", capital(clipWords(item)), ".");
 	const { codec, bytes: size } = item.clip;
 	const note = h("p.problem", { role: "alert", hidden: true });
 	const wrong = (text) => { note.hidden = false; show(note, text); };
@@ -35,7 +35,7 @@ export function clipPlayer(item, begin) {
 	};
 	show(screen, h("button", { onclick: open }, icon("play"), " Play the clip"));
 	if (begin) open();
-	return h("section.clip", screen, note, h("p.soft", `${clipWords(item)}, ${codec ?? ""} `, h("a",
+	return h("section.clip", screen, note, h("p.soft", `${capital(clipWords(item))}${codec ? `, ${codec}` : ""}. `, h("a",
 		{ href: address, download: true }, `Download${isNumber(size) ? ` (${bytes(size)})` : ""}`)));
 }
 

@@ -13,7 +13,7 @@ export class Video {
 		this.player = null;
 		this.inView = true;
 		const button = (stream, text) => h("button.small", { "aria-pressed": "false", "data-stream": stream,
-			onclick: () => this.#turn(stream) }, icon("play", 16), text);
+			onclick: () => this.#turn(stream) }, icon("play", 16), ` ${text}`);
 		this.buttons = [button("source", "Live video"), button("detail", "Large stream")];
 		this.play = h("button.small", { hidden: true, onclick: () => this.player?.play() }, "Play");
 		this.state = h("span", { role: "status" });
