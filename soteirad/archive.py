@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
@@ -12,7 +13,7 @@ from types import TracebackType
 from typing import Any, Literal, TypeVar
 
 from soteirad.errors import StorageError
-from soteirad.event import Event, iso_time
+from soteirad.event import Event, clip_id, iso_time, namer_of_clip
 from soteirad.hub.ask_record import AskRecord
 from soteirad.hub.journal import is_there
 from soteirad.hub.salvage import readable_event, readable_record
@@ -27,6 +28,8 @@ FIRST_WITH_ANSWERS = 4
 @dataclass(frozen=True)
 class Wanted:
     """Which events are wanted: all that meet every limit that is set; of a list, one is enough.
+
+    Without `types` they are all but `recorded`, which only says more of another event.
 
     `since` (inclusive) and `until` (exclusive) are seconds since the epoch and go by the event's own time, `before` and
     `after` (both exclusive) are places in the journal.
@@ -138,6 +141,14 @@ class Archive:
                 found[event_id] = records
         return found
 
+    def recorded(self, events: Collection[Event]) -> dict[str, Event]:
+        """Return the `recorded` events that say that the clips which these events name are complete; by event."""
+        told = {event.id: clip_id(namer) for event in events if (namer := namer_of_clip(event.clip)) is not None}
+        query = "SELECT payload FROM events WHERE id IN (SELECT value FROM json_each(?)) AND event_type = 'recorded'"
+        rows = self._rows(query, (json.dumps([*told.values()]),)) if told else []
+        found = {event.id: event for event in (self._read(readable_event, row[0]) for row in rows)}
+        return {event_id: found[told_by] for event_id, told_by in told.items() if told_by in found}
+
     def waiting(self) -> int:
         """Return how many events wait to be published."""
         return int(self._rows("SELECT count(*) FROM events WHERE published_at IS NULL", ())[0][0])
@@ -194,6 +205,8 @@ def _conditions(wanted: Wanted) -> tuple[list[str], list[Any]]:
         if choices:
             conditions.append(f"{expression} IN ({_marks(choices)})")
             values += choices
+    if not wanted.types:
+        conditions.append("event_type <> 'recorded'")
     if wanted.zones:
         zones = "EXISTS (SELECT 1 FROM json_each(payload, '$.zones') WHERE value IN ({}))"
         conditions.append(zones.format(_marks(wanted.zones)))

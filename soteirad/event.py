@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Literal, get_args
@@ -13,6 +14,8 @@ EventType = Literal[
     "entered", "left", "present", "scene_changed", "source_lost", "source_restored", "answered", "recorded"
 ]
 EVENT_TYPES: tuple[str, ...] = get_args(EventType)
+
+_CLIP = re.compile(r"[A-Za-z0-9_-]+/[0-9]{4}-[0-9]{2}-[0-9]{2}/([0-7][0-9A-HJKMNP-TV-Z]{25})\.mp4")
 
 Box = tuple[int, int, int, int]
 """x1, y1, x2, y2 in pixels of the frame named by `frame_size`."""
@@ -105,6 +108,12 @@ def clip_id(event_id: str) -> str:
     """
     digest = hashlib.sha256(f"clip:{event_id}".encode()).digest()
     return str(ULID.from_bytes(ULID.from_str(event_id).bytes[:6] + digest[:10]))
+
+
+def namer_of_clip(path: object) -> str | None:
+    """Return the id of the event that a clip is named after; None for what is no clip's path."""
+    found = _CLIP.fullmatch(path) if isinstance(path, str) else None
+    return None if found is None else found[1]
 
 
 def replay_id(clip_hash: str, media_time: float, what: str) -> str:

@@ -16,7 +16,7 @@ import pytest
 
 from soteirad.archive import Archive, NoJournalError, Wanted
 from soteirad.errors import StorageError
-from soteirad.event import Event, iso_time, new_id
+from soteirad.event import Event, clip_id, iso_time, new_id
 from soteirad.hub.answer_book import AnswerBook
 from soteirad.hub.ask_record import AskRecord
 from soteirad.hub.journal import Journal
@@ -110,6 +110,26 @@ def test_answers_are_found_by_the_event_they_are_about_and_by_their_own(journal:
             ("a", "a"),
         )
     assert any("askings" in row[-1] for row in plan), "not each answer is read for each event"
+
+
+def test_a_clip_that_is_complete_is_found_by_every_event_that_names_it_and_is_listed_only_if_asked_for(
+    journal: Journal, tmp_path: Path
+) -> None:
+    entered = make("entered", 60)
+    path = f"porch/2027-01-15/{entered.id}.mp4"
+    visit = [replace(entered, clip=path), replace(make("left", 61), clip=path)]
+    own = make("left", 62)
+    own = replace(own, clip=f"porch/2027-01-15/{own.id}.mp4")
+    odd = [replace(make("entered", 63), clip=text) for text in ("", "x.mp4", "../" * 30, f"/porch/{path}")]
+    recorded = Event(clip_id(entered.id), "recorded", "porch", entered.time, about=entered.id, clip=path)
+    journal.append([*visit, own, *odd, recorded])
+    with Archive(tmp_path / "journal.sqlite3") as archive:
+        assert archive.recorded([*visit, own, *odd, *EVENTS]) == {event.id: recorded for event in visit}
+        assert archive.recorded([recorded]) == {recorded.id: recorded} and archive.recorded([]) == {}
+        assert archive.recorded([replace(visit[0], clip=f"porch/2027-01-15/{'7' * 26}.mp4")]) == {}
+        assert recorded not in [row.event for row in archive.find(Wanted())]
+        assert [row.event for row in archive.find(Wanted(types=["recorded"]))] == [recorded]
+        assert len(archive.find(Wanted(types=["recorded", "entered"]))) == 1 + 3 + 1 + len(odd)
 
 
 def test_a_journal_of_before_there_were_questions_has_no_answers(tmp_path: Path) -> None:

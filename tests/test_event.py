@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ulid import ULID
 
-from soteirad.event import EVENT_TYPES, Event, clip_id, epoch_time, iso_time, new_id, replay_id
+from soteirad.event import EVENT_TYPES, Event, clip_id, epoch_time, iso_time, namer_of_clip, new_id, replay_id
 
 texts = st.text(max_size=20)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
@@ -122,6 +122,14 @@ def test_a_replays_ids_never_change_between_releases() -> None:
 @given(st.integers(0, 10**9), st.integers(1, 10**9))
 def test_a_replays_ids_sort_by_media_time(ms: int, later: int) -> None:
     assert replay_id("clip", ms / 1000, "a") < replay_id("clip", (ms + later) / 1000, "b")
+
+
+def test_who_named_a_clip_is_known_from_its_path_and_from_nothing_else() -> None:
+    event_id = new_id(1_800_000_000.0)
+    assert namer_of_clip(f"porch/2027-01-15/{event_id}.mp4") == event_id
+    for odd in (None, 3, "", f"{event_id}.mp4", f"porch/2027-01-15/{event_id}-2.mp4", f"../2027-01-15/{event_id}.mp4",
+                f"porch/2027-01-15/{event_id.lower()}.mp4", f"porch/2027-01-15/{event_id}.mp4\n"):  # fmt: skip
+        assert namer_of_clip(odd) is None
 
 
 @given(st.integers(0, 4_000_000_000), st.integers(0, 4_000_000_000))

@@ -72,6 +72,7 @@ class Desk:
                  monotonic: Callable[[], float] = time.monotonic) -> None:  # fmt: skip
         self.journal = storage / "journal.sqlite3"
         self.pictures = storage / "snapshots"
+        self.clips = storage / "clips"
         self._storage = storage
         self._on_wake = on_wake
         self._monotonic = monotonic
@@ -183,7 +184,8 @@ class Desk:
         self._viewers.tell("near_miss", camera, told)
 
     def confirmed(self, event: Event) -> None:
-        """Tell those who look of an event that was just committed; its picture follows."""
+        """Tell those who look of an event that was just committed; its picture follows, and so does its clip, of which
+        a `recorded` tells that is `about` it."""
         if not self._viewers.there:
             return
         item = event_item(Row(0, event, 0.0, None, None), ())  # its place in the journal is told to those who ask

@@ -61,6 +61,10 @@ class Box(Protocol):
     def pictures(self) -> Path:
         """The folder of snapshots: camera, UTC day, event id."""
 
+    @property
+    def clips(self) -> Path:
+        """The folder of videos of visits: camera, UTC day, event id."""
+
     def ready(self) -> str:
         """Return nothing when the daemon watches, else the word why it does not yet."""
 

@@ -11,9 +11,10 @@ from soteirad import __version__
 from soteirad.web.answers import TOO_MANY, Failure, jpeg
 from soteirad.web.auth import FORGET_COOKIE, Refused, cookie_header
 from soteirad.web.box import UnknownCameraError
+from soteirad.web.clips import Clip
 from soteirad.web.guard import refusal
 from soteirad.web.models import Areas, Login, NearMissQuery, StreamQuery, Wish
-from soteirad.web.pictures import saved_picture
+from soteirad.web.pictures import saved_clip, saved_picture
 from soteirad.web.routes import Asked
 from soteirad.web.site import Site
 from soteirad.web.stream import STEP_S, Stream
@@ -22,6 +23,7 @@ LOOK_S = 3.0
 """How long somebody who wants one picture waits for a frame."""
 NO_PICTURE_NOW = "there is no picture of this camera now: it is off, or its source gives none"
 NO_PICTURE = "there is no such picture: it is gone, or there never was one"
+NO_CLIP = "there is no such clip: it is gone, not complete yet, or there never was one"
 
 
 def healthy(_site: Site, _asked: Asked) -> Response:
@@ -121,6 +123,14 @@ def snapshot(site: Site, asked: Asked) -> Response:
         raise Failure(404, NO_PICTURE)
     # A later, better picture of the same event may take its place within seconds.
     return jpeg(data, "private, max-age=60")
+
+
+def clip(site: Site, asked: Asked) -> Clip:
+    """A video of a visit, or a part of it."""
+    file = saved_clip(site.box.clips, asked.path["camera"], asked.path["day"], asked.path["file"])
+    if file is None:
+        raise Failure(404, NO_CLIP)
+    return Clip(file, site.workers)
 
 
 def live_picture(site: Site, asked: Asked) -> Response:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from soteirad.archive import Row
-from soteirad.event import spoken
+from soteirad.event import Event, epoch_time, namer_of_clip, spoken
 from soteirad.hub.ask_record import AskRecord
 
+UNBEGUN_S = 60.0
+"""So long after its event a clip of which nothing is there is taken to come; later there is none."""
 
-def event_item(row: Row, answers: Sequence[AskRecord], pictures: Path | None = None) -> dict[str, Any]:
+
+def event_item(row: Row, answers: Sequence[AskRecord], pictures: Path | None = None, clips: Path | None = None,
+               recorded: Event | None = None) -> dict[str, Any]:  # fmt: skip
     """Return an item of `GET /api/events`, also for the stream.
 
-    With the folder of `pictures`, one that is gone is not offered.
+    `recorded` is the event that says that its clip is complete. With the folders of `pictures` and `clips`, what is
+    gone of them is not offered.
     """
     snapshot = row.event.snapshot
     if snapshot is not None and pictures is not None and not (pictures / snapshot).is_file():
@@ -25,8 +31,40 @@ def event_item(row: Row, answers: Sequence[AskRecord], pictures: Path | None = N
         "published": row.published_at is not None,
         "topic": row.topic,
         "picture": None if snapshot is None else f"/api/snapshots/{snapshot}",
+        "clip": _clip(row.event, row.event if row.event.event_type == "recorded" else recorded, clips),
         "answers": [_answer(record) for record in answers],
     }
+
+
+def _clip(event: Event, recorded: Event | None, clips: Path | None) -> dict[str, Any] | None:
+    """Return where an event's clip is and what is known of it; None if it has none, or none any more."""
+    if namer_of_clip(event.clip) is None or event.clip is None:
+        return None
+    if clips is not None and not _is_there(clips / event.clip, event, recorded):
+        return None
+    known = {} if recorded is None else recorded.why
+    return {"url": f"/api/clips/{event.clip}", "ready": recorded is not None, "seconds": _number(known.get("seconds")),
+            "bytes": _whole(known.get("bytes")), "codec": _text(known.get("codec"))}  # fmt: skip
+
+
+def _is_there(place: Path, event: Event, recorded: Event | None) -> bool:
+    """Say whether a clip is there, or on its way."""
+    if place.is_file():
+        return True
+    half = place.with_name(f".{place.name}.part")
+    return recorded is None and (half.is_file() or time.time() < epoch_time(event.time) + UNBEGUN_S)
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _answer(record: AskRecord) -> dict[str, Any]:

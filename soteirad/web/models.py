@@ -209,14 +209,28 @@ class Answer(Model):
     time: str
 
 
+class Clip(Model):
+    """A video of a visit: once it is `ready` (a `recorded` tells) it can be fetched, and the rest of it is known."""
+
+    url: str
+    ready: bool
+    seconds: float | None
+    bytes: int | None
+    codec: str | None = Field(description="h264 or hevc; not every browser plays hevc.")
+
+
 class Item(Model):
-    """An event as it was published, and its place in the journal."""
+    """An event as it was published, and its place in the journal.
+
+    A `recorded`, which comes on the stream and in lists that ask for it, tells of the clip of the event it is `about`.
+    """
 
     seq: int
     event: dict[str, Any]
     published: bool
     topic: str | None
     picture: str | None
+    clip: Clip | None
     answers: list[Answer]
 
 

@@ -38,6 +38,7 @@ _SETTING: dict[str, Any] = {"enum": list(get_args(Setting))}
 _SEQ: dict[str, Any] = {"type": "string", "pattern": "^[0-9]{1,15}$"}
 _DAY: dict[str, Any] = {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}
 _FILE: dict[str, Any] = {"type": "string", "pattern": r"^[0-9A-HJKMNP-TV-Z]{26}\.jpg$"}
+_CLIP: dict[str, Any] = {"type": "string", "pattern": r"^[0-9A-HJKMNP-TV-Z]{26}(-[0-9]{1,3})?\.mp4$"}
 _THRESHOLD = "/api/cameras/{camera}/thresholds/{setting}"
 _OF_THRESHOLD = {"camera": _CAMERA, "setting": _SETTING}
 
@@ -81,6 +82,9 @@ API: tuple[Route, ...] = (
     Route("GET", "/api/events", events, "Events, newest first.", Events, query=EventsQuery, errors=(422, 503)),
     Route("GET", "/api/snapshots/{camera}/{day}/{file}", do.snapshot, "A saved picture.", "image/jpeg", errors=(404,),
           parameters={"camera": _CAMERA, "day": _DAY, "file": _FILE}),
+    Route("GET", "/api/clips/{camera}/{day}/{file}", do.clip, "A video of a visit; it may be asked for in ranges.",
+          "video/mp4", errors=(404, 416, 503), parameters={"camera": _CAMERA, "day": _DAY, "file": _CLIP},
+          other={206: "video/mp4"}),
     Route("GET", "/api/near-misses", do.near_misses, "What was nearly reported, newest first.", NearMisses,
           query=NearMissQuery, errors=(422,)),
     Route("GET", "/api/openapi.json", openapi, "This document.", Document),

@@ -10,6 +10,8 @@ from soteirad.web.pool import Pool
 MOST_LOOKERS = 12
 """Streams and single pictures that wait for frames: as many threads."""
 MOST_STREAMS = 8
+MOST_DOWNLOADS = 16
+"""Clips that are being sent, half of all connections: the page itself always has some."""
 SHORT_WORKERS = 4
 
 T = TypeVar("T")
@@ -23,6 +25,7 @@ class Workers:
         self._waiting = Pool("web-look", MOST_LOOKERS)
         self._lookers = 0
         self._streams = 0
+        self._downloads = 0
 
     async def short(self, work: Callable[[], T]) -> T:
         """Do something short in a worker thread."""
@@ -44,6 +47,17 @@ class Workers:
         """Give a place back."""
         self._lookers -= 1
         self._streams -= stream
+
+    def take_download(self) -> bool:
+        """Take one of the places of those who fetch clips; False when there is none. For the loop's thread."""
+        if self._downloads >= MOST_DOWNLOADS:
+            return False
+        self._downloads += 1
+        return True
+
+    def give_download(self) -> None:
+        """Give that place back."""
+        self._downloads -= 1
 
     @property
     def streams(self) -> int:

@@ -9,7 +9,7 @@ import pytest
 
 from soteirad.config import Config
 from soteirad.config.overrides import THRESHOLDS, effective
-from soteirad.event import Event
+from soteirad.event import Event, clip_id, iso_time, new_id
 from soteirad.hub.commands import Change
 from soteirad.hub.desk import KEPT_FRAMES, KEPT_MISSES, PICTURE_AGE_S, Desk, Facts
 from soteirad.hub.journal import Journal
@@ -123,10 +123,26 @@ def test_a_viewer_begins_with_its_cameras_and_hears_of_frames_states_and_events(
     rig.desk.confirmed(event)
     assert viewer.next(0) == ("event", {
         "seq": None, "event": event.payload(), "published": False, "topic": None,
-        "picture": "/api/snapshots/porch/2026-11-22/01J.jpg", "answers": [],
+        "picture": "/api/snapshots/porch/2026-11-22/01J.jpg", "clip": None, "answers": [],
     })  # fmt: skip
     viewer.close()
     assert not rig.desk.looked_at("porch")
+
+
+def test_a_viewer_hears_that_a_clip_will_come_and_when_it_is_there(rig: Rig) -> None:
+    viewer = rig.desk.viewer([])
+    drain(viewer)
+    about = new_id(1_800_000_000.0)
+    entered = Event(about, "entered", "porch", iso_time(1_800_000_000.0), clip=f"porch/2027-01-15/{about}.mp4")
+    url = f"/api/clips/{entered.clip}"
+    rig.desk.confirmed(entered)
+    why = {"seconds": 12.3, "bytes": 4567, "codec": "h264"}
+    told = Event(clip_id(about), "recorded", "porch", entered.time, about=about, clip=entered.clip, why=why)
+    rig.desk.confirmed(told)
+    promised, complete = (item for _, item in drain(viewer))
+    assert promised["clip"] == {"url": url, "ready": False, "seconds": None, "bytes": None, "codec": None}
+    assert complete["clip"] == {"url": url, "ready": True, **why}
+    assert (complete["event"]["event_type"], complete["event"]["about"]) == ("recorded", about)
 
 
 def test_the_same_state_twice_is_told_once(rig: Rig) -> None:

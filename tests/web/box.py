@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 
 from soteirad import __version__
-from soteirad.archive import Row
-from soteirad.event import Event, iso_time, new_id
+from soteirad.archive import Archive, Row, Wanted
+from soteirad.event import Event, clip_id, iso_time, new_id
 from soteirad.hub.answer_book import AnswerBook
 from soteirad.hub.ask_record import AskRecord
 from soteirad.hub.journal import Journal
@@ -46,11 +46,15 @@ ZONES: dict[str, list[dict[str, Any]]] = {
     "garden": [],
     "clip": [],
 }
+CLIP = Path(__file__).parents[1] / "data" / "demo.mp4"
+"""What all clips of visits show."""
+UNRECORDED = 3
+"""Each so many-th visit's clip is not complete."""
 KINDS = ("entered", "left", "present", "scene_changed", "source_lost", "source_restored")
 
 
 class FakeBox:
-    """Implements `soteirad.web.box.Box`. `folder` gets the journal and the snapshots.
+    """Implements `soteirad.web.box.Box`. `folder` gets the journal, the snapshots and the clips.
 
     It checks all that it is given and all that it returns. Frames come from `tick`, which `tests.web.serve` calls twice
     a second. Video is that of `tests.web.video`: the porch has a large stream, too, the garden is away, the clip's is
@@ -67,6 +71,7 @@ class FakeBox:
         self._began = time.time()
         self._misses: deque[dict[str, Any]] = deque(maxlen=200)
         self._starting = ""
+        self._named: dict[int, str] = {}
         self.wishes: list[tuple[str, str, float | None]] = []
         self.opened = 0
         self._videos = {
@@ -79,10 +84,19 @@ class FakeBox:
         self.fail: Exception | None = None
 
     def create(self) -> None:
-        """Write the journal with some events of the last two days, and their pictures."""
+        """Write the journal with some events of the last two days, their pictures, and the clips of visits."""
         self.pictures.mkdir(parents=True, exist_ok=True)
         now = time.time()
         self._write_events([(index, now - (self._many - index) * 1200.0) for index in range(self._many)])
+        with Archive(self.journal) as archive:
+            visits = [row.event for row in archive.find(Wanted(types=["entered"], limit=self._many)) if row.event.clip]
+        for number, event in enumerate(reversed(visits), 1):
+            if number % UNRECORDED:
+                self.record(event)
+            else:
+                half = self.clips / f"{event.camera}/{event.time[:10]}/.{event.id}.mp4.part"
+                half.parent.mkdir(parents=True, exist_ok=True)
+                half.write_bytes(CLIP.read_bytes()[:1000])
 
     # --- the protocol ---
 
@@ -93,6 +107,10 @@ class FakeBox:
     @property
     def pictures(self) -> Path:
         return self._folder / "snapshots"
+
+    @property
+    def clips(self) -> Path:
+        return self._folder / "clips"
 
     def ready(self) -> str:
         self._maybe_fail()
@@ -277,6 +295,24 @@ class FakeBox:
         if seq % 30 == 5:
             [row] = self._write_events([(seq, time.time())])
             self.tell("event", _checked(Item, event_item(row, ())))
+
+    def record(self, event: Event) -> None:
+        """The clip that an event names is complete now."""
+        assert event.clip is not None
+        file = self.clips / event.clip
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(CLIP.read_bytes())
+        why = {"seconds": 65.5, "bytes": CLIP.stat().st_size, "begins": event.time, "codec": "h264", "audio": False,
+               "parts": 1}  # fmt: skip
+        recorded = Event(clip_id(event.id), "recorded", event.camera, event.time, confirmed=iso_time(time.time()),
+                         label=event.label, track_id=event.track_id, zones=event.zones, about=event.id,
+                         clip=event.clip, why=why)  # fmt: skip
+        with closing(Journal(self.journal)) as journal:
+            journal.open()
+            journal.append([recorded])
+            journal.mark_published({recorded.id: f"soteira/{event.camera}/clip"})
+            seq = journal.highest
+        self.tell("event", _checked(Item, event_item(Row(seq, recorded, 0.0, None, None), ())))
 
     def forget(self, viewer: FakeViewer) -> None:
         """A viewer was closed."""
@@ -484,6 +520,8 @@ class FakeBox:
         camera = ("porch", "clip")[index // 6 % 2]
         event_id, about = new_id(at), kind in ("entered", "left", "present")
         path = f"{camera}/{iso_time(at)[:10]}/{event_id}.jpg" if kind in ("entered", "scene_changed") else None
+        if (kind, camera) == ("entered", "porch"):
+            self._named[index // 6] = f"{camera}/{iso_time(at)[:10]}/{event_id}.mp4"
         label = ("cat" if kind == "present" else "person") if about else None
         if path is not None:
             file = self.pictures / path
@@ -506,6 +544,7 @@ class FakeBox:
             why={"trigger": "motion_spike", "motion_ratio": 0.082, "reason": "confirmed"},
             latency_ms={"detect": 61.1, "total": 66.6} if kind == "entered" else {},
             snapshot=path,
+            clip=self._named.get(index // 6) if kind in ("entered", "left") else None,
         )
 
 

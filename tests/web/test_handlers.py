@@ -208,6 +208,40 @@ def test_a_picture_that_is_gone_is_not_offered(site: Running) -> None:
     assert {item["picture"] for item in site.get("/api/events").json()["events"]} == {None}
 
 
+def test_an_event_has_its_clip_once_that_is_complete(site: Running) -> None:
+    def clip(kind: str) -> dict[str, Any]:
+        [item] = site.get(f"/api/events?camera=porch&type={kind}").json()["events"]
+        return dict(item["clip"])
+
+    assert clip("entered") == clip("left") == clip("recorded")
+    assert clip("entered")["ready"] and (clip("entered")["codec"], clip("entered")["seconds"]) == ("h264", 65.5)
+    assert len(site.get(clip("entered")["url"]).content) == clip("entered")["bytes"]
+    assert "recorded" not in [item["event"]["event_type"] for item in site.get("/api/events").json()["events"]]
+
+
+def test_a_clip_that_is_not_complete_is_promised_as_long_as_it_may_come(site: Running) -> None:
+    def clip() -> Any:
+        return site.get("/api/events?camera=porch&type=entered").json()["events"][0]["clip"]
+
+    complete = clip()
+    file = site.box.clips / complete["url"].removeprefix("/api/clips/")
+    with closing(sqlite3.connect(site.box.journal)) as writer, writer:
+        writer.execute("DELETE FROM events WHERE event_type = 'recorded'")
+    waits = {**complete, "ready": False, "seconds": None, "bytes": None, "codec": None}
+    assert clip() == waits, "nobody told yet"
+    half = file.rename(file.with_name(f".{file.name}.part"))
+    assert clip() == waits
+    assert site.get(complete["url"]).status_code == 404, "half of a clip is never sent"
+    half.unlink()
+    assert clip() is None, "it never came"
+
+
+def test_a_clip_that_is_gone_is_not_offered(site: Running) -> None:
+    for file in site.box.clips.glob("*/*/*.mp4"):
+        file.unlink()
+    assert {item["clip"] for item in site.get("/api/events").json()["events"]} == {None}
+
+
 def test_before_there_is_a_journal_there_are_no_events(site: Running) -> None:
     for file in site.folder.glob("journal.db*"):
         file.unlink()
