@@ -32,6 +32,8 @@ def event_line(event: Event) -> str:
     dwell = f"after {event.dwell:.1f} s" if event.dwell is not None else ""
     if event.event_type == "answered":
         return f"{when}  {what} {sure}  {event.question}: {spoken(event.answer)}"
+    if event.event_type == "recorded":
+        return f"{when}  {what} {event.clip}"
     why = event.why.get("reason" if event.event_type == "left" else "trigger") or ""
     return f"{when}  {what} {sure} {dwell} {f'({why})' if why else ''}".rstrip()
 

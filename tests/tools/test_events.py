@@ -45,6 +45,15 @@ def journal(tmp_path: Path, config: Path) -> Journal:
     return journal
 
 
+def test_a_complete_clip_is_a_line_only_for_those_who_ask(config: Path, journal: Journal) -> None:
+    about = EVENTS[0]
+    clip = f"porch/2027-01-15/{about.id}.mp4"
+    journal.append([make(3, "recorded", about=about.id, clip=clip, why={"seconds": 12.3, "bytes": 4567})])
+    assert [row.event for row in list_events(config, Wanted()).rows] == EVENTS
+    (line,) = archive_lines(list_events(config, Wanted(types=["recorded"])))
+    assert line == f"{iso_time(T0 + 10800)}  porch         recorded      person   {clip}  (not published yet)"
+
+
 @pytest.mark.usefixtures("journal")
 def test_there_is_one_line_for_each_event_the_newest_last(config: Path) -> None:
     assert archive_lines(list_events(config, Wanted())) == [
