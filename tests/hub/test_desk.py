@@ -54,6 +54,40 @@ def missed(text: str = "a person of score 0.30") -> Missed:
     return Missed("2026-11-22T10:00:00.000Z", NearMiss("score_below", 3, 1.0, text, "person"))
 
 
+def test_video_is_to_be_had_of_streams_that_there_are_and_says_why_when_there_is_none_now(rig: Rig) -> None:
+    for camera, stream, words in (("nobody", "source", "porch, yard"), ("porch", "detail", "has no large stream")):
+        with pytest.raises(UnknownCameraError, match=words):
+            rig.desk.video(camera, stream, lambda: None)  # type: ignore[arg-type]
+    rig.desk.status("porch", False, "it does not answer")
+    viewer = rig.desk.video("porch", "source", lambda: None)
+    assert viewer.next() == ({"kind": "gone", "reason": "it does not answer"},)
+    assert rig.desk.health()["viewers"] == {"stream": 0, "video": 1} and rig.desk.watched("porch") == {"source"}
+    rig.desk.close()
+    assert viewer.closed and rig.desk.health()["viewers"]["video"] == 0
+
+
+def test_a_large_stream_that_is_not_configured_any_more_is_not_asked_for(rig: Rig) -> None:
+    with_detail = Config.model_validate({"cameras": {"porch": {"source": "rtsp://h/s", "detail": "rtsp://h/l"}}})
+    without = Config.model_validate({"cameras": {"porch": {"source": "rtsp://h/s"}}})
+    rig.desk.configure(with_detail, with_detail)
+    assert rig.item()["detail"]
+    viewer = rig.desk.video("porch", "detail", lambda: None)
+    assert rig.desk.watched("porch") == {"detail"}
+    rig.desk.configure(without, without)
+    assert rig.desk.watched("porch") == frozenset() and not rig.item()["detail"]
+    assert viewer.next() == ({"kind": "gone", "reason": "it has no large stream any more"},)
+
+
+def test_video_of_a_camera_that_is_switched_off_says_so(rig: Rig) -> None:
+    viewer = rig.desk.video("porch", "source", lambda: None)
+    off = Config.model_validate({"cameras": {"porch": {"source": "rtsp://h/s", "enabled": False}}})
+    rig.desk.configure(off, off)
+    rig.desk.status("porch", False, "it is not watched")
+    gone = ({"kind": "gone", "reason": "it is switched off"},)
+    assert viewer.next() == gone and not viewer.next()
+    assert rig.desk.video("porch", "source", lambda: None).next() == gone
+
+
 def test_a_camera_is_shown_with_its_title_areas_and_thresholds_and_without_its_address(rig: Rig) -> None:
     item = rig.item()
     assert (item["title"], item["file"], rig.item("yard")["title"], rig.item("yard")["file"]) == (
