@@ -16,8 +16,8 @@ from tests.web.box import TITLES
 from tests.web.running import Running
 
 EXAMPLES = 12
-APART = ("/api/stream", "/api/cameras/{camera}/picture.jpg")
-"""Asked for elsewhere: the one never ends, the other waits for a frame."""
+APART = ("/api/stream", "/api/cameras/{camera}/picture.jpg", "/api/cameras/{camera}/live")
+"""Asked for elsewhere: the first never ends, the second waits for a frame, the third is a WebSocket."""
 MAY_REFUSE = ("/api/cameras/{camera}/thresholds/{setting}", "/api/cameras/{camera}/areas")
 """What these take depends on the camera, which the document cannot say."""
 NOT_OURS = ("ignored_auth",)

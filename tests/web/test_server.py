@@ -26,7 +26,7 @@ from tests.web.box import FakeBox
 from tests.web.running import Running, read_answer, running, stream_head
 
 WORDS = "correct horse"
-WITHOUT = ("starlette", "uvicorn", "prometheus_client", "h11")
+WITHOUT = ("starlette", "uvicorn", "wsproto", "prometheus_client", "h11")
 
 
 def ended(connection: socket.socket) -> bool:
