@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -136,7 +137,8 @@ class Studio:
     def hang_up(self) -> None:
         """Cut everybody off."""
         for connection in list(self._open):
-            connection.socket.shutdown(2)
+            with suppress(OSError):  # it went by itself
+                connection.socket.shutdown(socket.SHUT_RDWR)
 
     def answer(self, connection: ServerConnection) -> None:
         """Send until the other end goes away."""

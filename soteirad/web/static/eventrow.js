@@ -58,8 +58,8 @@ export function eventRow(item, title, open) {
 				h("span.chips", chips(event), item.clip && h("span.chip.soft", clipWords(item)), sent(item), item.answers.map((answer) => h("span.chip", h("b",
 					`${answer.question}: `), said(answer))))),
 			h("span.row-end", h("time", { datetime: event.time }, clock(event.time)), latencyBar(event.latency_ms))),
-		clipAddress(item) && h("button.play", { "aria-label": `Play the clip: ${eventWords(event)}, ${title}, ${clock(event.time)}`,
-			onclick: () => open(true) }, icon("play")));
+		clipAddress(item) && h("button.play", { onclick: () => open(true),
+			"aria-label": `Play the clip: ${eventWords(event)}, ${title}, ${clock(event.time)}` }, icon("play")));
 }
 
 export function nearRow(miss, title) {

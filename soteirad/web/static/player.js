@@ -1,4 +1,4 @@
-// Live video: fragments of MP4 that come over a WebSocket, played close behind what has come; and what belongs to each picture.
+// Live video: MP4 in pieces over a WebSocket, played close behind what has come; and what belongs to each picture.
 
 import { api, videoAddress } from "./api.js";
 import { h } from "./dom.js";
@@ -205,8 +205,9 @@ export class Player {
 			this.#waiting -= this.#queue.shift().byteLength;
 		} catch (error) {
 			// Full: less is kept behind, or all begins anew.
-			if (error.name === "QuotaExceededError" && first < video.currentTime - 1) buffer.remove(first, video.currentTime - 0.5);
-			else this.#lost("The video cannot be kept by this browser.");
+			const until = video.currentTime - 0.5;
+			if (error.name === "QuotaExceededError" && first < until) buffer.remove(first, until);
+			else this.#lost("This browser cannot keep the video.");
 		}
 	}
 
@@ -225,7 +226,8 @@ export class Player {
 		const aim = clamp(FRAMES_AIMED * this.#step, this.#aim, MOST_AIM_S);
 		const delay = end - video.currentTime;
 		// Far behind, before a gap, or not begun; small holes between pieces are played over.
-		if (delay > JUMP_S || (video.currentTime < start && video.readyState < 3)) video.currentTime = Math.max(start, end - aim);
+		const stuck = video.currentTime < start && video.readyState < 3;
+		if (delay > JUMP_S || stuck) video.currentTime = Math.max(start, end - aim);
 		const off = delay - aim;
 		const rate = Math.abs(off) < Math.max(0.05, this.#step) ? 1 : clamp(1 + off / 4, 0.9, 1.1);
 		if (Math.abs(rate - video.playbackRate) > 0.01) video.playbackRate = rate;

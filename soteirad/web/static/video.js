@@ -39,7 +39,9 @@ export class Video {
 		const on = this.player?.stream !== stream;
 		this.close();
 		this.#tell("", "");
-		for (const button of this.buttons) button.setAttribute("aria-pressed", String(on && button.dataset.stream === stream));
+		for (const button of this.buttons) {
+			button.setAttribute("aria-pressed", String(on && button.dataset.stream === stream));
+		}
 		if (!on) return;
 		this.player = new Player(this.name, stream, (...state) => this.#tell(...state), this.draw);
 		this.picture.setVideo(this.player.video);
@@ -51,6 +53,7 @@ export class Video {
 		this.play.hidden = kind !== "refused";
 		say(this.state, text);
 		// Not in the status: a screen reader would say it twice a second.
-		say(this.more, kind === "playing" ? `, ${span(delay)} behind${this.player.encoded ? ", encoded on the machine" : ""}` : "");
+		const made = this.player?.encoded ? ", encoded on the machine" : "";
+		say(this.more, kind === "playing" ? `, ${span(delay)} behind${made}` : "");
 	}
 }
