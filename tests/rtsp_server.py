@@ -13,6 +13,7 @@ import random
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -100,6 +101,15 @@ class RtspServer:
         self.kill()
         self._folder = tempfile.TemporaryDirectory()
         self._start({"launch": launch})
+
+    def start_live(self, port: int) -> None:
+        """Serve H.264 that is encoded at this moment, as `benchmarks/live_camera.py` gives it out at a local port.
+
+        All clients get the same; what they get first is a key frame.
+        """
+        self.kill()
+        self._folder = tempfile.TemporaryDirectory()
+        self._start({"codec": "h264", "live": port, "loop": True, "told": ""})
 
     def kill(self) -> None:
         """End it as a camera that loses its power."""
@@ -208,7 +218,10 @@ def serve(options: dict[str, Any]) -> None:
     else:
         parser, caps, payloader = CODECS[options["codec"]]
         launch = f"appsrc name=source format=time max-bytes=0 caps={caps} ! {parser} ! {payloader} pt=96"
-        packets = pickle.loads(Path(options["packets"]).read_bytes())  # noqa: S301 - the test has just written it
+        if "live" in options:
+            launch = launch.replace("appsrc ", "appsrc is-live=true ")
+        else:
+            packets = pickle.loads(Path(options["packets"]).read_bytes())  # noqa: S301 - the test has just written it
     # The last element is behind the payloader so that packets can be lost there; it gets them one by one.
     launch += " ! identity name=pay0"
     names = [part.split()[0] for part in launch.split("!") if "/" not in part.split()[0]]
@@ -224,6 +237,9 @@ def serve(options: dict[str, Any]) -> None:
 
     def configure(_factory: Any, media: Any) -> None:
         element = media.get_element()
+        if "live" in options:
+            forward = (element.get_by_name("source"), element.get_by_name("pay0"), options["live"])
+            threading.Thread(target=_forward, args=forward, daemon=True).start()
         if packets:
             skipped = _feed(element.get_by_name("source"), packets, began if options["loop"] else None)
             if options["told"]:
@@ -284,6 +300,23 @@ def _feed(source: Any, packets: list[Packet], live_since: int | None) -> int:
     else:
         source.connect("need-data", push)
     return skipped
+
+
+LIVE_HEAD = struct.Struct("!QI")
+"""What comes before each live packet: when its picture was taken (monotonic, ns), and how many bytes follow."""
+
+
+def _forward(source: Any, pay: Any, port: int) -> None:
+    """Hand what comes from a local port to an `appsrc`, stamped with when it was captured, until nobody watches."""
+    from gi.repository import Gst
+
+    with socket.create_connection(("127.0.0.1", port)) as connection, connection.makefile("rb") as stream:
+        while head := stream.read(LIVE_HEAD.size):
+            captured_ns, size = LIVE_HEAD.unpack(head)
+            buffer = Gst.Buffer.new_wrapped(stream.read(size))
+            buffer.pts = buffer.dts = max(0, captured_ns - (pay.get_base_time() or captured_ns))
+            if source.emit("push-buffer", buffer) != Gst.FlowReturn.OK:
+                return
 
 
 def _send_at_once(_server: Any, client: Any) -> None:
