@@ -25,8 +25,9 @@ from benchmarks.report import compare, document, markdown, write
 from benchmarks.runs import Bench, share_engine_cache
 from benchmarks.turns import tell
 
-MEASURES = ("idle", "gating", "stages", "live", "reaction", "memory", "start", "scale", "rivals", "served")
-SLOW = ("live", "reaction", "scale", "served")
+MEASURES = ("idle", "gating", "stages", "live", "reaction", "memory", "start", "scale", "rivals", "served", "glass",
+            "video", "encoder")
+SLOW = ("live", "reaction", "scale", "served", "glass", "video")
 """Left out of a quick run, which is to take less than five minutes, unless they are named."""
 
 
