@@ -97,7 +97,8 @@ def _play(bench: Bench, camera: LiveCamera, seconds: float) -> tuple[Shown, dict
             page.goto(f"http://127.0.0.1:{port}/#token={api.token}")
 
         shown = watch(browser, prepare, "article[data-camera=cam1]", WARM_UP_S, seconds)
-        until, stages = time.monotonic() + DIAGNOSTICS_S, {}
+        until = time.monotonic() + DIAGNOSTICS_S
+        stages: dict[str, float] = {}
         while not stages and time.monotonic() < until:
             time.sleep(0.5)
             told = [json.loads(message.payload) for message in subscriber.messages()]

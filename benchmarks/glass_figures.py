@@ -54,8 +54,9 @@ def whole_figures(name: str, run: Run) -> list[Figure]:
     said = "" if shown.states == ["Live"] else f"; the page said {', '.join(shown.states)}"
     note = (f"{len(whole)} pictures, 25 a second, H.264 at {bit_rate / 1e6:.0f} Mbit/s over RTSP (TCP, loopback), from "
             f"the system's clock in the picture to the browser's `expectedDisplayTime`; published range "
-            f"{PUBLISHED['whole']}. {shown_share(shown.frames):.0%} of the camera's pictures were shown, none stood "
-            f"longer than {longest_ms(shown.frames):.0f} ms, {sent_share(shown):.2f} pieces a picture{said}")  # fmt: skip
+            f"{PUBLISHED['whole']}. {shown_share(shown.frames):.0%} of the camera's pictures were shown, none "
+            f"stood for more than {longest_ms(shown.frames):.0f} ms; {sent_share(shown):.2f} pieces a picture"
+            f"{said}")  # fmt: skip
     rates = [frame["rate"] for frame in shown.frames]
     detail = {"p99": _finite(percentile(whole, 99)), "max": _finite(max(whole)), "starts": shown.starts,
               "playback_rate": [min(rates), max(rates)], "unread": len(shown.frames) - len(whole)}  # fmt: skip
@@ -103,11 +104,11 @@ def stage_figures(run: Run) -> list[Figure]:
         Figure("stage_transport", "stage: remux and transport (packet -> the browser's WebSocket), p50",
                statistics.median(parts.arrival) - packet, None, "ms",
                note=f"published: encode {PUBLISHED['encode']}, transport {PUBLISHED['transport']}; camera process, "
-               "pipe, hub, WebSocket on loopback; the difference of two medians: drawn -> WebSocket less drawn -> packet",
+               "pipe, hub, WebSocket on loopback; a difference of medians: drawn -> WebSocket less drawn -> packet",
                detail={"drawn_to_websocket_ms": _spread(parts.arrival)}),
-        Figure("stage_display", "stage: display (WebSocket -> screen), p50", statistics.median(parts.player), None, "ms",
-               note=f"published {PUBLISHED['display']}; the player's buffer, Chromium's decoder in software and its "
-               f"compositor; p95 {percentile(parts.player, 95):.0f} ms", detail={"ms": _spread(parts.player)}),
+        Figure("stage_display", "stage: display (WebSocket -> screen), p50", statistics.median(parts.player), None,
+               "ms", note=f"published {PUBLISHED['display']}; the player's buffer, Chromium's decoder in software and "
+               f"its compositor; p95 {percentile(parts.player, 95):.0f} ms", detail={"ms": _spread(parts.player)}),
     ]  # fmt: skip
 
 

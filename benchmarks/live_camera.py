@@ -13,6 +13,7 @@ import contextlib
 import json
 import queue
 import socket
+import statistics
 import subprocess
 import sys
 import threading
@@ -56,11 +57,19 @@ class LiveCamera:
     url: str
     scene: PersonScene
     told: Path
+    port: int
+    """For `RtspServer.start_live` of further servers of the same stream."""
 
     def encoding_ms(self) -> list[float]:
         """Return how long each picture so far was under way in the camera, from drawing to the encoder's end (ms)."""
-        pictures = map(json.loads, self.told.read_text().splitlines())
-        return [picture["encoded"] - picture["drawn"] for picture in pictures]
+        return [picture["encoded"] - picture["drawn"] for picture in self._pictures()]
+
+    def bit_rate(self) -> float:
+        """Return what it has sent so far (bits a second)."""
+        return statistics.fmean(picture["bytes"] for picture in self._pictures()) * 8 * FPS
+
+    def _pictures(self) -> list[dict[str, float]]:
+        return [json.loads(line) for line in self.told.read_text().splitlines()]
 
 
 @contextmanager
@@ -74,7 +83,7 @@ def live_camera(folder: Path, size: tuple[int, int]) -> Iterator[LiveCamera]:
         assert process.stdout is not None
         process.stdout.readline()
         server.start_live(port)
-        yield LiveCamera(server.url, PersonScene(size), told)
+        yield LiveCamera(server.url, PersonScene(size), told, port)
     finally:
         server.kill()
         process.kill()
@@ -119,8 +128,8 @@ class Receivers:
 
 def main() -> None:
     """Draw and encode until killed; a picture for which there is no time is left out."""
-    size: Any = tuple(map(int, sys.argv[1].split("x")))
-    scene, context, receivers = PersonScene(size), encoder(size, int(sys.argv[2])), Receivers(int(sys.argv[3]))
+    shape: Any = tuple(map(int, sys.argv[1].split("x")))
+    scene, context, receivers = PersonScene(shape), encoder(shape, int(sys.argv[2])), Receivers(int(sys.argv[3]))
     print("drawing", flush=True)
     began, number = time.monotonic(), 0
     with Path(sys.argv[4]).open("w", buffering=1) as told:
@@ -129,9 +138,12 @@ def main() -> None:
             drawn, captured_ns = time.time() * 1000, time.monotonic_ns()
             frame = av.VideoFrame.from_ndarray(scene.draw(Stamp(int(drawn), number)), format="yuv420p")
             frame.pts, frame.time_base = number, Fraction(1, FPS)
+            size = 0
             for packet in context.encode(frame):
                 receivers.send(LIVE_HEAD.pack(captured_ns, packet.size) + bytes(packet), packet.is_keyframe)
-            told.write(json.dumps({"number": number, "drawn": drawn, "encoded": time.time() * 1000}) + "\n")
+                size += packet.size
+            note = {"number": number, "drawn": drawn, "encoded": time.time() * 1000, "bytes": size}
+            told.write(json.dumps(note) + "\n")
             number = max(number + 1, int((time.monotonic() - began) * FPS))
 
 

@@ -5,6 +5,8 @@ The person is the cut-out of the demonstration, which the default detector finds
 
 from __future__ import annotations
 
+from typing import Any
+
 import av
 import cv2
 import numpy as np
@@ -26,18 +28,21 @@ class PersonScene:
     """Pictures of one size, 16:9 and a multiple of 640 wide. Boxes are x1, y1, x2, y2 in fractions of the frame."""
 
     def __init__(self, size: tuple[int, int]) -> None:
-        from scripts.make_demo_clip import ASTRONAUT, cut_out, data
+        from skimage import data
+
+        from scripts.make_demo_clip import ASTRONAUT, cut_out
 
         self.size, width = size, size[0]
         zoom = width / 640
-        sprite = cut_out(data.astronaut(), ASTRONAUT, SCALE * zoom)
-        self._person = tuple(2 * (side // 2) for side in sprite.alpha.shape[::-1])
-        across, down = self._person
+        photograph: Any = data
+        sprite = cut_out(photograph.astronaut(), ASTRONAUT, SCALE * zoom)
+        across, down = (2 * (int(side) // 2) for side in sprite.alpha.shape[::-1])
+        self._person = across, down
         self._step, self._margin = round(STEP * zoom), round(MARGIN * zoom)
-        self._steps = (width - across - 2 * self._margin) // self._step
+        self._steps: int = (width - across - 2 * self._margin) // self._step
         with av.open(str(DEMO)) as container:
             room = next(container.decode(video=0)).to_ndarray(format="bgr24")
-        self._room = _planes(cv2.resize(room, size, interpolation=cv2.INTER_CUBIC))
+        self._room = _planes(np.asarray(cv2.resize(room, size, interpolation=cv2.INTER_CUBIC), np.uint8))
         colour = np.clip(sprite.colour[:down, :across], 0, 255).astype(np.uint8)
         alpha = sprite.alpha[:down, :across]
         small = cv2.resize(alpha, (across // 2, down // 2), interpolation=cv2.INTER_AREA)

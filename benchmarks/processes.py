@@ -22,6 +22,29 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return total
 
 
+def running_seconds(pids: Iterable[int]) -> float:
+    """Return how long the threads of processes that live now have run: as the scheduler counts it, finer than ticks."""
+    total = 0
+    for pid in pids:
+        for stat in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+            with contextlib.suppress(OSError):
+                total += int(stat.read_text().split()[0])
+    return total / 1e9
+
+
+def connected_to(pids: Iterable[int], port: int) -> list[int]:
+    """Return those processes that have a connection to a TCP port (IPv4)."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    rows = [line.split() for line in lines]
+    sockets = {f"socket:[{row[9]}]" for row in rows if int(row[2].partition(":")[2], 16) == port}
+    found = []
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            if any(str(link.readlink()) in sockets for link in Path(f"/proc/{pid}/fd").iterdir()):
+                found.append(pid)
+    return found
+
+
 def cpu_by_thread(pid: int) -> dict[str, float]:
     """Return user and system time of a process's threads, summed by their names."""
     found: dict[str, float] = {}

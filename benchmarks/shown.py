@@ -65,7 +65,7 @@ class Times:
 
 def shown_share(frames: Sequence[Mapping[str, Any]]) -> float:
     """Return the share of the camera's pictures that were shown, between the first and the last one."""
-    numbers = [frame["number"] for frame in readable(frames)]
+    numbers = [int(frame["number"]) for frame in readable(frames)]
     return len(set(numbers)) / (max(numbers) - min(numbers) + 1)
 
 
@@ -113,7 +113,7 @@ def box_ages(shown: Shown) -> list[float]:
 
 def sent_share(shown: Shown) -> float:
     """Return how many pieces came for each picture of the camera, while pictures were shown."""
-    times = [piece["arrived"] for piece in shown.pieces]
+    times = [float(piece["arrived"]) for piece in shown.pieces]
     return (len(times) - 1) / ((max(times) - min(times)) / 1000 * FPS)
 
 
