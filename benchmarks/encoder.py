@@ -1,4 +1,4 @@
-"""What encoding a picture costs, where a stream cannot be shown as it is: by threads and content, and what else opens."""
+"""What encoding a picture costs, where a stream cannot be shown as it is; and which hardware encoders open here."""
 
 from __future__ import annotations
 

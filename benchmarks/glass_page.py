@@ -41,8 +41,12 @@ def watch(browser: Any, prepare: Callable[[Any], None], card: str, warm_up_s: fl
         context.add_init_script(path=str(PROBE))
         page = context.new_page()
         prepare(page)
+        button = page.locator(card).get_by_role("button", name="Live video")
+        page.locator(card).wait_for()
+        if not button.count():
+            raise RuntimeError("the camera has no button for live video on the page")
         clicked = time.monotonic()
-        page.locator(card).get_by_role("button", name="Live video").click()
+        button.click()
         page.evaluate("(card) => glass.watch(document.querySelector(`${card} video`))", card)
         while not page.evaluate("glass.frames.some((frame) => frame.ms !== undefined)"):
             if time.monotonic() > clicked + START_S:

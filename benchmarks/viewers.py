@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 
+from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
 
@@ -17,21 +18,32 @@ def main() -> None:
     """Watch."""
     address, count, token = sys.argv[1], int(sys.argv[2]), sys.stdin.readline().strip()
     ready = threading.Barrier(count + 1, timeout=30.0)
-    viewers = [threading.Thread(target=_watch, args=(address, token, ready)) for _ in range(count)]
+    problems: list[str] = []
+    arguments = (address, token, ready, problems)
+    viewers = [threading.Thread(target=_watch, args=arguments, daemon=True) for _ in range(count)]
     for viewer in viewers:
         viewer.start()
-    ready.wait()
+    try:
+        ready.wait()
+    except threading.BrokenBarrierError:
+        sys.exit(f"no video: {', '.join(sorted(set(problems))) or 'none came'}")
     print("watching", flush=True)
+    for viewer in viewers:
+        viewer.join()
 
 
-def _watch(address: str, token: str, ready: threading.Barrier) -> None:
+def _watch(address: str, token: str, ready: threading.Barrier, problems: list[str]) -> None:
     headers = {"Authorization": f"Bearer {token}"}
-    with connect(address, additional_headers=headers, compression=None, max_size=None) as connection:
-        pieces = 0
-        for message in connection:
-            pieces += isinstance(message, bytes)
-            if pieces == 2 and isinstance(message, bytes):  # the head is the first one
-                ready.wait()
+    try:
+        with connect(address, additional_headers=headers, compression=None, max_size=None) as connection:
+            pieces = 0
+            for message in connection:
+                pieces += isinstance(message, bytes)
+                if pieces == 2 and isinstance(message, bytes):  # the head is the first one
+                    ready.wait()
+    except (OSError, WebSocketException, threading.BrokenBarrierError) as error:
+        problems.append(str(error))
+        ready.abort()
 
 
 if __name__ == "__main__":
