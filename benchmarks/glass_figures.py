@@ -15,6 +15,7 @@ from benchmarks.shown import (
     ages,
     box_ages,
     longest_ms,
+    overlay_distances,
     overlay_errors,
     overlay_lags,
     overlay_waits,
@@ -55,10 +56,11 @@ def whole_figures(name: str, run: Run) -> list[Figure]:
     note = (f"{len(whole)} pictures, 25 a second, H.264 at {bit_rate / 1e6:.0f} Mbit/s over RTSP (TCP, loopback), from "
             f"the system's clock in the picture to the browser's `expectedDisplayTime`; published range "
             f"{PUBLISHED['whole']}. {shown_share(shown.frames):.0%} of the camera's pictures were shown, none "
-            f"stood for more than {longest_ms(shown.frames):.0f} ms; {sent_share(shown):.2f} pieces a picture"
-            f"{said}")  # fmt: skip
+            f"stood for more than {longest_ms(shown.frames):.0f} ms, and the player stalled {shown.stalls} times; "
+            f"{sent_share(shown):.2f} pieces a picture{said}")  # fmt: skip
     rates = [frame["rate"] for frame in shown.frames]
     detail = {"p99": _finite(percentile(whole, 99)), "max": _finite(max(whole)), "starts": shown.starts,
+              "stalls": shown.stalls,
               "playback_rate": [min(rates), max(rates)], "unread": len(shown.frames) - len(whole)}  # fmt: skip
     return [
         Figure(f"glass_{name}_p95", f"{WHAT}, {name}, p95", percentile(whole, 95), TARGET_MS, "ms", note=note,
@@ -80,8 +82,15 @@ def overlay_figures(name: str, run: Run) -> list[Figure]:
             f"{_halves(looks, 1)} frames before the overlay's own picture, and overlays came {_halves(waits, 0)} ms "
             f"after its piece")  # fmt: skip
     detail = {"error_frames": _spread([error for error in errors if math.isfinite(error)])}
-    return [Figure(f"overlay_{name}", f"boxes within 1 frame at {BOX_FPS} a second, {name}", within, 0.95, best="high",
-                   note=note, detail=detail)]  # fmt: skip
+    apart = overlay_distances(run.shown)
+    near = sum(abs(distance) <= 1.0 for distance in apart) / len(apart) if apart else None
+    return [
+        Figure(f"overlay_{name}", f"boxes within 1 frame at {BOX_FPS} a second of who they are about, {name}", within,
+               0.95, best="high", note=note, detail=detail),
+        Figure(f"overlay_{name}_picture", "the same, of the picture that they were told for", near, None,
+               best="high", note=f"however old the look is that the boxes are from; {_halves(apart, 2)} frames behind",
+               detail={"frames_apart": _spread(apart)}),
+    ]  # fmt: skip
 
 
 def capture_figures(name: str, got: Arrivals, own: Sequence[float]) -> list[Figure]:
@@ -97,6 +106,7 @@ def capture_figures(name: str, got: Arrivals, own: Sequence[float]) -> list[Figu
 def stage_figures(run: Run) -> list[Figure]:
     """Return the stages behind capture, each beside its published figure."""
     parts, before = ages(run.shown), run.arrivals
+    ahead = statistics.median(frame["ahead"] for frame in run.shown.frames) * 1000
     packet = percentile(before.age, 50) - percentile(before.decode, 50)
     return [
         _own_stage(run, "gates", ("motion", "scene"), MEAN),
@@ -108,7 +118,8 @@ def stage_figures(run: Run) -> list[Figure]:
                detail={"drawn_to_websocket_ms": _spread(parts.arrival)}),
         Figure("stage_display", "stage: display (WebSocket -> screen), p50", statistics.median(parts.player), None,
                "ms", note=f"published {PUBLISHED['display']}; the player's buffer, Chromium's decoder in software and "
-               f"its compositor; p95 {percentile(parts.player, 95):.0f} ms", detail={"ms": _spread(parts.player)}),
+               f"its compositor; p95 {percentile(parts.player, 95):.0f} ms; behind the "
+               f"picture that is shown {ahead:.0f} ms of video lie ready", detail={"ms": _spread(parts.player)}),
     ]  # fmt: skip
 
 

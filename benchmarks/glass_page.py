@@ -21,7 +21,8 @@ class Shown:
     """What came to the page and what it showed in a time; all in ms since the epoch, positions in seconds.
 
     `frames` are the pictures that were shown, `pieces` and `overlays` what came over the WebSocket (glass_probe.js);
-    `opening_ms` is how long it took from the click to the first picture, `states` the page's own words on the way.
+    `opening_ms` is how long it took from the click to the first picture, `states` the page's own words on the way,
+    `stalls` how often the player had nothing to show, from the click on.
     """
 
     frames: list[dict[str, Any]]
@@ -30,6 +31,7 @@ class Shown:
     opening_ms: float
     starts: int
     states: list[str]
+    stalls: int = 0
 
 
 def watch(browser: Any, prepare: Callable[[Any], None], card: str, warm_up_s: float, seconds: float) -> Shown:
@@ -68,4 +70,5 @@ def watch(browser: Any, prepare: Callable[[Any], None], card: str, warm_up_s: fl
     # What is shown first came before, and what was read last has no boxes yet.
     pieces = [piece for piece in found["pieces"] if piece["arrived"] >= since - 5000]
     frames = [frame for frame in kept["frames"] if frame["boxes"] is not None]
-    return Shown(frames, pieces, kept["overlays"], opening, found["starts"], sorted(states))
+    return Shown(frames, pieces, kept["overlays"], opening, found["starts"], sorted(states),
+                 len(found["stalls"]))  # fmt: skip

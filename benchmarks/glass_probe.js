@@ -1,9 +1,9 @@
 // What a browser shows of live video, and when: injected before the page's own scripts, which know nothing of it.
 //
 // `glass.pieces` and `glass.overlays` tell what came over the page's WebSockets, `glass.frames` each picture that was shown
-// once `glass.watch(video)` was called. All times are ms since the epoch, by performance.timeOrigin.
+// once `glass.watch(video)` was called, `glass.stalls` when there was none to show. All times are ms since the epoch, by performance.timeOrigin.
 (() => {
-	const glass = window.glass = { pieces: [], overlays: [], starts: 0, frames: [] };
+	const glass = window.glass = { pieces: [], overlays: [], starts: 0, stalls: [], frames: [] };
 	const now = () => performance.timeOrigin + performance.now();
 	let timescale = 0;
 
@@ -50,11 +50,15 @@
 			(inner.right - outer.left) / outer.width, (inner.bottom - outer.top) / outer.height];
 	});
 
+	/** How much video (s) lies ready behind the picture that is shown. */
+	const ahead = ({ buffered }, time) => (buffered.length ? buffered.end(buffered.length - 1) - time : 0);
+
 	glass.watch = (video) => {
+		video.addEventListener("waiting", () => glass.stalls.push(now()));
 		const shown = (called, metadata) => {
 			const frame = { ...window.readStamp(video, metadata.width, metadata.height), called: performance.timeOrigin + called,
 				now: now(), wall: Date.now(), expected: performance.timeOrigin + metadata.expectedDisplayTime,
-				media: metadata.mediaTime, presented: metadata.presentedFrames, rate: video.playbackRate, boxes: null };
+				media: metadata.mediaTime, ahead: ahead(video, metadata.mediaTime), presented: metadata.presentedFrames, rate: video.playbackRate, boxes: null };
 			glass.frames.push(frame);
 			video.requestVideoFrameCallback(shown);
 			// The page's own callback may come after this one, and so may its animation frame: what it drew is known behind both.

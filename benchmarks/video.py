@@ -1,4 +1,5 @@
-"""What live video and clips cost: the hub and the camera process for each viewer, the ring, and a clip that is written.
+"""What live video and clips cost: packets alone, the hub and the camera process for each viewer, the ring, and a clip
+that is being written.
 
 Cameras that keep clips and cameras that do not watch the same stream at the same time in one daemon, so that a busy
 machine slows both; viewers take turns.
@@ -21,6 +22,7 @@ import pytest
 
 from benchmarks.figure import Figure, missing
 from benchmarks.live_camera import LiveCamera, live_camera
+from benchmarks.packets import TARGET, measure_packets
 from benchmarks.processes import connected_to, private_mb, running_seconds
 from benchmarks.runs import SETTLE_S, Bench, running
 from benchmarks.turns import in_turns, tell
@@ -36,7 +38,6 @@ EACH = 2
 """So many cameras of each kind."""
 BEFORE_S = 60.0
 """The longest ring that can be set."""
-TARGET = 0.02
 VIEWER_WHAT = "CPU of each further viewer of one camera's live video"
 RING_WHAT = "the ring / decoding, nothing in view that is followed"
 WRITING_WHAT = "the ring and a clip that is being written / decoding"
@@ -63,8 +64,8 @@ class Cost:
 
 
 def measure(bench: Bench) -> list[Figure]:
-    """Measure viewers, then clips."""
-    found: list[Figure] = []
+    """Measure packets, then viewers, then clips."""
+    found = measure_packets(bench)
     parts: Mapping[str, tuple[Callable[[Bench, LiveCamera], list[Figure]], Sequence[str]]] = {
         "viewers": (_viewers, (VIEWER_WHAT,)), "clips": (_clips, (RING_WHAT, WRITING_WHAT, MEMORY_WHAT))}  # fmt: skip
     for name, (part, lines) in parts.items():

@@ -15,6 +15,7 @@ from benchmarks.shown import (
     ages,
     box_ages,
     longest_ms,
+    overlay_distances,
     overlay_errors,
     overlay_lags,
     overlay_waits,
@@ -83,6 +84,14 @@ def test_an_old_box_is_behind_whichever_way_the_person_goes(scene: PersonScene, 
 def test_no_box_at_all_is_an_error_and_no_lag(scene: PersonScene) -> None:
     assert overlay_errors([frame(30, boxes=[])], scene) == [math.inf]
     assert overlay_lags([frame(30, boxes=[]), frame(75, boxes=[scene.box(75)])], scene) == []
+
+
+def test_a_box_belongs_to_the_nearest_picture_that_it_was_told_for() -> None:
+    boxes = [[0.1, 0.2, 0.3, 1.0]]
+    overlays = [{"at": at, "boxes": boxes} for at in (1.0, 1.1)] + [{"at": 1.4, "boxes": [[0.5, 0.2, 0.7, 1.0]]}]
+    drawn = [[[0.1001, 0.2, 0.2999, 1.0]], [], [[0.3, 0.2, 0.5, 1.0]]]
+    frames = [frame(35, boxes=boxes) for boxes in drawn]
+    assert overlay_distances(shown(frames, [], overlays)) == pytest.approx([3.0])
 
 
 def test_overlays_are_as_late_as_they_came_after_their_piece() -> None:
