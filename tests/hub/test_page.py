@@ -134,11 +134,11 @@ class House:
         wait_until(lambda: self.camera._inbox.qsize() >= len(messages))
         self.turn()
 
-    def watch(self) -> ClientConnection:
+    def watch(self, **options: Any) -> ClientConnection:
         """Watch from a browser, so to say."""
         token = token_file(self.config.storage.path).read_text(encoding="ascii").strip()
         return connect(f"ws://127.0.0.1:{self.config.web.address[1]}/api/cameras/porch/live", proxy=None,
-                       additional_headers={"Authorization": f"Bearer {token}"})  # fmt: skip
+                       additional_headers={"Authorization": f"Bearer {token}"}, **options)  # fmt: skip
 
 
 def test_when_a_cameras_process_dies_whoever_watches_hears_why_and_sees_it_begin_anew(tmp_path: Path) -> None:
@@ -174,6 +174,34 @@ def test_when_a_cameras_process_dies_whoever_watches_hears_why_and_sees_it_begin
             )
         wait_until(lambda: not house.desk.videos.watched("porch"))
         assert house.turn() == [ShowVideo(frozenset())]
+    finally:
+        house.page.stop(2.0)
+
+
+def test_a_browser_that_does_not_read_loses_pictures_up_to_a_key_frame_and_another_gets_every_one(
+    tmp_path: Path,
+) -> None:
+    house = House(tmp_path, FakeContext())
+    house.page.bind()
+    house.page.start()
+    count, size = 80, 200_000
+    try:
+        with house.watch() as quick, house.watch(max_queue=1) as slow:
+            house.desk.videos.take("porch", VideoBegan("source", "avc1.42c01e", b"head", (640, 360)))
+            assert json.loads(quick.recv(timeout=10))["kind"] == "start" and quick.recv(timeout=10) == b"head"
+            for index in range(count):
+                name = b"%s%03d" % (b"p" if index % 10 else b"K", index)
+                house.desk.videos.take("porch", VideoPiece("source", name + bytes(size), index % 10 == 0))
+                assert cast(bytes, quick.recv(timeout=10))[:4] == name
+            assert json.loads(slow.recv(timeout=10))["kind"] == "start" and slow.recv(timeout=10) == b"head"
+            numbers, last = [], -1
+            while last != count - 1:
+                name = cast(bytes, slow.recv(timeout=10))[:4]
+                number = int(name[1:])
+                assert number == last + 1 or (number > last and name[:1] == b"K")
+                numbers.append(number)
+                last = number
+            assert len(numbers) < count, "16 MB do not wait for anybody"
     finally:
         house.page.stop(2.0)
 
