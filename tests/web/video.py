@@ -185,7 +185,6 @@ class FakeVideo:
 
     def watch(self, on_news: Callable[[], None]) -> FakeVideoViewer:
         """Let one more watch: from the last key frame on."""
-        walk(self._stream)  # drawn before the clock runs
         viewer = FakeVideoViewer(on_news, self._forget)
         with self._lock:
             self._viewers.append(viewer)
@@ -225,6 +224,7 @@ class FakeVideo:
             viewer.close()
 
     def _play(self) -> None:
+        walk(self._stream)  # drawn before the clock runs, and not by the thread of the server's loop
         due = time.monotonic()
         for _ in itertools.count():
             with self._lock:
