@@ -326,7 +326,7 @@ class Hub:
 
     def _sure(self, events: Sequence[Event]) -> None:
         """Tell what happened."""
-        self._vitals.recorded(len(events))
+        self._vitals.recorded(sum(event.event_type != "recorded" for event in events))
         for event in events:
             if event.event_type != "answered":  # the answer itself was told
                 logger.info("%s: %s %s", event.camera, event.event_type, event.label or "")

@@ -198,8 +198,9 @@ class Journal:
         return self.read(int, rows[0][0]) if rows else 0
 
     def count_since(self, since: float) -> int:
-        """Return how many events were written since then (epoch seconds)."""
-        return int(self.rows("SELECT count(*) FROM events WHERE recorded_at >= ?", (since,))[0][0])
+        """Return how many events were written since then (epoch seconds), without those that tell of a clip."""
+        query = "SELECT count(*) FROM events WHERE recorded_at >= ? AND event_type <> 'recorded'"
+        return int(self.rows(query, (since,))[0][0])
 
     def recorded_last(self) -> float | None:
         """Return when (epoch seconds) the newest event was written; None if there is none."""

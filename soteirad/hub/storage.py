@@ -126,13 +126,13 @@ class Storage:
         if self._disk.tight and not before:
             logger.error("%s", self._tight())
         elif before and not self._disk.tight:
-            logger.info("%s: there is room again: pictures and the event log are written", self._config.path)
+            logger.info("%s: there is room again: pictures, clips and the event log are written", self._config.path)
 
     def _tight(self) -> str:
         room = self._disk.room
         free, reserve = (room.free, room.reserve) if room is not None else (0, 0)
         return (f"{self._config.path}: the disk is nearly full: {free / MB:.0f} MB are free, and the last "
-                f"{reserve / MB:.0f} MB are for events: no pictures and no event log are written: free some "
+                f"{reserve / MB:.0f} MB are for events: no pictures, no clips and no event log are written: free some "
                 "space")  # fmt: skip
 
     def _said(self) -> str:

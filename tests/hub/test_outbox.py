@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from soteirad.errors import StorageError
-from soteirad.event import Event, iso_time, new_id
+from soteirad.event import Event, clip_id, iso_time, new_id
 from soteirad.hub.journal import Journal
 from soteirad.hub.outbox import ACK_TIMEOUT_S, MAX_IN_FLIGHT, Mirror, Outbox
 from soteirad.mqtt.broker import Broker
@@ -122,6 +122,26 @@ def test_events_are_published_in_journal_order_compact_and_not_retained(hub: Hub
     assert not any(m.retain for m in seen)
     event = hub.journal.last_events(1)[0]
     assert seen[-1].payload.decode() == json.dumps(event.payload(), separators=(",", ":"))
+
+
+def test_a_complete_clip_is_told_of_on_its_own_topic_and_noted_there(hub: Hub, broker: Mosquitto) -> None:
+    about = new_id(T0)
+    told = [
+        Event(clip_id(about), "recorded", "porch", iso_time(T0 - 30), confirmed=iso_time(T0), about=about),
+        Event(clip_id(new_id(T0)), "recorded", "yard", iso_time(T0 - 120), confirmed=iso_time(T0 - 61)),
+    ]  # fmt: skip
+    listener = Subscriber(broker, "soteira/#")
+    listener.start()
+    try:
+        hub.journal.append([*told, told[0]])
+        hub.until_all_published()
+        seen = listener.wait_for(lambda m: len(m) == 2)
+    finally:
+        listener.stop()
+    assert [(m.topic, json.loads(m.payload)["id"]) for m in seen] == [
+        ("soteira/porch/clip", told[0].id), ("soteira/yard/clip/late", told[1].id),
+    ]  # fmt: skip
+    assert not any(m.retain for m in seen)
 
 
 def test_at_most_twenty_events_are_in_flight(hub: Hub, broker: Mosquitto, subscriber: Subscriber) -> None:
