@@ -34,7 +34,8 @@ let buffer = null;
 const feed = () => {
 	if (buffer && !buffer.updating && queue.length) buffer.appendBuffer(queue.shift());
 	const { buffered } = video;
-	if (buffered.length && buffered.end(0) - video.currentTime > 0.4) video.currentTime = buffered.end(0) - 0.1;
+	if (!buffered.length || video.seeking) return;
+	if (buffered.end(0) - video.currentTime > 1) video.currentTime = buffered.end(0) - 0.2;
 };
 const draw = (_, { mediaTime }) => {
 	const found = overlays.findLast(({ at }) => at <= mediaTime + 0.01);

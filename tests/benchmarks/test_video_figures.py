@@ -29,7 +29,8 @@ def run() -> Run:
     frames = [{**frame(n, 300.0, [scene.box(n - 5)]), "rate": 1.0, "ahead": 0.1} for n in range(20, 60)]
     overlays = [{"at": n / 25, "arrived": 0.0, "looked": 0.1, "boxes": [scene.box(n)]} for n in range(10, 60)]
     found = shown(frames, [piece(n, 120.0) for n in range(20, 60)], overlays)
-    return Run(scene, Arrivals([50.0] * 9, [10.0] * 9), found, {"motion": 2.0, "scene": 1.0, "wait": 4.0, "detect": 20.0})
+    stages = {"motion": 2.0, "scene": 1.0, "wait": 4.0, "detect": 20.0}
+    return Run(scene, Arrivals([50.0] * 9, [10.0] * 9), found, stages)
 
 
 def test_the_stages_are_parts_of_the_whole_way(run: Run) -> None:
