@@ -35,7 +35,7 @@ OVERLAY_LATE_S = 0.06
 
 @dataclass(frozen=True)
 class Film:
-    """Fragmented MP4: `head` is ftyp and moov, each of `pieces` one picture; every tenth one is a key frame."""
+    """Fragmented MP4: `head` is ftyp and moov, each of `pieces` one picture."""
 
     codec: str
     head: bytes
@@ -72,11 +72,11 @@ def picture(number: int) -> np.ndarray:
 
 
 @functools.cache
-def film(pictures: int = PICTURES, fragmented: bool = True) -> Film:
+def film(pictures: int = PICTURES, fragmented: bool = True, key_every: int = KEY_EVERY) -> Film:
     """Return a film in H.264 of baseline profile; without `fragmented` the whole file is its `head`."""
     flags = "frag_every_frame+empty_moov+default_base_moof" if fragmented else "faststart"
     with NamedTemporaryFile(suffix=".mp4") as file:
-        _write(file.name, pictures, flags)
+        _write(file.name, pictures, flags, key_every)
         data = Path(file.name).read_bytes()
     at = data.index(b"avcC") + 4
     codec = f"avc1.{data[at + 1 : at + 4].hex()}"
@@ -89,10 +89,10 @@ def film(pictures: int = PICTURES, fragmented: bool = True) -> Film:
     return Film(codec, head, tuple(a + b for a, b in zip(moofs, mdats, strict=True)))
 
 
-def _write(path: str, pictures: int, flags: str) -> None:
+def _write(path: str, pictures: int, flags: str, key_every: int) -> None:
     with av.open(path, "w", format="mp4", options={"movflags": flags}) as container:
         stream = container.add_stream("libx264", rate=FPS, options={
-            "profile": "baseline", "preset": "ultrafast", "tune": "zerolatency", "g": str(KEY_EVERY), "crf": "20",
+            "profile": "baseline", "preset": "ultrafast", "tune": "zerolatency", "g": str(key_every), "sc_threshold": "0", "crf": "20",
         })  # fmt: skip
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.time_base = Fraction(1, FPS)
@@ -109,8 +109,9 @@ class Studio:
     A test sets `codec`, `encoded`, `skipping` (pieces are dropped, up to the next key frame after it) and `refusing`.
     """
 
-    def __init__(self) -> None:
-        self.film = film()
+    def __init__(self, key_every: int = KEY_EVERY) -> None:
+        self.film = film(key_every=key_every)
+        self._key_every = key_every
         self.codec = self.film.codec
         self.encoded = self.skipping = self.refusing = False
         self.opened: list[str] = []
@@ -124,9 +125,9 @@ class Studio:
         """How many are connected."""
         return len(self._open)
 
-    def anew(self) -> None:
-        """Begin the stream anew: a new head, and time from 0."""
-        self._began = time.monotonic()
+    def anew(self, ago: float = 0.0) -> None:
+        """Begin the stream anew, as if it had been `ago` seconds ago: a new head, and time from 0."""
+        self._began = time.monotonic() - ago
         self._takes += 1
 
     def say(self, message: dict[str, Any]) -> None:
@@ -161,7 +162,7 @@ class Studio:
         connection.send(json.dumps(start))
         connection.send(self.film.head)
         now = self._now()
-        number = now - now % KEY_EVERY
+        number = now - now % self._key_every
         skipped = False
         while take == self._takes and number < len(self.film.pieces):
             if number > self._now():
@@ -169,7 +170,7 @@ class Studio:
                 if connection.protocol.state.name != "OPEN":
                     raise ConnectionClosed(None, None)
                 continue
-            skipped = self.skipping or (skipped and number % KEY_EVERY != 0)
+            skipped = self.skipping or (skipped and number % self._key_every != 0)
             if not skipped:
                 connection.send(self.film.pieces[number])
                 self.sent = number
@@ -188,9 +189,9 @@ class Studio:
 
 
 @contextmanager
-def studio() -> Iterator[tuple[Studio, int]]:
-    """Run a studio on a free port; yields it with the port."""
-    found = Studio()
+def studio(key_every: int = KEY_EVERY) -> Iterator[tuple[Studio, int]]:
+    """Run a studio on a free port; yields it with the port. Every `key_every`-th picture is a key frame."""
+    found = Studio(key_every)
     server: Server = serve(found.answer, "127.0.0.1", 0, compression=None)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

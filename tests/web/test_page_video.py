@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.web.browser import DESKTOP, PHONE, Window, chromium, ticking, window
-from tests.web.film import CELL, FPS, WIDTH, Studio, studio
+from tests.web.film import CELL, FPS, KEY_EVERY, PICTURES, WIDTH, Studio, studio
 from tests.web.running import Running
 from tests.web.test_page import HIDE
 from tests.web.video import FPS as FAKE_FPS
@@ -29,6 +29,14 @@ NO_AUTOPLAY = """const play = HTMLMediaElement.prototype.play; HTMLMediaElement.
     return Promise.reject(new DOMException("", "NotAllowedError"));
 }; addEventListener("click", ({target}) => { window.clicked = target.textContent === "Play"; }, true);"""
 IPHONE = "window.ManagedMediaSource = window.MediaSource; delete window.MediaSource;"
+FULL = """const append = SourceBuffer.prototype.appendBuffer; SourceBuffer.prototype.appendBuffer = function (data) {
+    const {buffered} = this;
+    if (buffered.length && buffered.end(buffered.length - 1) - buffered.start(0) > 4) {
+        window.refused = (window.refused ?? 0) + 1;
+        throw new DOMException("", "QuotaExceededError");
+    }
+    append.call(this, data);
+};"""
 NO_FRAME_CALLBACK = "delete HTMLVideoElement.prototype.requestVideoFrameCallback;"
 
 READ = """(video, [many, cell, width]) => new Promise((done) => {
@@ -90,8 +98,8 @@ def watch(browser: Any, site: Running) -> Watch:
     """Open the view Now with its video coming from a studio; yields the window, the porch's card and the studio."""
 
     @contextmanager
-    def opened(script: str = "", size: tuple[int, int] = DESKTOP) -> Iterator[Any]:
-        with studio() as (sender, port), window(browser, site, size=size) as found:
+    def opened(script: str = "", size: tuple[int, int] = DESKTOP, key_every: int = KEY_EVERY) -> Iterator[Any]:
+        with studio(key_every) as (sender, port), window(browser, site, size=size) as found:
             page = found.page
             page.add_init_script(TO_STUDIO.replace("PORT", str(port)) + script)
             page.context.new_cdp_session(page).send("Page.setBypassCSP", {"enabled": True})  # another port is no `self`
@@ -202,6 +210,53 @@ def test_a_gap_is_jumped(watch: Watch) -> None:
         plays(porch)
         assert porch.locator("video").evaluate("v => v.buffered.length") == 2
         assert len(studio.opened) == 1
+
+
+def kept(porch: Any) -> float:
+    """Return how many seconds of video are kept behind what is shown."""
+    return float(porch.locator("video").evaluate("v => v.currentTime - v.buffered.start(0)"))
+
+
+def test_what_was_shown_is_forgotten(watch: Watch) -> None:
+    with watch() as (opened, porch, studio):
+        studio.anew(ago=8)
+        switch(porch).click()
+        plays(porch)
+        opened.until(lambda: now(porch) > 17)
+        assert 5 < kept(porch) < 16
+
+
+def test_however_far_apart_key_frames_are_what_is_shown_now_is_never_forgotten(watch: Watch) -> None:
+    with watch(key_every=PICTURES) as (opened, porch, studio):
+        studio.anew(ago=20)
+        switch(porch).click()
+        plays(porch)
+        began = now(porch)
+        assert began > 18
+        opened.until(lambda: now(porch) > began + 2)
+        assert kept(porch) > 20
+        assert len(studio.opened) == 1
+
+
+def test_a_full_buffer_makes_room_and_the_video_goes_on(watch: Watch) -> None:
+    with watch(FULL) as (opened, porch, studio):
+        switch(porch).click()
+        plays(porch)
+        opened.until(lambda: now(porch) > 8)
+        assert kept(porch) < 5
+        assert opened.page.evaluate("window.refused") > 0
+        assert len(studio.opened) == 1
+
+
+def test_a_card_out_of_view_has_no_video(watch: Watch) -> None:
+    with watch() as (opened, porch, studio):
+        switch(porch).click()
+        plays(porch)
+        opened.page.locator(".changes").scroll_into_view_if_needed()
+        opened.until(lambda: studio.looking == 0)
+        porch.scroll_into_view_if_needed()
+        opened.until(lambda: studio.looking == 1)
+        plays(porch)
 
 
 def test_a_stream_that_begins_anew_is_played_from_its_new_start(watch: Watch) -> None:

@@ -22,6 +22,26 @@ const OLD_S = 1;
 
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
+const [TFHD, TRUN] = [0x74666864, 0x7472756e];
+
+/** Whether a piece (moof and mdat) begins with a key frame; false if that cannot be told. */
+function isKey(data) {
+	const view = new DataView(data);
+	const find = (name) => {
+		for (let at = 8; at < Math.min(400, data.byteLength - 40); at += 1) if (view.getUint32(at) === name) return at + 4;
+		return 0;
+	};
+	// Fields are there or not by the box's flags: of each flag, its field's bytes.
+	const skip = (at, flags, sizes) => sizes.reduce((sum, [flag, size]) => sum + (flags & flag ? size : 0), at);
+	const [head, run] = [find(TFHD), find(TRUN)];
+	if (!head || !run) return false;
+	const [shared, own] = [view.getUint32(head), view.getUint32(run)];
+	const first = skip(run + 8, own, [[1, 4]]);
+	const at = own & 4 ? first : own & 0x400 ? skip(first, own, [[0x100, 4], [0x200, 4]])
+		: shared & 0x20 ? skip(head + 8, shared, [[1, 8], [2, 4], [8, 4], [0x10, 4]]) : 0;
+	return at > 0 && !(view.getUint32(at) & 0x10000);
+}
+
 /** What was seen in the last pictures, by their times. */
 export class Overlays {
 	#all = []; // [time, values], oldest first.
@@ -148,6 +168,7 @@ export class Player {
 	#buffer = null;
 	#queue = [];
 	#waiting = 0; // Bytes in the queue.
+	#keys = []; // Times just before key frames in the buffer.
 	#codec = "";
 
 	#begin({ codec, encoded }) {
@@ -177,7 +198,7 @@ export class Player {
 	#drop() {
 		const had = this.#source;
 		this.#source = this.#buffer = this.#until = null;
-		[this.#queue, this.#waiting, this.#overlays, this.#time] = [[], 0, new Overlays(), -1];
+		[this.#queue, this.#waiting, this.#keys, this.#overlays, this.#time] = [[], 0, [], new Overlays(), -1];
 		if (!had) return;
 		this.video.removeAttribute("src");
 		this.video.load();
@@ -197,17 +218,30 @@ export class Player {
 		const buffer = this.#buffer;
 		if (!buffer || buffer.updating) return;
 		const { buffered } = buffer;
-		const first = buffered.length ? buffered.start(0) : Infinity;
-		if (first < video.currentTime - 1.5 * KEPT_S) return void buffer.remove(first, video.currentTime - KEPT_S);
-		if (!this.#queue.length) return void this.#steer(buffered);
+		// A browser removes up to the next key frame: not before one that lies behind what is shown.
+		const forget = (time) => {
+			const until = this.#keys.findLast((key) => key < time) ?? 0;
+			if (!buffered.length || until < buffered.start(0) + 1) return false;
+			this.#keys = this.#keys.filter((key) => key >= until);
+			buffer.remove(0, until);
+			return true;
+		};
+		if (forget(video.currentTime - KEPT_S)) return;
+		const piece = this.#queue[0];
+		if (!piece) {
+			this.#steer(buffered);
+			return;
+		}
 		try {
-			buffer.appendBuffer(this.#queue[0]);
-			this.#waiting -= this.#queue.shift().byteLength;
+			const end = buffered.length ? buffered.end(buffered.length - 1) : 0;
+			buffer.appendBuffer(piece);
+			this.#queue.shift();
+			this.#waiting -= piece.byteLength;
+			if (isKey(piece)) this.#keys.push(end);
 		} catch (error) {
 			// Full: less is kept behind, or all begins anew.
-			const until = video.currentTime - 0.5;
-			if (error.name === "QuotaExceededError" && first < until) buffer.remove(first, until);
-			else this.#lost("This browser cannot keep the video.");
+			const full = error.name === "QuotaExceededError";
+			if (!full || !forget(video.currentTime)) this.#lost("This browser cannot keep the video.");
 		}
 	}
 
