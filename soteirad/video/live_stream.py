@@ -28,7 +28,8 @@ class LiveStream:
         self._name: StreamName = name
         self._choose = choose
         self._encoded = encoded
-        self._send = send
+        self._give = send
+        self._sending = threading.Lock()
         self._on_fault = on_fault
         self._feed: Feed | None = None
         self._next: int | None = None
@@ -44,8 +45,9 @@ class LiveStream:
         self._thread.start()
 
     def stop(self) -> None:
-        """Send no more."""
-        self._ended.set()
+        """Send no more: nothing comes after this."""
+        with self._sending:
+            self._ended.set()
 
     def at(self, pts: float | None, time: float) -> float | None:
         """Return when a moment is shown, in seconds of the pieces' own time, as `Muxer.at` does; from any thread."""
@@ -85,6 +87,11 @@ class LiveStream:
         for index, piece in enumerate(reading.pieces):
             if piece.is_picture:
                 self._take(piece, reading.pieces[index:])
+
+    def _send(self, message: Message) -> None:
+        with self._sending:
+            if not self._ended.is_set():
+                self._give(message)
 
     def _begin_anew(self, feed: Feed | None) -> None:
         self._feed, self._next, self._muxer = feed, None, None

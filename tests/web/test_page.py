@@ -18,7 +18,7 @@ from tests.web.running import Running
 
 VIEWS = ("now", "events", "zones", "health")
 HOSTILE = '<img src=x onerror="window.taken=1"><b>&amp;'
-LARGEST = 120_000
+LARGEST = 150_000
 
 
 @pytest.fixture(scope="module")

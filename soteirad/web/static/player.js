@@ -19,6 +19,9 @@ const LONGEST_WAIT_MS = 15_000;
 const OVERLAYS_S = 15;
 const MOST_OVERLAYS = 450;
 const OLD_S = 1;
+const SAME_S = 0.005;
+const MOST_APART_S = 1; // Between two looks that are further apart who knows where somebody was.
+const AHEAD_S = 0.5;
 
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
@@ -42,20 +45,40 @@ function isKey(data) {
 	return at > 0 && !(view.getUint32(at) & 0x10000);
 }
 
-/** What was seen in the last pictures, by their times. */
+/** What was seen in the last pictures, by their times; and where those who are followed were between two looks. */
 export class Overlays {
 	#all = []; // [time, values], oldest first.
+	#paths = new Map(); // Of each track: [time, box], oldest first.
 
 	add(at, values) {
 		if (!isNumber(at)) return;
 		this.#all.push([at, values]);
 		while (this.#all.length > MOST_OVERLAYS || this.#all[0][0] < at - OVERLAYS_S) this.#all.shift();
+		for (const { id, ago = 0, box } of values.tracks) {
+			const path = this.#paths.get(id) ?? this.#paths.set(id, []).get(id);
+			if (!path.length || path.at(-1)[0] < at - ago - SAME_S) path.push([at - ago, box]);
+			while (path[0][0] < at - OVERLAYS_S && path.length > 1) path.shift();
+		}
+		for (const [id, path] of this.#paths) if (path.at(-1)[0] < at - 4 * OVERLAYS_S) this.#paths.delete(id);
 	}
 
 	/** The values of the last picture not later than `half` a frame after `time`; null when that was long ago. */
 	of(time, half) {
 		const found = this.#all.findLast(([at]) => at <= time + half);
-		return found && time - found[0] < OLD_S ? found[1] : null;
+		if (!found || time - found[0] >= OLD_S) return null;
+		return { ...found[1], tracks: found[1].tracks.map((track) => ({ ...track, box: this.#where(track, time) })) };
+	}
+
+	/** Where a track was at `time`: between two looks on the way from one to the other, after the last a little further. */
+	#where({ id, box, still }, time) {
+		const path = this.#paths.get(id) ?? [];
+		const after = path.findIndex(([at]) => at > time);
+		const last = after < 0 ? path.length - 1 : after;
+		if (last < 1) return path[0]?.[1] ?? box;
+		const [[before, from], [then, to]] = path.slice(last - 1, last + 1);
+		if (then - before > MOST_APART_S || (still && after < 0)) return after < 0 ? to : from;
+		const share = (Math.min(time, then + AHEAD_S) - before) / (then - before);
+		return from.map((value, side) => value + (to[side] - value) * share);
 	}
 }
 
@@ -289,7 +312,7 @@ export class Player {
 	#overlays = new Overlays();
 	#time = -1; // Of the picture that is shown.
 	#half = 0.05;
-	#drawn = null;
+	#drawn = "null";
 
 	#watch() {
 		const { video } = this;
@@ -307,6 +330,8 @@ export class Player {
 
 	#show() {
 		const values = this.#overlays.of(this.#time, this.#half);
-		if (values !== this.#drawn) this.draw(this.#drawn = values);
+		const drawn = JSON.stringify(values); // Few change from one picture to the next.
+		if (drawn !== this.#drawn) this.draw(values);
+		this.#drawn = drawn;
 	}
 }
