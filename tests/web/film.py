@@ -92,7 +92,8 @@ def film(pictures: int = PICTURES, fragmented: bool = True, key_every: int = KEY
 def _write(path: str, pictures: int, flags: str, key_every: int) -> None:
     with av.open(path, "w", format="mp4", options={"movflags": flags}) as container:
         stream = container.add_stream("libx264", rate=FPS, options={
-            "profile": "baseline", "preset": "ultrafast", "tune": "zerolatency", "g": str(key_every), "sc_threshold": "0", "crf": "20",
+            "profile": "baseline", "preset": "ultrafast", "tune": "zerolatency", "crf": "20", "g": str(key_every),
+            "sc_threshold": "0",
         })  # fmt: skip
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.time_base = Fraction(1, FPS)
