@@ -355,3 +355,50 @@ def test_an_iphones_managed_media_source_plays_on_a_narrow_screen(watch: Watch) 
         assert porch.locator("video").evaluate("v => v.disableRemotePlayback")
         assert opened.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
         opened.save("video-phone")
+
+
+@pytest.mark.parametrize(
+    ("time", "left", "why"),
+    [
+        (1.0, 0.1, "at a look it is where it was seen"),
+        (1.2, 0.2, "between two looks it is on its way from one to the other"),
+        (1.6, 0.4, "after the last look it goes on as before"),
+        (1.9, 0.55, "for half a second, and no longer"),
+        (2.3, 0.55, "for half a second, and no longer"),
+    ],
+)
+def test_a_box_is_drawn_where_its_object_was_in_the_picture_that_is_shown(
+    browser: Any, site: Running, time: float, left: float, why: str
+) -> None:
+    with window(browser, site) as opened:
+        found = opened.page.evaluate(
+            """async (time) => {
+                const {Overlays} = await import("/static/player.js"), overlays = new Overlays();
+                const track = (ago, left) => ({id: 7, ago, still: false, box: [left, 0, left + 0.1, 1]});
+                overlays.add(1.0, {tracks: [track(0, 0.1)]});
+                overlays.add(1.3, {tracks: [track(0.3, 0.1)]});
+                overlays.add(1.4, {tracks: [track(0, 0.3)]});
+                overlays.add(1.5, {tracks: [track(0.1, 0.3)]});
+                overlays.add(2.3, {tracks: [track(0.9, 0.3)]});
+                return overlays.of(time, 0.02).tracks[0].box;
+            }""",
+            time,
+        )
+    assert found == pytest.approx([left, 0, left + 0.1, 1]), why
+
+
+def test_who_stands_still_and_who_was_not_seen_for_long_stays_where_they_were_seen(browser: Any, site: Running) -> None:
+    with window(browser, site) as opened:
+        still, apart = opened.page.evaluate(
+            """async () => {
+                const {Overlays} = await import("/static/player.js");
+                const where = (second, still, time) => {
+                    const overlays = new Overlays();
+                    overlays.add(1.0, {tracks: [{id: 7, ago: 0, still, box: [0.1, 0, 0.2, 1]}]});
+                    overlays.add(second, {tracks: [{id: 7, ago: 0, still, box: [0.3, 0, 0.4, 1]}]});
+                    return overlays.of(time, 0.02).tracks[0].box[0];
+                };
+                return [where(1.4, true, 1.6), where(9.0, false, 9.3)];
+            }"""
+        )
+    assert (still, apart) == (0.3, 0.3)
