@@ -42,7 +42,7 @@ from soteirad.watch import CameraWatch, LookResult, Outcome
 logger = logging.getLogger(__name__)
 
 CLOSE_TIMEOUT_S = 0.7
-CLIPS_WITHIN_S = 2.0
+CLIPS_WITHIN_S = 1.2
 """How long an end waits for clips to be finished; the next start does the rest."""
 ORPHAN_S = 4.0
 """A camera process whose hub is gone ends within this time, whatever its threads are doing."""
@@ -117,6 +117,7 @@ class FileRunner(Runner):
                 self.overlay()
                 self.see(frame)
                 self.serve()
+                self._video.follow(frame.time)
         except SourceEnded:
             pass
         except SourceError as error:

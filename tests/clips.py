@@ -82,6 +82,25 @@ def altered(target: Path, spans: Spans, change: Callable[[Picture, float], Pictu
     return target
 
 
+def with_sound(target: Path, clip: Path, rate: int = 16_000) -> Path:
+    """Copy a clip to `target` with a tone beside its pictures, as AAC of one channel."""
+    with av.open(str(clip)) as given, av.open(str(target), "w") as out:
+        pictures = given.streams.video[0]
+        copy, sound = out.add_stream_from_template(pictures), out.add_stream("aac", rate=rate, layout="mono")
+        length = float((pictures.duration or 0) * (pictures.time_base or 0))
+        for start in range(0, int(length * rate), 1024):
+            wave = np.sin(np.arange(start, start + 1024) * (2 * np.pi * 440 / rate), dtype=np.float32) / 4
+            frame = av.AudioFrame.from_ndarray(wave[None], format="fltp", layout="mono")
+            frame.rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+            out.mux(sound.encode(frame))
+        out.mux(sound.encode(None))
+        for packet in given.demux(pictures):
+            if packet.dts is not None:
+                packet.stream = copy
+                out.mux(packet)
+    return target
+
+
 def two_sizes(target: Path, spans: Spans, size: tuple[int, int] = (320, 240), after: float = 2.0) -> Path:
     """Write a stream (.ts) whose pictures have another size from `after` on, as after a change of profile."""
     return _changing(target, spans, [(0.0, None, FPS), (after, size, FPS)])

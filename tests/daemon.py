@@ -151,6 +151,12 @@ def events(messages: Iterable[Received], camera: str = "porch", box: str = "sote
     return [json.loads(m.payload) for m in messages if m.topic in topics]
 
 
+def clips_told(messages: Iterable[Received], camera: str = "porch") -> list[dict[str, Any]]:
+    """Return what was published of a camera's complete clips, late or not."""
+    topics = (f"soteira/{camera}/clip", f"soteira/{camera}/clip/late")
+    return [json.loads(m.payload) for m in messages if m.topic in topics]
+
+
 def kinds(found: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return `type label` of each event, and why for a `left` of which nobody saw that it was one."""
     return [" ".join(filter(None, (e["event_type"], e.get("label"), _unseen(e)))) for e in found]

@@ -27,6 +27,10 @@ logger = logging.getLogger(__name__)
 
 CONFIRMED_S = 12.0
 """An entry or a departure that is sure only later than this after its moment has a clip that begins too late."""
+FOLLOW_S = 1.0
+"""So much of a file is read, at most, before what was read is written."""
+FOLLOW_WITHIN_S = 5.0
+"""How long a file waits for that: its disk may have failed."""
 _MASKED = "it has a privacy_mask or is turned (rotate), and only its small stream is shown so"
 _NOTHING_YET = "there is no picture yet"
 
@@ -58,11 +62,14 @@ class CameraVideo:
         self._masked = bool(camera.privacy_mask) or camera.rotate != 0
         keep = camera.clips.before + CONFIRMED_S if camera.clips.enabled else 0.0
         of_detail = camera.clips.stream == "detail" and camera.detail is not None and not self._masked
-        self._copy = Feed(0.0 if of_detail else keep)
-        self._encoded = Feed(0.0 if of_detail else keep)
+        self._copy = Feed(keep)
+        self._encoded = Feed(keep)
         self._encoder = EncoderThread(self._encoded, self._fail)
         self._detail = DetailVideo(Feed(keep if of_detail else 0.0), self._open_detail, self._fail)
         self._of_detail = of_detail
+        self._missed = ""
+        """Why clips are not cut from the large stream as they should be."""
+        self._followed = 0.0
         self._shown: dict[StreamName, LiveStream] = {}
         self.tap = Tap(self._copy)
         self._plan: ClipPlan | None = None
@@ -85,7 +92,7 @@ class CameraVideo:
     def wants_sound(self) -> bool:
         """Whether the sound of the source is to be kept."""
         clips = self._camera.clips
-        return clips.enabled and clips.audio and not self._of_detail and not self._masked
+        return clips.enabled and clips.audio and not self._masked
 
     def offer(self, frame: Frame) -> None:
         """Take a decoded frame, in case that it has to be encoded."""
@@ -99,6 +106,12 @@ class CameraVideo:
         if order is not None:
             self._clips.order(order)
         return event
+
+    def follow(self, moment: float) -> None:
+        """Wait until a file's clips are written about up to that moment: it may come faster than they are."""
+        if self._clips is not None and moment - self._followed >= FOLLOW_S:
+            self._followed = moment
+            self._clips.follow(FOLLOW_WITHIN_S)
 
     def show(self, streams: frozenset[StreamName]) -> None:
         """Send the video of these streams, and of no others."""
@@ -130,10 +143,11 @@ class CameraVideo:
         """Encode and fetch what is needed now. Raises the fault of a thread."""
         if self.fault is not None:
             raise self.fault
-        clips = self._clips is not None and not self._of_detail and not self._is_copied(*COPIED)
+        clips = self._clips is not None and not self._is_detail_there and not self._is_copied(*COPIED)
         live = "source" in self._shown and not self._is_copied("h264")
         self._encoder.want(bool(self.tap.codec) and (clips or live))
         self._detail.want(self._of_detail or "detail" in self._shown)
+        self._tell_of_detail()
 
     def stop(self, timeout: float) -> None:
         """Complete the clips that are open, and end all threads."""
@@ -150,8 +164,23 @@ class CameraVideo:
     def _is_encoded(self, feed: Feed) -> bool:
         return feed is self._encoded
 
-    def _clip_feed(self) -> Feed:
+    @property
+    def _is_detail_there(self) -> bool:
+        """Whether clips are cut from the large stream."""
+        detail = self._detail
+        return self._of_detail and not detail.problem and detail.can_be_copied and detail.feed.newest is not None
+
+    def _tell_of_detail(self) -> None:
+        missed = ""
         if self._of_detail:
+            codec = "" if self._detail.can_be_copied else _not_copied(self._detail.codec)
+            missed = self._detail.problem or codec
+        if missed and missed != self._missed:
+            logger.warning("clips are cut from the source: %s", missed)
+        self._missed = missed
+
+    def _clip_feed(self) -> Feed:
+        if self._is_detail_there:
             return self._detail.feed
         return self._copy if self._is_copied(*COPIED) else self._encoded
 
@@ -168,7 +197,7 @@ class CameraVideo:
         if self._detail.problem:
             return self._detail.problem
         if not self._detail.can_be_copied:
-            return f"its large stream is {self._detail.codec.upper()}, which is not passed on: set it to H.264"
+            return _not_copied(self._detail.codec)
         return self._detail.feed
 
     def _open_detail(self, tap: Tap, connection: int) -> PacketSource:
@@ -182,3 +211,7 @@ class CameraVideo:
 
     def _fail(self, error: Exception) -> None:
         self.fault = error
+
+
+def _not_copied(codec: str) -> str:
+    return f"its large stream is {codec.upper()}, which is not passed on: set it to H.264"

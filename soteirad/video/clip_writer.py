@@ -14,6 +14,8 @@ from soteirad.video.piece import Piece, SoundFormat
 
 LATE_S = 2.0
 """Pictures come so much later, at most; a clip for whose end none come is complete without them."""
+MOST_PARTS = 50
+"""Files of one clip; a camera that changes its format more often is out of order."""
 
 
 class ClipWriter:
@@ -33,6 +35,7 @@ class ClipWriter:
         self._sound = sound
         self._next: int | None = None
         self._file: ClipFile | None = None
+        self._heard: SoundFormat | None = None
         self._waits = True
 
     def step(self, now: float) -> None:
@@ -56,6 +59,9 @@ class ClipWriter:
             file.close()
 
     def _write(self, pieces: Sequence[Piece]) -> None:
+        if self._sound:
+            sounds = (piece.format for piece in reversed(pieces) if isinstance(piece.format, SoundFormat))
+            self._heard = next(sounds, self._heard)
         for index, piece in enumerate(pieces):
             if piece.time > self.ends and piece.is_picture:
                 self.done = True
@@ -71,14 +77,16 @@ class ClipWriter:
     def _begin(self, pieces: Sequence[Piece]) -> None:
         """Go on with a key picture: in the file that is open, or else in a new one."""
         if self._file is None:
+            if len(self.parts) == MOST_PARTS:
+                self.done = True
+                return
             path = self._folder / self.order.path
             if self.parts:
                 path = path.with_name(f"{path.stem}-{len(self.parts) + 1}.mp4")
-            sounds = (piece.format for piece in pieces if isinstance(piece.format, SoundFormat))
             begins = epoch_time(str(self.order.note["time"])) - (self.order.moment - pieces[0].time)
             note = {**self.order.note, "begins": iso_time(begins)}
             try:
-                self._file = ClipFile(path, pieces, next(sounds, None) if self._sound else None, note)
+                self._file = ClipFile(path, pieces, self._heard, note)
             except SourceError:
                 return  # this picture makes no sense: with the next key picture it may
             self.parts.append(part_of(path))

@@ -14,8 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import av.error
+
 from soteirad.errors import StorageError
-from soteirad.event import Event, clip_id, iso_time
+from soteirad.event import Event, clip_id, epoch_time, iso_time
+from soteirad.hub.kept_files import entries, folders
 from soteirad.room import MB, Disk
 from soteirad.video.clip_file import EmptyClipError, Facts, finish, is_part, whole_of
 from soteirad.video.clip_plan import ClipEnd, ClipOrder
@@ -30,8 +33,8 @@ STEP_S = 1.0
 """How often what came is written: many pieces at once cost less than each by itself."""
 TOLD_S = 0.5
 """How long the end of the watch waits for what it told to be on the disk."""
-AGAIN_S = 60.0
-"""How often it is tried again to finish what could not be finished."""
+AGAIN_S = 15.0
+"""How long after a clip could not be finished it is tried again."""
 _NAME = re.compile(r"([0-7][0-9A-HJKMNP-TV-Z]{25})(?:-[0-9]{1,3})?\.mp4")
 
 
@@ -62,12 +65,15 @@ class Clips:
         self._on_fault = on_fault
         self._sound = sound
         self._disk = disk or Disk(place.folder.parent)
-        self._orders: queue.SimpleQueue[ClipOrder | ClipEnd | None] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[ClipOrder | ClipEnd | threading.Event | None] = queue.SimpleQueue()
         self._open: list[ClipWriter] = []
+        self._left: list[Sequence[Path]] = []
+        """Parts of the clips that are still to be finished."""
         self._told: dict[str, list[Path]] = {}
         """Parts of clips that were told of, by the id of the event that tells."""
+        self._followers: list[threading.Event] = []
         self._again_at = float("-inf")
-        self._complaint = ""
+        self._complaints: set[str] = set()
         self._thread = threading.Thread(target=self._run, name="clips", daemon=True)
 
     def start(self) -> None:
@@ -78,21 +84,28 @@ class Clips:
         """Write a clip, or end one; from any thread."""
         self._orders.put(order)
 
+    def follow(self, timeout: float) -> None:
+        """Wait until what has come is written, for at most `timeout` seconds: a file may come faster than that."""
+        written = threading.Event()
+        self._orders.put(written)
+        written.wait(timeout)
+
     def stop(self, timeout: float) -> None:
         """Complete what is open with what there is; what that takes longer for is done by the next start."""
         self._orders.put(None)
-        self._thread.join(timeout)
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
 
     def step(self) -> None:
         """Write what has come, and complete what has ended."""
-        if self._open:
+        if self._open or self._left:
             self._disk.look()
         for writer in list(self._open):
             self._advance(writer)
         self._let_go()
-        if time.monotonic() >= self._again_at:
-            self._again_at = time.monotonic() + AGAIN_S
-            self.finish_left()
+        # One at a time: those that are open do not wait for all that an earlier process left.
+        if self._left and time.monotonic() >= self._again_at:
+            self._complete(self._left.pop(0))
 
     def take(self, order: ClipOrder | ClipEnd) -> None:
         """Begin a clip, or shorten one."""
@@ -102,35 +115,47 @@ class Clips:
                     writer.ends = min(writer.ends, order.ends)
             return
         self._disk.look()
+        folder = (self._place.folder / order.path).parent
         if self._disk.tight:
-            self._complain(self._tight())
+            self._complain(self._no_room())
+        elif link := next((path for path in (folder.parent, folder) if path.is_symlink()), None):
+            self._complain(f"{link}: this is a link, which nobody follows: no clips are written")
         elif len(self._open) >= MOST_OPEN:
             logger.warning("no clip of %s: %d are being written already", order.note["id"], MOST_OPEN)
         else:
             self._open.append(ClipWriter(order, self._place.folder, self._feed(), self._sound))
 
-    def finish_left(self) -> None:
-        """Complete what a process that was killed, or a full disk, left unfinished."""
-        self._disk.look()
-        busy = {part for writer in self._open for part in writer.parts}
-        busy |= {part for parts in self._told.values() for part in parts}
+    def find_left(self) -> None:
+        """Look what a process that was killed left unfinished."""
         left: dict[str, list[Path]] = {}
-        with suppress(OSError):
-            for part in sorted((self._place.folder / self._place.camera).glob("*/.*.part")):
-                name = _NAME.fullmatch(whole_of(part).name)
-                if is_part(part) and name and part not in busy and not part.is_symlink():
-                    left.setdefault(name[1], []).append(part)
-        for parts in left.values():
-            self._complete(sorted(parts, key=lambda part: len(part.name)))
+        try:
+            for day in folders(self._place.folder / self._place.camera):
+                for entry in entries(day):
+                    part = Path(entry.path)
+                    name = _NAME.fullmatch(whole_of(part).name)
+                    if is_part(part) and name and entry.is_file(follow_symlinks=False):
+                        left.setdefault(name[1], []).append(part)
+        except OSError as error:
+            self._complain(f"{self._place.folder}: clips cannot be looked for: {error.strerror}")
+        self._left += [sorted(parts, key=lambda part: (len(part.name), part.name)) for _, parts in sorted(left.items())]
 
     def _run(self) -> None:
         try:
+            self.find_left()
             self.step()
             while self._wait():
                 self.step()
+                self._release()
             self._end()
         except Exception as error:
             self._on_fault(error)
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        """Let those go on who wait until all is written."""
+        while self._followers:
+            self._followers.pop().set()
 
     def _end(self) -> None:
         self.step()
@@ -146,10 +171,14 @@ class Clips:
 
     def _wait(self) -> bool:
         """Wait for an order, or for the time of the next step; returns whether to go on."""
+        busy = self._open or self._told or self._left
         with suppress(queue.Empty):
-            order = self._orders.get(timeout=STEP_S if self._open or self._told else AGAIN_S)
+            order = self._orders.get(timeout=STEP_S if busy else None)
             while order is not None:
-                self.take(order)
+                if isinstance(order, threading.Event):
+                    self._followers.append(order)
+                else:
+                    self.take(order)
                 order = self._orders.get_nowait()
             return False
         return True
@@ -157,7 +186,7 @@ class Clips:
     def _advance(self, writer: ClipWriter) -> None:
         try:
             if self._disk.tight:
-                self._complain(self._tight())
+                self._complain(self._no_room())
                 writer.close()
             else:
                 writer.step(self._now())
@@ -171,23 +200,36 @@ class Clips:
 
     def _complete(self, parts: Sequence[Path]) -> None:
         """Make whole clips out of parts, and tell of them as of one; what cannot be done now is tried again."""
-        if self._disk.tight:
-            return
         whole: list[tuple[Path, Facts]] = []
-        for part in parts:
+        for part in [part for part in parts if part.exists()]:
             try:
+                if self._disk.tight:
+                    raise StorageError(self._no_room())
                 whole.append((part, finish(part)))
             except EmptyClipError:
                 with suppress(OSError):
                     part.unlink()
             except StorageError as error:
                 self._complain(str(error))
+                self._left.append(parts)
+                self._again_at = time.monotonic() + AGAIN_S
                 return
-        if whole and (note := whole[0][1].note).get("id"):
-            event = _recorded(self._place, note, [whole_of(part) for part, _ in whole], [facts for _, facts in whole])
-            self._told[event.id] = [part for part, _ in whole]
-            self._confirm(event)
-            self._complaint = ""
+            except av.error.FFmpegError as error:  # it is damaged, and will be the next time
+                self._complain(f"{part}: this clip cannot be finished: {error.strerror}")
+        if whole:
+            self._tell(whole)
+
+    def _tell(self, whole: Sequence[tuple[Path, Facts]]) -> None:
+        """Tell of a clip that is complete."""
+        paths = [whole_of(part) for part, _ in whole]
+        try:
+            event = _recorded(self._place, whole[0][1].note, paths, [facts for _, facts in whole])
+        except (KeyError, TypeError, ValueError):
+            self._complain(f"{paths[0]}: this clip is of no event that is known")
+            return
+        self._told[event.id] = [part for part, _ in whole]
+        self._confirm(event)
+        self._complaints.clear()
 
     def _let_go(self) -> None:
         for event_id in [event_id for event_id in self._told if not self._kept(event_id)]:
@@ -195,20 +237,26 @@ class Clips:
                 with suppress(OSError):
                     part.unlink(missing_ok=True)
 
-    def _tight(self) -> str:
+    def _no_room(self) -> str:
         free = self._disk.room.free if self._disk.room is not None else 0
         return (f"{self._place.folder}: the disk is nearly full: {free / MB:.0f} MB are free, and the last are for "
                 "events: no clips are written")  # fmt: skip
 
     def _complain(self, text: str) -> None:
-        if text.partition(": ")[2] != self._complaint:
-            self._complaint = text.partition(": ")[2]
+        """Say it, unless the same was said since the last clip, of whichever file and with whichever figures."""
+        kind = re.sub("[0-9]+", "", text.partition(": ")[2])
+        if kind not in self._complaints:
+            self._complaints.add(kind)
             logger.error("%s", text)
 
 
 def _recorded(place: Place, note: Mapping[str, Any], paths: Sequence[Path], facts: Sequence[Facts]) -> Event:
-    """Return the event that says that a clip is complete."""
+    """Return the event that says that a clip is complete. Raises KeyError, TypeError or ValueError for another's note.
+    """
     about = str(note["id"])
+    epoch_time(note["time"])
+    if not paths[0].name.startswith(about) or note["camera"] != place.camera:
+        raise ValueError(about)
     return Event(
         id=clip_id(about), event_type="recorded", camera=place.camera, time=str(note["time"]),
         confirmed=iso_time(time.time()), label=note.get("label"), track_id=note.get("track_id"),
