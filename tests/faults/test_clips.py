@@ -15,7 +15,7 @@ import yaml
 from soteirad.event import Event, clip_id, iso_time
 from soteirad.spool import Spool
 from tests import clips
-from tests.brokers import Mosquitto, Subscriber
+from tests.brokers import Mosquitto, Received, Subscriber
 from tests.daemon import Daemon, clips_told, events, kinds, payloads, write_config
 from tests.disks import small_disk
 from tests.house import StartDaemon
@@ -47,8 +47,11 @@ def parts(state: Path, camera: str = "porch") -> list[Path]:
 
 def entered(listener: Subscriber, camera: str = "porch", times: int = 1) -> dict[str, Any]:
     """Return the last of so many entries, once they have happened."""
-    seen = listener.wait_for(lambda seen: kinds(events(seen, camera)).count("entered person") == times, 60.0)
-    return [e for e in events(seen, camera) if e["event_type"] == "entered"][-1]
+
+    def found(seen: list[Received]) -> dict[str, dict[str, Any]]:
+        return {e["id"]: e for e in events(seen, camera) if e["event_type"] == "entered"}
+
+    return [*found(listener.wait_for(lambda seen: len(found(seen)) == times, 60.0)).values()][-1]
 
 
 def in_mid_clip(daemon: Daemon, state: Path, camera: str = "porch") -> Path:
@@ -58,10 +61,13 @@ def in_mid_clip(daemon: Daemon, state: Path, camera: str = "porch") -> Path:
 
 
 def assert_told_once(listener: Subscriber, state: Path, about: dict[str, Any], camera: str = "porch") -> dict[str, Any]:
-    """See that a clip was told once, as that of the event that named it, and that all of it plays."""
-    told = [clip for clip in clips_told(listener.messages(), camera) if clip["about"] == about["id"]]
+    """See that a clip was told once, as that of the event that named it, and that all of it plays.
+
+    Who is killed before the broker's answer was noted publishes the same again.
+    """
+    told = {str(clip): clip for clip in clips_told(listener.messages(), camera) if clip["about"] == about["id"]}
     assert len(told) == 1
-    clip = told[0]
+    clip = next(iter(told.values()))
     assert clip["clip"] == about["clip"] and all(clip[key] == about[key] for key in ("time", "label", "track_id"))
     path = state / "clips" / clip["clip"]
     assert int(probe(path)["streams"][0]["nb_read_frames"]) == len(pictures(path)) >= 40
@@ -70,7 +76,7 @@ def assert_told_once(listener: Subscriber, state: Path, about: dict[str, Any], c
 
 
 def wait_told(listener: Subscriber, camera: str = "porch", times: int = 1) -> None:
-    listener.wait_for(lambda seen: len(clips_told(seen, camera)) >= times, 60.0)
+    listener.wait_for(lambda seen: len({clip["id"] for clip in clips_told(seen, camera)}) == times, 60.0)
 
 
 @pytest.mark.fault(
@@ -132,14 +138,13 @@ def test_a_clip_outlives_its_camera_s_process_and_the_hub_and_is_told_of_once(
     abouts.append(entered(listener, times=3))
     in_mid_clip(daemon, state)
     daemon.kill()  # its camera ends by itself, and finishes the clip
-    assert not parts(state) and len(clips_told(listener.messages())) == 2
+    assert (state / "clips" / abouts[-1]["clip"]).exists() and Spool(state / "spool").read()
     daemon = start_daemon(config)
     wait_told(listener, times=3)
     daemon.wait_until(lambda: not parts(state), "nothing half-written is left")
     daemon.stop()
     for about in abouts:
         assert_told_once(listener, state, about)
-    assert len(clips_told(listener.messages())) == 3
 
 
 @pytest.mark.fault(
