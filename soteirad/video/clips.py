@@ -88,7 +88,9 @@ class Clips:
         """Wait until what has come is written, for at most `timeout` seconds: a file may come faster than that."""
         written = threading.Event()
         self._orders.put(written)
-        written.wait(timeout)
+        until = time.monotonic() + timeout
+        while self._thread.is_alive() and time.monotonic() < until and not written.wait(min(timeout, 0.1)):
+            pass  # a thread that ended of a fault writes no more
 
     def stop(self, timeout: float) -> None:
         """Complete what is open with what there is; what that takes longer for is done by the next start."""

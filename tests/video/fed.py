@@ -18,6 +18,8 @@ from soteirad.video.piece import PictureFormat, Piece, SoundFormat
 RATE = 10
 BEGAN = 1_700_000_000.0
 """When time 0 of the feed's clock was, in seconds since the epoch."""
+MOST = 520
+"""Pictures that there are."""
 SOUND = SoundFormat(16_000, 1)
 
 
@@ -60,7 +62,7 @@ class Fed:
 
     def come(self, until: float, size: tuple[int, int] = (96, 64), connection: int = 1) -> None:
         """Let the pictures come that are due until then."""
-        for piece in encoded(round(until * RATE) + 1, size):
+        for piece in encoded(MOST, size):
             if self.now <= piece.time < until:
                 self.feed.put(piece._replace(connection=connection))
         self.now = until
