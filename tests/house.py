@@ -12,9 +12,11 @@ import pytest
 from tests import clips
 from tests.brokers import Mosquitto, Subscriber
 from tests.daemon import ROOT, Daemon
+from tests.rtsp_server import RtspServer
 
 MODEL = "nanodet-g-416"
 StartDaemon = Callable[..., Daemon]
+MakeCamera = Callable[[], RtspServer]
 
 
 @pytest.fixture
@@ -45,6 +47,20 @@ def start_daemon() -> Iterator[StartDaemon]:
     yield start
     for daemon in started:
         daemon.clean_up()
+
+
+@pytest.fixture
+def make_camera() -> Iterator[MakeCamera]:
+    """Make cameras, and end them at teardown."""
+    made: list[RtspServer] = []
+
+    def make() -> RtspServer:
+        made.append(RtspServer())
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.kill()
 
 
 @pytest.fixture

@@ -37,14 +37,8 @@ CODECS = {
 
 AUDIO_ONLY = "audiotestsrc is-live=true wave=silence ! audio/x-raw,rate=8000,channels=1 ! audioconvert ! rtpL16pay"
 """For `start_pipeline`: a camera whose address is that of its microphone."""
-def pipeline_of(clip: Path, sound: str = "") -> str:
-    """For `start_pipeline`: a clip's H.264, and beside it a `sound`, whose payloader is named pay1; without, its own."""
-    own = "d.audio_0 ! queue ! aacparse ! rtpmp4gpay name=pay1 pt=97"
-    pictures = "d.video_0 ! queue ! h264parse ! rtph264pay pt=96 config-interval=1"
-    return f"filesrc location={clip} ! qtdemux name=d {sound or own} {pictures}"
-
-
 G711 = "audiotestsrc is-live=true ! audio/x-raw,rate=8000,channels=1 ! alawenc ! rtppcmapay name=pay1 pt=8"
+"""For `pipeline_of`: a sound that goes on for ever."""
 Auth = Literal["digest", "basic"]
 Transport = Literal["any", "tcp", "udp"]
 
@@ -58,6 +52,14 @@ def _python_with_bindings() -> str:
             return python
     reason = f"GStreamer's RTSP server is not installed: nothing was tested over RTSP (apt install {NEEDS})"
     raise pytest.skip.Exception(reason)
+
+
+def pipeline_of(clip: Path, sound: str = "") -> str:
+    """Return a pipeline of a clip's H.264 and a `sound` beside it, whose payloader is named pay1: the clip's AAC if
+    none is given."""
+    own = "d.audio_0 ! queue ! aacparse ! rtpmp4gpay name=pay1 pt=97"
+    pictures = "d.video_0 ! queue ! h264parse ! rtph264pay pt=96 config-interval=1"
+    return f"filesrc location={clip} ! qtdemux name=d {sound or own} {pictures}"
 
 
 class RtspServer:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,30 +15,18 @@ import pytest
 from tests import clips
 from tests.brokers import Mosquitto, Received, Subscriber
 from tests.daemon import clips_told, epoch, events, kinds, write_config
-from tests.house import StartDaemon
+from tests.house import MakeCamera, StartDaemon
 from tests.http_camera import HttpCamera
 from tests.played import Picture, boxes, likeness, pictures, probe
-from tests.rtsp_server import G711, RtspServer, pipeline_of
+from tests.rtsp_server import G711, pipeline_of
 
 SHORT = {"enabled": True, "after": 1, "max": 6.5}
 """Clips that are complete soon after the entry."""
-MakeCamera = Callable[[], RtspServer]
+KEY_EVERY = 20
+"""Pictures of the clips that tests cut, of which the first is a key picture."""
 
 
-@pytest.fixture
-def make_camera() -> Iterator[MakeCamera]:
-    made: list[RtspServer] = []
-
-    def make() -> RtspServer:
-        made.append(RtspServer())
-        return made[-1]
-
-    yield make
-    for server in made:
-        server.kill()
-
-
-def wait_for_clips(listener: Subscriber, cameras: Iterator[str] | Any, timeout: float = 90.0) -> list[Received]:
+def wait_for_clips(listener: Subscriber, cameras: Iterable[str], timeout: float = 90.0) -> list[Received]:
     """Wait until of each camera a clip was told."""
     return listener.wait_for(lambda seen: all(clips_told(seen, name) for name in cameras), timeout)
 
@@ -121,15 +110,19 @@ def test_what_cannot_be_passed_on_is_encoded_and_what_is_masked_is_black_in_the_
     tmp_path: Path, make_camera: MakeCamera, broker: Mosquitto, listener: Subscriber, start_daemon: StartDaemon,
     entry_clip: Path,
 ) -> None:  # fmt: skip
-    """MJPEG over RTSP and HTTP, a masked camera, though clips of its large stream are wished, and a turned one."""
-    servers = {name: make_camera() for name in ("masked", "turned", "mjpeg")}
+    """MJPEG over RTSP and HTTP, a masked camera, though clips of its large stream are wished, and a turned one; and
+    the source's own packets are passed on when the large stream cannot be reached."""
+    servers = {name: make_camera() for name in ("masked", "turned", "mjpeg", "alone")}
     upside_down = clips.altered(tmp_path / "turned.mp4", clips.ENTRY, lambda picture, _: np.ascontiguousarray(
         picture[::-1, ::-1]))  # fmt: skip
     servers["masked"].start(entry_clip)
+    servers["alone"].start(entry_clip)
     servers["turned"].start(upside_down)
     servers["mjpeg"].start(clips.cut_mjpeg(tmp_path / "mjpeg.avi", clips.ENTRY))
     cameras: dict[str, dict[str, Any]] = {name: {"source": server.url} for name, server in servers.items()}
-    cameras["masked"] |= {"privacy_mask": [MASK], "detail": "rtsp://127.0.0.1:1/none", "clips": {"stream": "detail"}}
+    of_detail = {"detail": "rtsp://127.0.0.1:1/none", "clips": {"stream": "detail"}}
+    cameras["masked"] |= {"privacy_mask": [MASK], **of_detail}
+    cameras["alone"] |= of_detail
     cameras["turned"] |= {"rotate": 180}
     with HttpCamera(clips.jpegs(entry_clip), loop=False) as http:
         cameras["http"] = {"source": http.url}
@@ -143,7 +136,9 @@ def test_what_cannot_be_passed_on_is_encoded_and_what_is_masked_is_black_in_the_
     for at, picture in pictures(tmp_path / "state" / "clips" / clip["clip"]):
         high, wide = picture.shape[:2]
         assert picture[: high // 4 - 8, : wide // 4 - 8].max() <= 24, f"it can be seen at {at:.1f} s"
-    assert daemon.log().count("clips are cut from the source: it has a privacy_mask") == 1
+    assert daemon.log().count("masked: clips are cut from the source: it has a privacy_mask") == 1
+    assert daemon.log().count("alone: clips are cut from the source: rtsp://127.0.0.1:1/none: ") == 1
+    assert "alone: its video is encoded" not in daemon.log()
 
 
 @pytest.mark.parametrize("speed", ["max", 4])
@@ -171,16 +166,21 @@ def test_clips_of_a_file_are_right_in_media_time_and_a_long_visit_has_one_of_its
     assert [e["clip"] for e in found["whole"]] == [found["whole"][0]["clip"]] * 2
     assert [e["clip"] for e in found["long"]] == [f"long/{e['time'][:10]}/{e['id']}.mp4" for e in found["long"]]
     assert found["gone"][0]["event_type"] == "present" and found["gone"][0].get("clip") is None
-    lengths = {"long": (6.0, 5.0), "whole": (3.0 + found["whole"][1]["media_time"] + 2 - found["whole"][0]["media_time"],),
-               "gone": (min(5.0, 8.5 - found["gone"][-1]["media_time"] + 3),)}  # fmt: skip
-    for name, expected in lengths.items():
+    whole = found["whole"][1]["media_time"] - found["whole"][0]["media_time"] + 5
+    for name, expected in {"long": (6.0, 5.0), "whole": (whole,), "gone": (5.0,)}.items():
+        source = [picture for _, picture in pictures(Path(str(cameras[name]["source"])))]
         for clip, seconds in zip(told[name].values(), expected, strict=True):
-            _, shown = played(tmp_path, clip)
-            assert -0.2 <= shown[-1][0] - shown[0][0] - seconds <= 2.2, "two seconds more where its key picture stands"
-            assert all(abs(later - sooner - 0.1) < 0.02 for (sooner, _), (later, _) in zip(shown, shown[1:], strict=False))
-            begins = clip["media_time"] - 3.0
-            source = dict((round(at, 1), picture) for at, picture in pictures(Path(cameras[name]["source"])))
-            key = max(at for at in source if at <= begins + 0.05 and round(at * 10) % 20 == 0)
-            assert likeness(source[key], shown[0][1]) < 0.5, f"{name}: it does not begin at {key}"
+            assert_is_of_the_file(played(tmp_path, clip)[1], source, clip["media_time"] - 3.0, seconds)
     _, shown = played(tmp_path, next(iter(told["mjpeg"].values())))
-    assert shown[-1][0] - shown[0][0] >= lengths["whole"][0] - 0.5 and len(shown) >= 4 * lengths["whole"][0]
+    assert shown[-1][0] >= whole - 0.5 and len(shown) >= 4 * whole
+
+
+def assert_is_of_the_file(shown: Sequence[tuple[float, Picture]], source: Sequence[Picture], begins: float,
+                          seconds: float) -> None:  # fmt: skip
+    """See that a clip is that part of a file, from the key picture before its beginning on."""
+    first = int(max(0.0, begins + 0.05) * clips.FPS) // KEY_EVERY * KEY_EVERY
+    last = min(len(source) - 1, round((begins + seconds) * clips.FPS))
+    assert abs(first + len(shown) - 1 - last) <= 1, "it does not end where it should"
+    assert all(abs(later - sooner - 0.1) < 0.02 for (sooner, _), (later, _) in pairwise(shown))
+    for index in (0, len(shown) // 2, len(shown) - 1):
+        assert likeness(source[first + index], shown[index][1]) < 0.5, f"picture {index} is another one"

@@ -71,6 +71,7 @@ class Fed:
         """Return the order for the clip of an entry at that moment."""
         event = Event(new_id(BEGAN + moment), "entered", "porch", iso_time(BEGAN + moment), label="person",
                       track_id=track)  # fmt: skip
-        note = {"id": event.id, "camera": "porch", "time": event.time, "label": "person", "track_id": track, "zones": []}
+        note = {"id": event.id, "camera": "porch", "time": event.time, "label": "person", "track_id": track,
+                "zones": []}  # fmt: skip
         path = f"porch/{event.time[:10]}/{event.id}.mp4"
         return ClipOrder(path, moment - 5.0 if begins is None else begins, ends, moment, note)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,7 @@ def test_a_writer_that_was_held_up_longer_than_the_ring_goes_on_with_a_key_pictu
     writer.step(fed.now)
     writer.close()
     (times,) = times_in(writer)
-    gaps = [later - sooner for sooner, later in zip(times, times[1:], strict=False) if later - sooner > 0.15]
+    gaps = [later - sooner for sooner, later in pairwise(times) if later - sooner > 0.15]
     assert len(gaps) == 1 and gaps[0] >= 3.0 and times[-1] == pytest.approx(8.4, abs=0.02)
 
 
