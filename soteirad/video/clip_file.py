@@ -72,7 +72,7 @@ class ClipFile:
         except OSError as error:
             raise self._refused(error) from error
         try:
-            self._muxer = Muxer(self._disk, first, sound, "+frag_keyframe", {"frag_duration": str(FRAGMENT_US)},
+            self._muxer = Muxer(self._disk, first[0], first, sound, "+frag_keyframe", {"frag_duration": str(FRAGMENT_US)},
                                 {"comment": json.dumps(note, separators=(",", ":"))})  # fmt: skip
         except BaseException as error:
             self._disk.close()

@@ -117,7 +117,7 @@ class LiveStream:
         self._sink = _Sink()
         try:
             # What came earlier tells how pictures are reordered.
-            muxer = Muxer(self._sink, [coming[0], *(same or coming)[1:]], None, "+frag_every_frame+skip_trailer",
+            muxer = Muxer(self._sink, coming[0], same or coming, None, "+frag_every_frame+skip_trailer",
                           {"flush_packets": "1"})  # fmt: skip
             name = _name_of(muxer.format)
         except (SourceError, ValueError):

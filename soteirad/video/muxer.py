@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any, Protocol
 
 import av
+import av.error
 from av.container import InputContainer, OutputContainer
 from av.stream import Stream
 
@@ -24,6 +26,9 @@ _AAC_FRAME = 1024
 """Samples in a frame of AAC."""
 _APART_S = 5.0
 """Sound that is so far from where it came is of a clock that means nothing."""
+_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
+_WAITING_US = 1_000_000
+"""So long, at most, pictures wait for sound that is to stand before them in the file (microseconds)."""
 
 
 class Sink(Protocol):
@@ -36,37 +41,43 @@ class Sink(Protocol):
 class Muxer:
     """Writes pieces of one picture format, and of a sound format if there is one, to `sink`.
 
-    `first` are the first pieces that there are, beginning with a key picture: from them it is known how pictures are
-    reordered. They have to be given to `add` like those that follow. `sink` gets a head (`ftyp`, `moov`) at once, and
-    then fragments, each of which ends where FFmpeg's `flags` (movflags) say. Raises SourceError for parameter sets that
-    make no sense, and OSError if `sink` does.
+    `key` is the picture to begin with; it has to be given to `add` like those that follow. `known` are pieces in the
+    order of decoding, before it or after it: from them it is known how pictures are reordered. `sink` gets a head
+    (`ftyp`, `moov`) at once, and then fragments, each of which ends where FFmpeg's `flags` (movflags) say. Raises
+    SourceError for parameter sets that make no sense, and OSError if `sink` does.
     """
 
-    def __init__(self, sink: Sink, first: Sequence[Piece], sound: SoundFormat | None, flags: str,
+    def __init__(self, sink: Sink, key: Piece, known: Sequence[Piece], sound: SoundFormat | None, flags: str,
                  options: Mapping[str, str] | None = None,
                  metadata: Mapping[str, str] | None = None) -> None:  # fmt: skip
-        key = first[0]
         if not isinstance(key.format, PictureFormat):
             raise TypeError("the first piece has to be a picture")
         self.format = key.format
         self._sound = sound
         self._stamps = Stamps()
         self._connection = key.connection
-        self._depth, self._step = _order_of([piece for piece in first if piece.format == key.format])
-        self._times = DecodingTimes(self._depth, self._step)
-        self._after_key = self._shallow = False
+        self._leading, self._shallow = True, False
         self._last: tuple[float | None, float, float] | None = None
-        self._sound_at = -1
+        self._sound_at: int | None = None
+        given = {"movflags": f"+empty_moov+default_base_moof{flags}", "max_interleave_delta": str(_WAITING_US),
+                 **(options or {})}  # fmt: skip
         with _template(key.format, key.data) as template:
             picture = template.streams.video[0]
-            self.size = picture.codec_context.width, picture.codec_context.height
-            given = {"movflags": f"+empty_moov+default_base_moof{flags}", **(options or {})}
+            codec: Any = picture.codec_context
+            self.size = codec.width, codec.height
+            depth, self._step = _order_of([one for one in known if one[5:] == key[5:]])
+            self._depth = max(depth, codec.reorder_depth)
+            self._times = DecodingTimes(self._depth, self._step)
             self._container: OutputContainer = av.open(sink, "w", format="mp4", options=given)
-            self._picture = copied_stream(self._container, picture)
-        self._picture.time_base = _BASE
-        self._audio: Any = None if sound is None else _add_sound(self._container, sound)
-        self._container.metadata.update(metadata or {})
-        self._container.start_encoding()
+            try:
+                self._picture = copied_stream(self._container, picture)
+                self._picture.time_base = _BASE
+                self._audio: Any = None if sound is None else _add_sound(self._container, sound)
+                self._container.metadata.update(metadata or {})
+                self._container.start_encoding()
+            except av.error.FFmpegError as error:
+                self._container.close()
+                raise SourceError(f"its parameter sets cannot be written: {error.strerror}") from error
 
     @property
     def shallow(self) -> bool:
@@ -86,63 +97,70 @@ class Muxer:
         if self._last is None:
             return None
         last_pts, last_time, shown = self._last
-        return shown + (time - last_time if pts is None or last_pts is None else pts - last_pts)
+        if pts is None or last_pts is None or _is_jump(pts - last_pts):
+            return shown + time - last_time
+        return shown + pts - last_pts
 
-    def add(self, piece: Piece) -> None:
-        """Write a piece; those that cannot be shown are left out."""
+    def add(self, piece: Piece) -> bool:
+        """Write a piece; returns whether it was: those that cannot be shown are left out."""
         if piece.format == self.format:
-            self._add_picture(piece)
-        elif piece.format == self._sound:
-            self._add_sound(piece)
+            return self._add_picture(piece)
+        return piece.format == self._sound and self._add_sound(piece)
 
     def close(self) -> None:
         """Write what is left."""
         self._container.close()
 
-    def _add_picture(self, piece: Piece) -> None:
-        if self._leads(piece):
-            return
+    def _add_picture(self, piece: Piece) -> bool:
         anew, self._connection = piece.connection != self._connection, piece.connection
+        self._leading = self._leading or anew
+        if self._leads(piece):
+            return False
         dts = piece.dts
         if dts is None and piece.pts is not None:
-            if anew or self._jumps(piece.pts):
+            before = None if self._last is None else self._last[0]
+            if anew or (before is not None and _is_jump(piece.pts - before)):
                 self._times = DecodingTimes(self._depth, self._step)
             dts = self._times.next(piece.pts)
             self._shallow = self._shallow or dts > piece.pts
         shown, decoded = self._stamps.repair(piece.pts, dts, piece.time, anew=anew)
         self._last = piece.pts, piece.time, shown / TICKS
-        self._mux(piece, self._picture, shown, decoded)
+        return self._mux(piece, self._picture, shown, decoded)
 
     def _leads(self, piece: Piece) -> bool:
-        """Say whether a picture builds on one before the first that was written: of an open GOP, those shown before
-        its key picture. They cannot be decoded."""
-        if self._after_key:
+        """Say whether a picture builds on one before the first of its connection that was written: of an open GOP,
+        those shown before its key picture. They cannot be decoded."""
+        if not self._leading or self._last is None or piece.key or piece.pts is None or self._last[0] is None:
             return False
-        if self._last is None or piece.key or piece.pts is None or self._last[0] is None:
-            return False
-        leads = piece.pts < self._last[0]
-        self._after_key = not leads
-        return leads
+        ahead = self._last[0] - piece.pts
+        self._leading = ahead > 0 and not _is_jump(ahead)
+        return self._leading
 
-    def _jumps(self, pts: float) -> bool:
-        before = None if self._last is None else self._last[0]
-        return before is not None and abs(pts - before) > Stamps.AHEAD_S
-
-    def _add_sound(self, piece: Piece) -> None:
+    def _add_sound(self, piece: Piece) -> bool:
         if self._last is None or self._sound is None:
-            return
+            return False
         step = TICKS * _AAC_FRAME // self._sound.rate
-        at = self._sound_at + step if piece.pts is None else self._stamps.place(piece.pts)
-        if abs(at / TICKS - self._last[2] - (piece.time - self._last[1])) > _APART_S or at < 0:
-            return
-        self._sound_at = at = max(at, self._sound_at + 1)
-        self._mux(piece, self._audio, at, at)
+        came = round((self._last[2] + piece.time - self._last[1]) * TICKS)
+        if piece.pts is not None:
+            at = self._stamps.place(piece.pts)
+        elif self._sound_at is not None and abs(self._sound_at + step - came) <= _APART_S * TICKS:
+            at = self._sound_at + step
+        else:
+            at = came
+        # Of what overlaps with what is there, as after a jump back, nothing can be heard.
+        if abs(at - came) > _APART_S * TICKS or at < (0 if self._sound_at is None else self._sound_at + step // 2):
+            return False
+        self._sound_at = at
+        return self._mux(piece, self._audio, at, at)
 
-    def _mux(self, piece: Piece, stream: Any, shown: int, decoded: int) -> None:
+    def _mux(self, piece: Piece, stream: Any, shown: int, decoded: int) -> bool:
         packet = av.Packet(piece.data)
         packet.stream, packet.time_base = stream, _BASE
         packet.pts, packet.dts, packet.is_keyframe = shown, decoded, piece.key
-        self._container.mux(packet)
+        with suppress(av.error.FFmpegError):  # what a camera sends need not be a picture
+            self._container.mux(packet)
+            return True
+        return False
 
 
 def copied_stream(container: OutputContainer, template: Stream) -> Any:
@@ -160,24 +178,28 @@ def _order_of(pictures: Sequence[Piece]) -> tuple[int, float]:
     return depth_of(shown), steps[len(steps) // 2] if steps else _USUAL_STEP
 
 
+def _is_jump(step: float) -> bool:
+    """Say whether stamps that are so many seconds apart are of a clock that was set."""
+    return abs(step) > Stamps.AHEAD_S
+
+
 def _template(format_: PictureFormat, key: bytes) -> InputContainer:
     """Return a container from which FFmpeg knows what these pictures are. Raises SourceError."""
+    data = format_.sets + key
+    options = {"max_pixels": str(MOST_PIXELS), "probesize": str(len(data) + 32)}
     try:
-        data = format_.sets + key
-        container = av.open(io.BytesIO(data), "r", format=format_.codec,
-                            options={"max_pixels": str(MOST_PIXELS), "probesize": str(len(data) + 32)})  # fmt: skip
-        if not container.streams.video[0].codec_context.width:
-            container.close()
-            raise SourceError("its parameter sets say nothing of the size of its pictures")
-    except (OSError, ValueError, IndexError) as error:
+        container = av.open(io.BytesIO(data), "r", format=format_.codec, options=options)
+    except (av.error.FFmpegError, ValueError) as error:
         raise SourceError(f"its parameter sets cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    return container
+    if container.streams.video and container.streams.video[0].codec_context.width:
+        return container
+    container.close()
+    raise SourceError("its parameter sets say nothing of the size of its pictures")
 
 
 def _add_sound(container: OutputContainer, sound: SoundFormat) -> Stream:
     # FFmpeg's encoder, which never encodes anything, makes the header: AAC-LC has the same one whoever encoded it.
-    layout = "mono" if sound.channels == 1 else "stereo"
-    stream: Any = container.add_stream("aac", rate=sound.rate, layout=layout)
+    stream: Any = container.add_stream("aac", rate=sound.rate, layout=_LAYOUTS[sound.channels])
     stream.time_base = Fraction(1, sound.rate)
     added: Stream = stream
     return added
