@@ -111,7 +111,8 @@ class Uplink:
                     return
                 self._overlays += 1
             elif isinstance(message, VideoPiece):
-                full = self._video + len(message.data) > MOST_VIDEO
+                # One that is larger than all that may wait passes alone: else its stream would never go on.
+                full = self._video > 0 and self._video + len(message.data) > MOST_VIDEO
                 if full or (message.stream in self._cut and not message.key):
                     self._cut.add(message.stream)
                     return

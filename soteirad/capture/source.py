@@ -17,6 +17,7 @@ from soteirad.capture.clock import Clock, SystemClock
 from soteirad.capture.decoder import Decoder, PacketTap, StreamCounters
 from soteirad.capture.frame import Frame, Scalers
 from soteirad.capture.limits import FILE_LIMITS, network_limits
+from soteirad.capture.stamps import Stamps
 from soteirad.config.address import AVFOUNDATION, LIVE_SCHEMES, V4L2_FOLDER, is_live, scheme_of
 from soteirad.config.secrets import redact_url
 from soteirad.errors import SourceEnded, SourceError
@@ -261,9 +262,15 @@ class _MediaTimed:
 
     def take(self, packet: av.Packet[Any], time: float) -> None:
         """Take a packet."""
-        stamp = packet.pts if packet.pts is not None else packet.dts
+        stamp, time_now = packet.pts if packet.pts is not None else packet.dts, self._last
         if stamp is not None and packet.time_base is not None:
             seconds = float(stamp * packet.time_base)
-            self._first = seconds if self._first is None else self._first
-            self._last = seconds - self._first
-        self._tap.take(packet, self._last)
+            if packet.stream is None or packet.stream.type == "video":
+                # Time begins with the first picture, and goes on where the stamps jump back (as in a file that was
+                # joined), by more than those of pictures that are shown in another order.
+                if self._first is None or seconds - self._first < self._last - Stamps.BACK_S:
+                    self._first = seconds - self._last
+                time_now = self._last = seconds - self._first
+            elif self._first is not None:
+                time_now = seconds - self._first
+        self._tap.take(packet, time_now)

@@ -33,6 +33,9 @@ FOLLOW_WITHIN_S = 5.0
 """How long a file waits for that: its disk may have failed."""
 _MASKED = "it has a privacy_mask or is turned (rotate), and only its small stream is shown so"
 _NOTHING_YET = "there is no picture yet"
+_SILENT = "no picture comes"
+_SILENT_S = 15.0
+"""A camera that has sent nothing for so long is not shown: what there is of it is of another time."""
 
 
 class Sender(Protocol):
@@ -51,13 +54,15 @@ class Sender(Protocol):
 class CameraVideo:
     """For the gate thread, but for `tap` and `offer`, which are for the thread that reads the source.
 
-    `clips` is the folder of clips, `now` the clock of the gates. A fault of a thread is kept in `fault`.
+    `clips` is the folder of clips, `now` the clock of the gates, if it goes on without pictures. A fault of
+    a thread is kept in `fault`.
     """
 
     def __init__(self, name: str, camera: CameraConfig, clips: Path, sender: Sender,
                  now: Callable[[], float] | None = None) -> None:  # fmt: skip
         self._camera = camera
         self._sender = sender
+        self._now = now
         self.fault: Exception | None = None
         self._masked = bool(camera.privacy_mask) or camera.rotate != 0
         keep = camera.clips.before + CONFIRMED_S if camera.clips.enabled else 0.0
@@ -65,7 +70,7 @@ class CameraVideo:
         self._copy = Feed(keep)
         self._encoded = Feed(keep)
         self._encoder = EncoderThread(self._encoded, self._fail)
-        self._detail = DetailVideo(Feed(keep if of_detail else 0.0), self._open_detail, self._fail)
+        self._detail = DetailVideo(keep if of_detail else 0.0, self._open_detail, self._fail)
         self._of_detail = of_detail
         self._missed = ""
         """Why clips are not cut from the large stream as they should be."""
@@ -187,9 +192,11 @@ class CameraVideo:
     def _source_feed(self) -> Feed | str:
         if not self.tap.codec:
             return _NOTHING_YET
-        if self._is_copied("h264"):
-            return self._copy
-        return self._encoder.problem or self._encoded
+        if not self._is_copied("h264") and self._encoder.problem:
+            return self._encoder.problem
+        feed = self._copy if self._is_copied("h264") else self._encoded
+        silent = self._now is not None and feed.newest is not None and self._now() - feed.newest > _SILENT_S
+        return _SILENT if silent else feed
 
     def _detail_feed(self) -> Feed | str:
         if self._masked:

@@ -14,6 +14,7 @@ from typing import Any
 import av
 import av.error
 from av.container import InputContainer
+from av.stream import Stream
 
 from soteirad.capture.disk import Disk
 from soteirad.errors import StorageError
@@ -72,7 +73,8 @@ class ClipFile:
         except OSError as error:
             raise self._refused(error) from error
         try:
-            self._muxer = Muxer(self._disk, first[0], first, sound, "+frag_keyframe", {"frag_duration": str(FRAGMENT_US)},
+            self._muxer = Muxer(self._disk, first[0], first, sound, "+frag_keyframe",
+                                {"frag_duration": str(FRAGMENT_US)},
                                 {"comment": json.dumps(note, separators=(",", ":"))})  # fmt: skip
         except BaseException as error:
             self._disk.close()
@@ -92,7 +94,7 @@ class ClipFile:
         """Write a piece."""
         try:
             self._muxer.add(piece)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, av.error.FFmpegError) as error:
             raise self._refused(error) from error
         if self._disk.error is not None:
             raise self._refused(self._disk.error)
@@ -101,7 +103,7 @@ class ClipFile:
         """Write what is left; what is there can be played, even after an error."""
         try:
             self._muxer.close()
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, av.error.FFmpegError) as error:
             raise self._refused(error) from error
         finally:
             self._disk.close()
@@ -130,7 +132,7 @@ def finish(part: Path) -> Facts:
             os.fsync(folder)
         finally:
             os.close(folder)
-    except (OSError, ValueError) as error:  # FFmpeg's errors are such
+    except (OSError, ValueError, MemoryError, av.error.FFmpegError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise StorageError(f"{part}: this clip cannot be finished: {reason}") from error
     finally:
@@ -143,12 +145,12 @@ def _rewrite(part: Path, target: Path) -> Facts:
     with _opened(part) as given:
         comment = given.metadata.get("comment", "")
         with av.open(str(target), "w", format="mp4", options={"movflags": "+faststart"}) as made:
-            copies = {stream.index: copied_stream(made, stream) for stream in given.streams}
+            copies = {stream.index: copied_stream(made, stream) for stream in _known(given)}
             made.metadata["comment"] = comment
             pictures, first, last = 0, 0.0, 0.0
             for packet in given.demux():
-                if packet.dts is None:
-                    continue  # the empty packet at the end
+                if packet.dts is None or packet.is_corrupt or packet.stream.index not in copies:
+                    continue  # the empty packet at the end, and one of which only the beginning was written
                 if packet.stream.type == "video":
                     last = float(packet.dts * packet.time_base)
                     first, pictures = first if pictures else last, pictures + 1
@@ -156,20 +158,25 @@ def _rewrite(part: Path, target: Path) -> Facts:
                 made.mux(packet)
             if not pictures:
                 raise EmptyClipError(f"{part}: there is no picture in this clip")
-            codec, audio = given.streams.video[0].codec_context.name, bool(given.streams.audio)
+            codec, audio = given.streams.video[0].codec_context.name, len(copies) > 1
     step = (last - first) / (pictures - 1) if pictures > 1 else 0.0
     return Facts(round(last - first + step, 2), target.stat().st_size, codec, audio, _read_note(comment))
 
 
 def _opened(part: Path) -> InputContainer:
     try:
-        container = av.open(str(part), "r")
-    except av.error.InvalidDataError as error:
+        container = av.open(str(part), "r", metadata_errors="replace")
+    except (av.error.InvalidDataError, av.error.EOFError) as error:
         raise EmptyClipError(f"{part}: there is nothing in this clip that can be played") from error
-    if not container.streams.video:
+    if not any(stream.type == "video" for stream in _known(container)):
         container.close()
         raise EmptyClipError(f"{part}: there is no picture in this clip")
     return container
+
+
+def _known(container: InputContainer) -> list[Stream]:
+    """Return the streams of which FFmpeg knows what they are: in the head of a clip that was cut off not all may be."""
+    return [stream for stream in container.streams if stream.codec_context is not None]
 
 
 def _read_note(comment: str) -> Mapping[str, Any]:

@@ -14,19 +14,21 @@ from soteirad.video.tap import COPIED, Tap
 
 
 class DetailVideo:
-    """Keeps a stream open while it is `wanted`, and puts its pieces into `feed`.
+    """Keeps a stream open while it is `wanted`, and puts its pieces into `feed`, which reaches `seconds` back.
 
     `make` returns the stream, not opened yet, with this tap and this number of its connection; it is called on the
     reader's thread.
     """
 
-    def __init__(self, feed: Feed, make: Callable[[Tap, int], PacketSource], on_fault: Callable[[Exception], None],
+    def __init__(self, seconds: float, make: Callable[[Tap, int], PacketSource], on_fault: Callable[[Exception], None],
                  clock: Clock | None = None) -> None:  # fmt: skip
-        self.feed = feed
+        self.feed = Feed(seconds)
+        """Another one each time that the stream is opened: what an earlier one brought is of another time."""
+        self._seconds = seconds
         self._make = make
         self._on_fault = on_fault
         self._clock = clock or SystemClock()
-        self._tap = Tap(feed)
+        self._tap = Tap(self.feed)
         self._connections = count(1)
         self._stop: threading.Event | None = None
         self.problem = ""
@@ -45,14 +47,16 @@ class DetailVideo:
     def want(self, wanted: bool) -> None:
         """Open it, or close it."""
         if wanted and self._stop is None:
-            self._stop = threading.Event()
-            thread = threading.Thread(target=self._run, args=(self._stop,), name="detail-video", daemon=True)
+            self._stop, self.feed = threading.Event(), Feed(self._seconds)
+            # A thread that was told to end may still wait for a packet: it has a tap of its own.
+            self._tap = Tap(self.feed)
+            thread = threading.Thread(target=self._run, args=(self._stop, self._tap), name="detail-video", daemon=True)
             thread.start()
         elif not wanted and self._stop is not None:
             self._stop.set()
-            self._stop = None
+            self._stop, self.feed, self.problem = None, Feed(self._seconds), ""
 
-    def _run(self, stop: threading.Event) -> None:
+    def _run(self, stop: threading.Event, tap: Tap) -> None:
         def take(_: Received) -> None:
             """The tap has had it."""
 
@@ -60,10 +64,11 @@ class DetailVideo:
             self.problem = ""
 
         def offline(reason: str) -> None:
-            self.problem = reason
+            if not stop.is_set():
+                self.problem = reason
 
         try:
-            reader: Reader[Received] = Reader(lambda: self._make(self._tap, next(self._connections)), take, online,
+            reader: Reader[Received] = Reader(lambda: self._make(tap, next(self._connections)), take, online,
                                               offline, stop, self._clock)  # fmt: skip
             reader.run()
         except Exception as error:

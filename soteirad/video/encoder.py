@@ -30,10 +30,10 @@ _BASE = Fraction(1, _TICKS)
 _HARDWARE = ("h264_videotoolbox",) if sys.platform == "darwin" else ("h264_nvenc", "h264_qsv", "h264_v4l2m2m")
 _SOFTWARE = "libx264"
 _OPTIONS = {
-    _SOFTWARE: {"preset": "ultrafast", "tune": "zerolatency", "crf": "26", "threads": "1"},
+    _SOFTWARE: {"preset": "ultrafast", "tune": "zerolatency", "crf": "26", "threads": "1", "forced-idr": "1"},
     "h264_videotoolbox": {"realtime": "1", "prio_speed": "1"},
-    "h264_nvenc": {"preset": "p1", "tune": "ull", "zerolatency": "1"},
-    "h264_qsv": {"preset": "veryfast", "async_depth": "1", "low_power": "1"},
+    "h264_nvenc": {"preset": "p1", "tune": "ull", "zerolatency": "1", "forced-idr": "1"},
+    "h264_qsv": {"preset": "veryfast", "async_depth": "1", "low_power": "1", "forced_idr": "1"},
 }
 _BITS_A_PIXEL = 0.1
 """For encoders that know no constant quality."""
@@ -107,6 +107,7 @@ class EncoderThread:
         self._thread: threading.Thread | None = None
         self._stopped = False
         self._encoder: Encoder | None = None
+        self._hardware = True
         self._format: PictureFormat | None = None
         self._connection = 0
         self._key_at = float("-inf")
@@ -120,6 +121,8 @@ class EncoderThread:
             if wanted and not self._wanted:
                 self._due = self._key_at = float("-inf")
                 self._connection += 1
+            if wanted != self._wanted:
+                self._feed.clear()  # nobody is to be shown what there was an hour ago
             self._wanted = wanted
             if wanted and self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="encoder", daemon=True)
@@ -154,19 +157,20 @@ class EncoderThread:
             self._on_fault(error)
 
     def _encode(self, frame: Frame) -> None:
-        size = encoded_size(frame.width, frame.height)
-        if self._encoder is None or (self._encoder.width, self._encoder.height) != size:
-            try:
-                self._encoder, self._format = Encoder(*size), None
-            except (ValueError, OSError) as error:
-                if not self.problem:
-                    logger.error("its video cannot be encoded: %s", error)
-                self.problem = str(error)
-                self._wanted = False
-                return
-            logger.info("its video is encoded here, by %s, at %dx%d", self._encoder.name, *size)
+        encoder = self._encoder_for(encoded_size(frame.width, frame.height))
+        if encoder is None:
+            return
         key = frame.time - self._key_at >= KEY_S
-        for data, is_key in self._encoder.encode(frame, frame.time, key):
+        try:
+            made = encoder.encode(frame, frame.time, key)
+        except av.error.FFmpegError as error:
+            # Hardware that can be opened need not work; software that does not is a fault.
+            if not self._hardware:
+                raise
+            logger.warning("its video is encoded in software from now on: %s: %s", encoder.name, error)
+            self._encoder, self._hardware = None, False
+            return
+        for data, is_key in made:
             if is_key:
                 self._key_at = frame.time
                 sets = sets_in(data, "h264")
@@ -174,3 +178,17 @@ class EncoderThread:
                     self._format = PictureFormat("h264", sets)
             if self._format is not None:
                 self._feed.put(Piece(data, frame.time, frame.time, frame.time, is_key, self._connection, self._format))
+
+    def _encoder_for(self, size: tuple[int, int]) -> Encoder | None:
+        """Return an encoder of that size; None if there is none."""
+        if self._encoder is None or (self._encoder.width, self._encoder.height) != size:
+            try:
+                self._encoder, self._format = Encoder(*size, self._hardware), None
+            except (ValueError, OSError) as error:
+                if not self.problem:
+                    logger.error("its video cannot be encoded: %s", error)
+                self._encoder, self.problem = None, str(error)
+                return None
+            self.problem, self._key_at = "", float("-inf")
+            logger.info("its video is encoded here, by %s, at %dx%d", self._encoder.name, *size)
+        return self._encoder

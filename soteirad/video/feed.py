@@ -30,6 +30,11 @@ class Feed:
             self._ring.add(piece)
             self._changed.notify_all()
 
+    def clear(self) -> None:
+        """Forget all pieces: what comes next has nothing to do with them."""
+        with self._changed:
+            self._ring.clear()
+
     def begin(self, time: float) -> int | None:
         """Return where to begin for what is to be seen from `time` on; None if nothing came yet."""
         with self._changed:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
 
 from soteirad.errors import SourceError
 from soteirad.messages import StreamName, VideoBegan, VideoPiece, VideoStopped
 from soteirad.video.feed import Feed
 from soteirad.video.muxer import Muxer
+from soteirad.video.order import DEEPEST
 from soteirad.video.parameter_sets import h264_name, hevc_name
 from soteirad.video.piece import PictureFormat, Piece
 
@@ -28,16 +30,18 @@ class LiveStream:
         self._name: StreamName = name
         self._choose = choose
         self._encoded = encoded
-        self._give = send
-        self._sending = threading.Lock()
+        self._send = send
         self._on_fault = on_fault
         self._feed: Feed | None = None
         self._next: int | None = None
         self._muxer: Muxer | None = None
         self._sink = _Sink()
         self._key = False
+        self._known: deque[Piece] = deque(maxlen=4 * DEEPEST)
+        """The last pictures without their data: how they are reordered."""
         self._told = ""
         self._ended = threading.Event()
+        self._sending = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=f"live-{name}", daemon=True)
 
     def start(self) -> None:
@@ -45,7 +49,7 @@ class LiveStream:
         self._thread.start()
 
     def stop(self) -> None:
-        """Send no more: nothing comes after this."""
+        """Send no more, not even what is on its way: another one of this name may begin at once."""
         with self._sending:
             self._ended.set()
 
@@ -58,6 +62,7 @@ class LiveStream:
         try:
             while not self._ended.is_set():
                 self.step()
+            self._drop()
         except Exception as error:
             self._on_fault(error)
 
@@ -66,9 +71,7 @@ class LiveStream:
         found = self._choose()
         if isinstance(found, str):
             self._begin_anew(None)
-            if found != self._told:
-                self._told = found
-                self._send(VideoStopped(self._name, found))
+            self._tell_stopped(found)
             self._ended.wait(WAIT_S)
             return
         if found is not self._feed:
@@ -83,50 +86,57 @@ class LiveStream:
         reading = found.read(self._next)
         self._next = reading.next
         if reading.lost:
-            self._muxer = None
-        for index, piece in enumerate(reading.pieces):
-            if piece.is_picture:
-                self._take(piece, reading.pieces[index:])
-
-    def _send(self, message: Message) -> None:
-        with self._sending:
-            if not self._ended.is_set():
-                self._give(message)
+            self._drop()
+        pictures = [piece for piece in reading.pieces if piece.is_picture]
+        self._known.extend(piece._replace(data=b"") for piece in pictures)
+        for piece in pictures:
+            self._take(piece, found)
 
     def _begin_anew(self, feed: Feed | None) -> None:
-        self._feed, self._next, self._muxer = feed, None, None
+        self._feed, self._next = feed, None
+        self._known.clear()
+        self._drop()
 
-    def _take(self, piece: Piece, coming: Sequence[Piece]) -> None:
+    def _drop(self) -> None:
+        muxer, self._muxer = self._muxer, None
+        if muxer is not None:
+            muxer.close()
+
+    def _take(self, piece: Piece, feed: Feed) -> None:
         muxer = self._muxer
         stale = muxer is None or muxer.format != piece.format or muxer.shallow
-        if stale and not (piece.key and self._begin(coming)):
+        if stale and not (piece.key and self._begin(piece, feed)):
             return
-        if self._muxer is not None:
-            self._muxer.add(piece)
+        if self._muxer is not None and self._muxer.add(piece):
             # A fragment comes out when the next picture goes in, which says how long it is shown.
             if data := self._sink.take():
-                self._send(VideoPiece(self._name, data, self._key))
+                self._tell(VideoPiece(self._name, data, self._key))
             self._key = piece.key
 
-    def _begin(self, coming: Sequence[Piece]) -> bool:
+    def _begin(self, key: Piece, feed: Feed) -> bool:
         """Begin with a key picture; returns whether that went."""
-        if self._feed is None:
-            return False
-        earlier = self._feed.read(self._feed.begin(float("-inf")) or 0).pieces
-        same = [one for one in earlier if one.format == coming[0].format]
+        self._drop()
         self._sink = _Sink()
         try:
-            # What came earlier tells how pictures are reordered.
-            muxer = Muxer(self._sink, coming[0], same or coming, None, "+frag_every_frame+skip_trailer",
+            muxer = Muxer(self._sink, key, self._known, None, "+frag_every_frame+skip_trailer",
                           {"flush_packets": "1"})  # fmt: skip
             name = _name_of(muxer.format)
-        except (SourceError, ValueError):
-            self._muxer = None
+        except (SourceError, ValueError) as error:
+            self._tell_stopped(f"its video cannot be shown: {error}")
             return False
         self._muxer, self._told = muxer, ""
-        encoded = self._encoded(self._feed)
-        self._send(VideoBegan(self._name, name, self._sink.take(), muxer.size, encoded))
+        self._tell(VideoBegan(self._name, name, self._sink.take(), muxer.size, self._encoded(feed)))
         return True
+
+    def _tell_stopped(self, reason: str) -> None:
+        if reason != self._told:
+            self._told = reason
+            self._tell(VideoStopped(self._name, reason))
+
+    def _tell(self, message: Message) -> None:
+        with self._sending:
+            if not self._ended.is_set():
+                self._send(message)
 
 
 class _Sink:

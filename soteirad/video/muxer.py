@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from itertools import pairwise
@@ -47,7 +47,7 @@ class Muxer:
     SourceError for parameter sets that make no sense, and OSError if `sink` does.
     """
 
-    def __init__(self, sink: Sink, key: Piece, known: Sequence[Piece], sound: SoundFormat | None, flags: str,
+    def __init__(self, sink: Sink, key: Piece, known: Iterable[Piece], sound: SoundFormat | None, flags: str,
                  options: Mapping[str, str] | None = None,
                  metadata: Mapping[str, str] | None = None) -> None:  # fmt: skip
         if not isinstance(key.format, PictureFormat):

@@ -12,13 +12,15 @@ from collections.abc import Sequence
 
 DEEPEST = 16
 """H.264 and H.265 reorder no more pictures."""
+_NEAR_S = 3.0
+"""Pictures that are further apart are in no order: the camera has set its clock."""
 
 
 def depth_of(shown: Sequence[float]) -> int:
     """Return by how many pictures decoding has to be ahead, of presentation times in the order of decoding."""
     deepest = 0
     for index, time in enumerate(shown):
-        ahead = sum(earlier > time for earlier in shown[max(0, index - DEEPEST) : index])
+        ahead = sum(time < earlier < time + _NEAR_S for earlier in shown[max(0, index - DEEPEST) : index])
         deepest = max(deepest, ahead)
     return deepest
 

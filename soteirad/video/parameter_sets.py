@@ -38,6 +38,39 @@ def sets_in(data: bytes, codec: str) -> bytes:
     return b"".join(START + nal for nal in found)
 
 
+def from_record(record: bytes, codec: str) -> tuple[bytes, int]:
+    """Return the parameter sets (Annex B) of a decoder configuration record (`avcC` or `hvcC`: ISO/IEC 14496-15), and
+    how many bytes of length stand before each NAL unit of the pictures.
+
+    A record that is cut off gives what there is.
+    """
+    hevc = codec == "hevc"
+    arrays = sum(record[22:23]) if hevc else 2
+    place, found = 23 if hevc else 5, b""
+    for array in range(arrays):
+        if hevc:  # the kind, and a count of two bytes
+            count, place = int.from_bytes(record[place + 1 : place + 3], "big"), place + 3
+        else:
+            count, place = sum(record[place : place + 1]) & (0xFF if array else 0x1F), place + 1
+        for _ in range(count):
+            begin = place + 2
+            place = begin + int.from_bytes(record[place:begin], "big")
+            found += START + record[begin:place]
+    place = 21 if hevc else 4
+    return sets_in(found, codec), (sum(record[place : place + 1]) & 3) + 1
+
+
+def to_annex_b(data: bytes, length: int) -> bytes:
+    """Return a picture with start codes in place of the lengths of its NAL units; nothing of one that is damaged."""
+    place = 0
+    parts: list[bytes] = []
+    while place < len(data):
+        begin = place + length
+        place = begin + int.from_bytes(data[place:begin], "big")
+        parts += (START, data[begin:place])
+    return b"".join(parts) if place == len(data) else b""
+
+
 def is_whole(sets: bytes, codec: str) -> bool:
     """Say whether there is one of each kind that a decoder needs."""
     wanted = _HEVC_SETS if codec == "hevc" else _H264_SETS

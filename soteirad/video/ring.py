@@ -8,7 +8,9 @@ from itertools import islice
 from soteirad.video.piece import Piece
 
 MOST_BYTES = 32_000_000
-"""Of pieces; 20 s at 12 Mbit/s. What a camera process takes for it at most, whatever the camera sends."""
+"""Of memory; 20 s at 12 Mbit/s. What a camera process takes for it at most, whatever the camera sends."""
+PIECE_BYTES = 320
+"""What a piece takes beside its data (measured): small ones without end, of a still scene, are not for nothing."""
 
 
 class Ring:
@@ -27,16 +29,13 @@ class Ring:
         self.first = 0
         """The number of the oldest piece."""
         self.bytes = 0
+        self.newest: float | None = None
+        """When the last piece came; None if none did."""
 
     @property
     def end(self) -> int:
         """The number that the next piece will have."""
         return self.first + len(self._pieces)
-
-    @property
-    def newest(self) -> float | None:
-        """When the last piece came; None if there is none."""
-        return self._pieces[-1].time if self._pieces else None
 
     def add(self, piece: Piece) -> None:
         """Take the next piece; what comes before the first key picture is left out."""
@@ -46,10 +45,11 @@ class Ring:
         if key:
             self._keys.append((self.end, piece.time))
         self._pieces.append(piece)
-        self.bytes += len(piece.data)
+        self.bytes += _size(piece)
+        self.newest = piece.time
         while len(self._keys) > 1 and self._keys[1][1] <= piece.time - self.seconds:
             self._drop(self._keys[1][0] - self.first)
-        while self.bytes > self._most and len(self._pieces) > 1:
+        while self.bytes > self._most:
             self._drop(self._keys[1][0] - self.first if len(self._keys) > 1 else 1)
 
     def begin(self, time: float) -> int | None:
@@ -61,11 +61,22 @@ class Ring:
 
     def after(self, number: int) -> list[Piece]:
         """Return the pieces from that number on, as far as they are still there."""
-        return list(islice(self._pieces, max(0, number - self.first), None))
+        found = list(islice(reversed(self._pieces), max(0, self.end - number)))
+        found.reverse()  # who follows wants the last few of many: they are found from the end
+        return found
+
+    def clear(self) -> None:
+        """Leave all pieces; the numbers go on."""
+        self._drop(len(self._pieces))
+        self.newest = None
 
     def _drop(self, count: int) -> None:
         for _ in range(count):
-            self.bytes -= len(self._pieces.popleft().data)
+            self.bytes -= _size(self._pieces.popleft())
         self.first += count
         while self._keys and self._keys[0][0] < self.first:
             self._keys.popleft()
+
+
+def _size(piece: Piece) -> int:
+    return len(piece.data) + PIECE_BYTES

@@ -5,19 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import av
-import av.error
-from av.bitstream import BitStreamFilterContext
 from av.stream import Stream
 
 from soteirad.video.feed import Feed
-from soteirad.video.parameter_sets import is_whole, sets_in
+from soteirad.video.parameter_sets import from_record, is_whole, sets_in, to_annex_b
 from soteirad.video.piece import PictureFormat, Piece, SoundFormat
 
 COPIED = ("h264", "hevc")
 """Codecs that are passed on as they are."""
-_TO_ANNEX_B = {"h264": "h264_mp4toannexb", "hevc": "hevc_mp4toannexb"}
 _LOW_COMPLEXITY = 2
 """AAC's audio object type; the others are not played everywhere."""
+_CHANNELS = (1, 2, 6)
 
 
 class Tap:
@@ -26,7 +24,9 @@ class Tap:
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
         self._connection = 0
-        self._filter: BitStreamFilterContext | None = None
+        self._length = 0
+        """Bytes of length before each NAL unit, as in MP4; 0 where they have start codes."""
+        self._waits = True
         self._format: PictureFormat | None = None
         self._sound: SoundFormat | None = None
         self.codec = ""
@@ -34,13 +34,8 @@ class Tap:
     def begin(self, picture: Stream, sound: Stream | None) -> None:
         """Take another connection, with these streams."""
         self._connection += 1
-        codec, extradata = picture.codec_context.name, picture.codec_context.extradata or b""
-        self.codec, self._filter, self._format = codec, None, None
-        if codec in COPIED:
-            if extradata[:1] == b"\x01":  # as in MP4: lengths instead of start codes
-                self._filter = BitStreamFilterContext(_TO_ANNEX_B[codec], picture)
-            else:
-                self._format = PictureFormat(codec, sets_in(extradata, codec))
+        self.codec, self._format, self._waits = picture.codec_context.name, None, True
+        self._configure(picture.codec_context.extradata or b"")
         self._sound = None if sound is None else sound_format(sound)
 
     def take(self, packet: av.Packet[Any], time: float) -> None:
@@ -49,25 +44,32 @@ class Tap:
             if self._sound is not None:
                 self._put(bytes(packet), packet, time, self._sound, key=True)
         elif self.codec in COPIED:
-            for picture in [packet] if self._filter is None else self._filtered(packet):
-                self._take_picture(picture, time)
+            self._take_picture(packet, time)
 
-    def _take_picture(self, packet: av.Packet[Any], time: float) -> None:
-        data = bytes(packet)
-        sets = sets_in(data, self.codec) if packet.is_keyframe else b""
+    def _configure(self, extradata: bytes) -> None:
+        """Take what the container says before the pictures."""
+        if self.codec not in COPIED:
+            return
+        if extradata[:1] == b"\x01":
+            sets, self._length = from_record(extradata, self.codec)
+        else:
+            sets, self._length = sets_in(extradata, self.codec), 0
+        self._learn(sets)
+
+    def _learn(self, sets: bytes) -> None:
         if is_whole(sets, self.codec) and (self._format is None or self._format.sets != sets):
             self._format = PictureFormat(self.codec, sets)
-        if self._format is not None:
-            self._put(data, packet, time, self._format, key=packet.is_keyframe)
 
-    def _filtered(self, packet: av.Packet[Any]) -> list[av.Packet[Any]]:
-        copy = av.Packet(bytes(packet))  # the filter takes the data of what it is given
-        copy.pts, copy.dts, copy.time_base, copy.is_keyframe = (
-            packet.pts, packet.dts, packet.time_base, packet.is_keyframe)  # fmt: skip
-        try:
-            return [] if self._filter is None else self._filter.filter(copy)
-        except (av.error.FFmpegError, ValueError):
-            return []  # a damaged packet: the decoder tells
+    def _take_picture(self, packet: av.Packet[Any], time: float) -> None:
+        if packet.has_sidedata("new_extradata"):  # FLV says it in mid-stream
+            self._configure(bytes(packet.get_sidedata("new_extradata")))
+        data = to_annex_b(bytes(packet), self._length) if self._length else bytes(packet)
+        if packet.is_keyframe:
+            self._learn(sets_in(data, self.codec))
+        # What a connection brings before its first key picture builds on what nobody has.
+        self._waits = self._waits and not packet.is_keyframe
+        if self._format is not None and data and not self._waits:
+            self._put(data, packet, time, self._format, key=packet.is_keyframe)
 
     def _put(self, data: bytes, packet: av.Packet[Any], time: float, format_: PictureFormat | SoundFormat, *,
              key: bool) -> None:  # fmt: skip
@@ -83,4 +85,5 @@ def sound_format(sound: Stream) -> SoundFormat | None:
     config = codec.extradata or b""
     if codec.name != "aac" or len(config) < 2 or config[0] >> 3 != _LOW_COMPLEXITY:
         return None
-    return SoundFormat(int(codec.sample_rate), int(codec.channels))
+    found = SoundFormat(int(codec.sample_rate), int(codec.channels))
+    return found if found.rate and found.channels in _CHANNELS else None

@@ -71,7 +71,8 @@ def as_rtp(pieces: Iterable[Piece]) -> list[Piece]:
     return [piece._replace(dts=None) for piece in pieces]
 
 
-def moved(pieces: Iterable[Piece], by: float, stamps: float | None = None, connection: int | None = None) -> list[Piece]:
+def moved(pieces: Iterable[Piece], by: float, stamps: float | None = None, connection: int | None = None
+          ) -> list[Piece]:  # fmt: skip
     """Return pieces that come `by` seconds later, their stamps moved by as much or by `stamps`."""
     further = by if stamps is None else stamps
     return [piece._replace(time=piece.time + by, pts=None if piece.pts is None else piece.pts + further,
