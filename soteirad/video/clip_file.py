@@ -123,6 +123,8 @@ def finish(part: Path) -> Facts:
     path = whole_of(part)
     temporary = part.with_suffix(".tmp")
     try:
+        temporary.unlink(missing_ok=True)
+        temporary.touch(0o600, exist_ok=False)
         facts = _rewrite(part, temporary)
         with temporary.open("rb") as written:
             os.fsync(written.fileno())

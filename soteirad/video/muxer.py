@@ -166,7 +166,7 @@ class Muxer:
 def copied_stream(container: OutputContainer, template: Stream) -> Any:
     """Return a new stream of an MP4 for what is of the same kind as `template`."""
     stream: Any = container.add_stream_from_template(template)
-    if stream.codec_context.name == "hevc":
+    if template.codec_context.name == "hevc":  # the new stream's is an encoder's name
         stream.codec_context.codec_tag = "hvc1"  # Apple's players know no other
     return stream
 

@@ -131,7 +131,7 @@ class Bytes:
 def muxed(path: Path, pieces: Sequence[Piece], sound: SoundFormat | None = None) -> Muxer:
     """Write pieces as a fragmented MP4 as a clip is written, and return what wrote it."""
     sink = Bytes()
-    muxer = Muxer(sink, pieces[0], pieces, sound, "+frag_keyframe")
+    muxer = muxer_of(sink, pieces, sound)
     for piece in pieces:
         muxer.add(piece)
     muxer.close()
@@ -148,3 +148,9 @@ def shown(path: Path) -> list[tuple[float, int]]:
         assert abs(seen - level(found[-1][1])) < 2.0, f"the picture at {time} s is of no level"
         assert picture[16:].std() < 4.0, f"the picture at {time} s is damaged"
     return found
+
+
+def muxer_of(sink: Bytes, pieces: Sequence[Piece], sound: SoundFormat | None = None,
+             flags: str = "+frag_keyframe") -> Muxer:  # fmt: skip
+    """Return a muxer that begins with the first of these pieces; none of them is given to it."""
+    return Muxer(sink, pieces[0], pieces, sound, flags)
