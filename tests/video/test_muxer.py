@@ -222,7 +222,7 @@ def test_the_times_that_it_tells_are_those_of_the_pictures(tmp_path_factory: pyt
                                                            data: st.DataObject) -> None:  # fmt: skip
     params = data.draw(st.sampled_from((CLOSED, B_FRAMES, OPEN_GOPS)))
     pieces = data.draw(st.sampled_from((list, as_rtp)))(encoded(40, params))
-    start = data.draw(st.sampled_from([index for index, piece in enumerate(pieces) if piece.key]))
+    start = data.draw(st.sampled_from([index for index, piece in enumerate(pieces) if piece.key][:2]))
     sink, told = Bytes(), list[float]()
     muxer: Muxer = muxer_of(sink, pieces[start:])
     for piece in pieces[start:]:
