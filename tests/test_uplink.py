@@ -14,9 +14,24 @@ import pytest
 from soteirad.config.schema import camera_from
 from soteirad.errors import StorageError
 from soteirad.event import Event
-from soteirad.messages import Adjust, CameraStatus, Committed, Confirmed, LiveFrame, Picture, Preview, Stop, TakePicture
+from soteirad.messages import (
+    Adjust,
+    CameraStatus,
+    Committed,
+    Confirmed,
+    LiveFrame,
+    Picture,
+    Preview,
+    Stop,
+    StreamName,
+    TakePicture,
+    VideoBegan,
+    VideoOverlay,
+    VideoPiece,
+    VideoStopped,
+)
 from soteirad.spool import Spool
-from soteirad.uplink import MAX_LIVE, MAX_PICTURES, Uplink
+from soteirad.uplink import MAX_LIVE, MAX_PICTURES, MOST_OVERLAYS, MOST_VIDEO, Uplink
 from tests.waiting import PATIENCE_S, wait_until
 
 
@@ -284,3 +299,59 @@ def test_a_file_that_holds_no_event_is_set_aside_and_hides_no_other(
 def test_a_spooled_file_is_the_events_payload_as_json(spool: Spool, tmp_path: Path) -> None:
     spool.write(event(1))
     assert json.loads(next((tmp_path / "spool").glob("*-0001.json")).read_text(encoding="utf-8"))["label"] == "person"
+
+
+def piece(number: int, key: bool = False, size: int = 1_000_000, stream: StreamName = "source") -> VideoPiece:
+    return VideoPiece(stream, number.to_bytes(4, "big") + bytes(size), key)
+
+
+def test_video_arrives_as_it_was_sent(rig: Rig) -> None:
+    sent = [VideoBegan("source", "avc1.42c01e", b"head", (64, 48)), piece(1, True), piece(2, size=10),
+            VideoOverlay({"source": 1.5}, {"boxes": []}), VideoStopped("source", "gone")]  # fmt: skip
+    for message in sent:
+        rig.uplink.video(message)
+    assert rig.receive(5) == sent
+
+
+def test_a_slow_hub_loses_video_up_to_the_next_key_picture_and_no_event(rig: Rig) -> None:
+    """Each piece is larger than the pipe, so the first one blocks until the hub reads again."""
+    for number in range(10):
+        rig.uplink.video(piece(number, key=number == 0))
+    rig.uplink.confirm(event(1))
+    received = rig.receive(4)
+    assert received == [*(piece(number, key=number == 0) for number in range(3)), Confirmed(event(1))]
+    wait_until(lambda: rig.uplink._video == 0)
+    rig.uplink.video(piece(10))
+    rig.uplink.video(piece(11, stream="detail"))
+    rig.uplink.video(piece(12, key=True))
+    rig.uplink.video(piece(13))
+    assert rig.receive(3) == [piece(11, stream="detail"), piece(12, key=True), piece(13)]
+
+
+def test_a_key_picture_larger_than_all_that_may_wait_passes_alone(rig: Rig) -> None:
+    large = piece(1, True, MOST_VIDEO + 1)
+    rig.uplink.video(large)
+    rig.uplink.video(piece(2))
+    assert rig.receive(1) == [large]
+
+
+def test_overlays_that_nobody_reads_are_left_out(rig: Rig) -> None:
+    rig.uplink.video(piece(0, True))
+    for number in range(MOST_OVERLAYS + 10):
+        rig.uplink.video(VideoOverlay({"source": float(number)}, {}))
+    rig.uplink.send(CameraStatus(True))
+    received = rig.receive(MOST_OVERLAYS + 2)
+    assert received[-1] == CameraStatus(True)
+    rig.uplink.video(VideoOverlay({}, {}))
+    assert rig.receive(1) == [VideoOverlay({}, {})]
+
+
+def test_an_event_is_kept_here_alone_until_the_hub_or_the_disk_has_it(rig: Rig) -> None:
+    assert not rig.uplink.kept("0001")
+    rig.uplink.confirm(event(1))
+    rig.receive(1)
+    wait_until(lambda: not rig.uplink.kept("0001"))
+    assert rig.spooled() == ["0001"]
+    commit(rig.hub, 1)
+    wait_until(lambda: rig.spooled() == [])
+    assert not rig.uplink.kept("0001")
