@@ -73,10 +73,12 @@ class Tap:
 
     def _put(self, data: bytes, packet: av.Packet[Any], time: float, format_: PictureFormat | SoundFormat, *,
              key: bool) -> None:  # fmt: skip
-        base = packet.time_base
-        pts, dts = (float(stamp * base) if base is not None and stamp is not None else None
-                    for stamp in (packet.pts, packet.dts))  # fmt: skip
-        self._feed.put(Piece(data, pts, dts, time, key, self._connection, format_))
+        base, pts, dts = packet.time_base, packet.pts, packet.dts
+        # As float(stamp * base), without making fractions, which cost a third of all that is done here.
+        up, down = (0, 1) if base is None else (base.numerator, base.denominator)
+        shown = None if pts is None or not up else pts * up / down
+        decoded = None if dts is None or not up else shown if dts == pts else dts * up / down
+        self._feed.put(Piece(data, shown, decoded, time, key, self._connection, format_))
 
 
 def sound_format(sound: Stream) -> SoundFormat | None:
