@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import av
 import numpy as np
@@ -19,6 +23,7 @@ from soteirad.capture.source import (
     Source,
     SourceSettings,
     StreamMemory,
+    _MediaTimed,
     ffmpeg_address,
     open_source,
 )
@@ -418,3 +423,45 @@ def test_a_device_that_is_not_there_is_a_source_that_cannot_be_opened() -> None:
         "/dev/video98: there is no such device, or the daemon may not open it: is it plugged in, and does the "
         "service have the drop-in for USB cameras?"
     )
+
+
+class Tapped:
+    """Keeps when packets came."""
+
+    def __init__(self) -> None:
+        self.times: list[tuple[str, float]] = []
+
+    def begin(self, picture: Any, sound: Any) -> None:
+        """Nothing is kept of that."""
+
+    def take(self, packet: Any, time: float) -> None:
+        self.times.append((packet.stream.type, time))
+
+
+def media_times(stamps: list[tuple[str, float | None]]) -> list[float]:
+    tap = Tapped()
+    timed = _MediaTimed(tap)
+    for kind, seconds in stamps:
+        pts = None if seconds is None else round(seconds * 1000)
+        stream = SimpleNamespace(type=kind)
+        packet = SimpleNamespace(pts=pts, dts=None, time_base=Fraction(1, 1000), stream=stream)
+        timed.take(packet, 0.0)  # type: ignore[arg-type]
+    return [round(time, 3) for _, time in tap.times]
+
+
+def test_a_files_packets_have_the_media_time_of_its_frames(tmp_path: Path) -> None:
+    tap = Tapped()
+    source = open_source(str(write_clip(tmp_path / "clip.mp4", first_pts=30)), SourceSettings(speed="max"), tap=tap)
+    source.open()
+    frames = []
+    with suppress(SourceEnded):
+        while True:
+            frames.append(source.read().time)
+    source.close()
+    assert sorted(time for _, time in tap.times) == pytest.approx(frames)
+
+
+def test_media_time_begins_with_the_first_picture_and_goes_on_where_stamps_jump_back() -> None:
+    assert media_times([("audio", 5.0), ("video", 8.0), ("audio", 8.5), ("video", 8.1)]) == [0.0, 0.0, 0.5, 0.1]
+    assert media_times([("video", 8.0), ("video", 8.4), ("video", 8.2), ("video", None)]) == [0.0, 0.4, 0.2, 0.2]
+    assert media_times([("video", 100.0), ("video", 105.0), ("video", 0.0), ("video", 0.1)]) == [0.0, 5.0, 5.0, 5.1]
