@@ -69,6 +69,8 @@ _UPGRADES: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX ages ON events (recorded_at)",
         "CREATE INDEX closed_visits ON visits (closed_at)",
     ),
+    # 5 -> 6: events name their clips, and a `recorded` tells of one: earlier versions would take both for damage.
+    (),
 )
 """What turns the schema of one version into that of the next; a new journal goes through all of them."""
 SCHEMA_VERSION = 1 + len(_UPGRADES)

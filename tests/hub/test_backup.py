@@ -15,6 +15,7 @@ from soteirad.errors import StorageError
 from soteirad.hub import tables
 from soteirad.hub.backup import back_up, backup_of, backups
 from soteirad.hub.journal import Journal
+from soteirad.hub.tables import SCHEMA_VERSION
 from soteirad.room import Room
 from tests.hub.damaged import event, rows
 
@@ -46,9 +47,9 @@ def test_before_an_upgrade_a_copy_is_made_and_told_with_its_place(
     with caplog.at_level(logging.INFO), closing(Journal(path)) as journal:
         journal.open()
     copy = tmp_path / "journal.sqlite3.v4.bak"
-    assert (version(path), version(copy)) == (5, 4)
+    assert (version(path), version(copy)) == (SCHEMA_VERSION, 4)
     assert len(rows(copy)) == len(rows(path)) == 50
-    assert "from schema 4 to 5" in caplog.text and copy.name in caplog.text
+    assert f"from schema 4 to {SCHEMA_VERSION}" in caplog.text and copy.name in caplog.text
     assert [p.name for p in tmp_path.iterdir() if "half" in p.name] == []
 
 
@@ -93,7 +94,7 @@ def test_a_journal_of_a_newer_version_names_the_copy_to_go_back_to(tmp_path: Pat
     with closing(Journal(path)) as journal:
         journal.open()
     with closing(sqlite3.connect(path)) as db:
-        db.execute("PRAGMA user_version = 6")
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     way_back = r"newer Soteira.*`sudo rm -f .* && sudo cp \S+journal.sqlite3.v4.bak \S+journal.sqlite3"
     with pytest.raises(StorageError, match=way_back) as caught:
         Journal(path).open()
@@ -110,7 +111,7 @@ def test_the_command_that_goes_back_works_also_beside_the_log_of_a_killed_newer_
     fourth(path)
     with closing(Journal(path)) as journal:
         journal.open()
-        journal._opened().execute("PRAGMA user_version = 6")
+        journal._opened().execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
         journal._opened().execute("CREATE TABLE newer AS SELECT * FROM events")
         with pytest.raises(StorageError, match="newer Soteira") as caught:
             Journal(path).open()
@@ -149,7 +150,7 @@ def test_an_upgrade_that_is_killed_at_any_step_is_made_by_the_next_start(tmp_pat
     assert version(path) == 4
     with closing(Journal(path)) as journal:
         journal.open()
-    assert version(path) == 5 and len(rows(path)) == 50
+    assert version(path) == SCHEMA_VERSION and len(rows(path)) == 50
 
 
 def test_a_command_beside_a_daemon_does_not_upgrade_its_journal(tmp_path: Path) -> None:

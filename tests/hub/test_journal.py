@@ -21,6 +21,7 @@ from soteirad.errors import StorageError
 from soteirad.event import Event, iso_time, new_id
 from soteirad.hub.answer_book import AnswerBook
 from soteirad.hub.ask_record import AskRecord
+from soteirad.hub.backup import backups
 from soteirad.hub.journal import Journal, Pruned
 from soteirad.hub.tables import SCHEMA_VERSION
 
@@ -535,7 +536,7 @@ def test_a_journal_without_answers_is_upgraded_loses_nothing_and_takes_answers(t
     before = schema(path)[1]
     journal = Journal(path)
     journal.open()
-    assert (schema(path)[0], SCHEMA_VERSION) == (5, 5)
+    assert (schema(path)[0], SCHEMA_VERSION) == (6, 6)
     new = [name for name, sql in schema(path)[1] if (name, sql) not in before]
     assert new == ["ages", "answers", "askings", "calls", "closed_visits", "last_answered", "latest_answers",
                    "pending_answers"]  # fmt: skip
@@ -566,6 +567,22 @@ def test_the_last_answer_is_found_without_reading_them_all(journal: Journal, tmp
             query = f"SELECT record FROM answers WHERE {where} ORDER BY rowid DESC LIMIT 1"  # noqa: S608 - no input
             (plan,) = db.execute(f"EXPLAIN QUERY PLAN {query}").fetchall()
             assert index in plan[-1]
+
+
+def test_a_journal_that_may_name_clips_is_one_that_versions_without_clips_do_not_take_for_damaged(
+    tmp_path: Path
+) -> None:
+    path, before = tmp_path / "journal.db", make("entered", 1)
+    with closing(Journal(path)) as journal:
+        journal.open()
+        journal.append([before])
+    with raw(path) as db:
+        db.execute("PRAGMA user_version = 5")  # the last one without clips, whose tables are the same
+    with closing(Journal(path)) as journal:
+        journal.open()
+        assert [entry.event for entry in journal.pending(9)] == [before]
+    assert schema(path)[0] > 5, "which those refuse with the way back"
+    assert [number for number, _ in backups(path)] == [5]
 
 
 def test_an_upgrade_that_fails_leaves_the_first_version_as_it_was(
