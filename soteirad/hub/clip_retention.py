@@ -8,6 +8,7 @@ What is ours is known by its name: `clips/<camera>/<day>/<event>.mp4`, `<event>-
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from pathlib import Path
 from soteirad.archive import Archive, NoJournalError
 from soteirad.config import Config
 from soteirad.config.clips import ClipsConfig
+from soteirad.config.messages import NAME_PATTERN
 from soteirad.errors import StorageError
 from soteirad.event import clip_id, iso_time
 from soteirad.hub.kept_files import DAY, DAY_S, STALE_S, ULID, File, entries, folders, in_order, time_of
@@ -25,6 +27,7 @@ from soteirad.room import Room
 COUNT_EVERY_S = 3600.0
 """How often all clips are counted anew; in between only those of today and yesterday can have become more."""
 
+_CAMERA = re.compile(NAME_PATTERN)
 _CLIP = re.compile(rf"({ULID})(-[0-9]{{1,3}})?\.mp4")
 _PART = re.compile(rf"\.{ULID}(-[0-9]{{1,3}})?\.mp4\.part")
 
@@ -49,17 +52,21 @@ def clip_limits(config: Config) -> ClipLimits:
 class ClipRetention:
     """Deletes clips below one state folder, for the thread of `Retention`, whose parameters these are.
 
-    `breathe` leaves the disk to others for a moment, and says whether to end.
+    `breathe` leaves the disk to others for a moment, and says whether to end. `monotonic` gives seconds that never
+    jump.
     """
 
     def __init__(self, folder: Path, journal: Path, clock: Callable[[], float], look: Callable[[Path], Room],
-                 aged: Callable[[], float | None], breathe: Callable[[], bool]) -> None:  # fmt: skip
+                 aged: Callable[[], float | None], breathe: Callable[[], bool],
+                 monotonic: Callable[[], float] = time.monotonic) -> None:  # fmt: skip
         self._folder = folder
         self._journal = journal
         self._clock = clock
         self._look = look
         self._aged = aged
         self._breathe = breathe
+        self._monotonic = monotonic
+        self._began = monotonic()
         self._limits = ClipLimits(ClipsConfig())
         self._sizes: dict[tuple[str, str], int] = {}
         """How much there is of each camera and day, in bytes."""
@@ -92,7 +99,8 @@ class ClipRetention:
         recent = iso_time(now - DAY_S)[:10]
         sizes = {} if whole else {key: size for key, size in self._sizes.items() if key[1] < recent}
         for camera in folders(self._folder / "clips"):
-            for place in folders(camera):
+            # Others, such as a disk's lost+found, may not even be looked into.
+            for place in folders(camera) if _CAMERA.fullmatch(camera.name) else ():
                 if DAY.fullmatch(place.name) and (whole or place.name >= recent):
                     sizes[camera.name, place.name] = sum(file.size for file in self._files(place))
                     if self._breathe():
@@ -121,7 +129,7 @@ class ClipRetention:
         return sum(size for (name, _), size in self._sizes.items() if name == camera) > most
 
     def _short(self) -> int:
-        room = self._look(self._folder)
+        room = self._look(self._folder / "clips")  # another disk may be mounted there
         return room.comfortable - room.free
 
     def _may_go(self, archive: Archive, now: float, file: File) -> bool:
@@ -155,7 +163,9 @@ class ClipRetention:
     def _files(self, place: Path) -> Iterator[File]:
         """Yield what is ours in a folder of one day, without an id what is still written; remove what nobody finishes:
         its camera did not start again. Raises OSError."""
-        stale = self._clock() - max(STALE_S, self._limits.of(place.parent.name).max)
+        patience = max(STALE_S, self._limits.of(place.parent.name).max)
+        # After a long power cut all are old: the cameras are about to start, and finish them.
+        stale = self._clock() - patience if self._monotonic() - self._began > patience else float("-inf")
         for entry in entries(place):
             name = _CLIP.fullmatch(entry.name)
             if (name is None and not _PART.fullmatch(entry.name)) or not entry.is_file(follow_symlinks=False):
@@ -170,5 +180,5 @@ class ClipRetention:
                     yield File(found.st_mtime, entry.path, found.st_size, place.name)
 
 
-def _is_before(time: float, file: File) -> bool:
-    return file.time < time
+def _is_before(moment: float, file: File) -> bool:
+    return file.time < moment

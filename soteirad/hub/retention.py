@@ -66,7 +66,8 @@ class Retention:
 
     def __init__(self, folder: Path, journal: Path, guards: list[Guard] | None = None,
                  clock: Callable[[], float] = time.time, look: Callable[[Path], Room] = room_of,
-                 aged: Callable[[], float | None] | None = None) -> None:  # fmt: skip
+                 aged: Callable[[], float | None] | None = None,
+                 monotonic: Callable[[], float] = time.monotonic) -> None:  # fmt: skip
         self._folder = folder
         self._journal = journal
         self._clock = clock
@@ -84,7 +85,7 @@ class Retention:
         self._stop = threading.Event()
         self._sizes: Counter[str] = Counter()
         self._count_at = float("-inf")
-        self._clips = ClipRetention(folder, journal, clock, look, self._aged, self._breathe)
+        self._clips = ClipRetention(folder, journal, clock, look, self._aged, self._breathe, monotonic)
         self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
 
     @property

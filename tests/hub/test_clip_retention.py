@@ -12,10 +12,10 @@ import pytest
 from soteirad.config import Config
 from soteirad.errors import StorageError
 from soteirad.event import Event, clip_id, iso_time, new_id
-from soteirad.hub import retention
+from soteirad.hub import kept_files, retention
 from soteirad.hub.clip_retention import COUNT_EVERY_S, ClipLimits, clip_limits
 from soteirad.hub.journal import Journal
-from soteirad.hub.kept_files import STALE_S
+from soteirad.hub.kept_files import STALE_S, entries
 from soteirad.hub.retention import Limits, Retention
 from soteirad.room import Room
 from tests.daemon import until
@@ -34,10 +34,13 @@ class Rig:
         self.now = T0 + 30 * DAY
         self.sure = True
         self.room = Room(100 * GB, 50 * GB)
+        self.rooms: dict[Path, Room] = {}
+        self.up = 0.0
         self.journal = Journal(folder / "journal.sqlite3", clock=lambda: self.now)
         self.journal.open()
-        self.retention = Retention(folder, folder / "journal.sqlite3", None, lambda: self.now, lambda _: self.room,
-                                   lambda: self.now if self.sure else None)  # fmt: skip
+        self.retention = Retention(folder, folder / "journal.sqlite3", None, lambda: self.now,
+                                   lambda place: self.rooms.get(place, self.room),
+                                   lambda: self.now if self.sure else None, lambda: self.up)  # fmt: skip
 
     def clip(self, days: float, camera: str = "porch", part: str = "", size: int = 100) -> Path:
         """Make a clip of some days after T0 of which the journal knows nothing any more."""
@@ -203,8 +206,46 @@ def test_what_is_half_written_counts_and_goes_when_nobody_has_touched_it_for_lon
     stale, fresh = part("porch", STALE_S + 1), part("porch", STALE_S - 60)
     long, gone = part("yard", STALE_S - 1), part("gone", STALE_S + 1)
     clip = rig.clip(25)
+    rig.up = STALE_S + 1
     rig.check(porch={"max_size": "1MB"}, yard={"max": 3600})
     assert there(stale, fresh, long, gone, clip) == [False, True, True, False, False]
+
+
+def test_after_a_long_power_cut_a_half_written_clip_waits_for_its_camera_to_start_and_finish_it(rig: Rig) -> None:
+    part = rig.clip(28)
+    part = part.rename(part.with_name(f".{part.name}.part"))
+    os.utime(part, (rig.now - DAY, rig.now - DAY))
+    rig.check()
+    rig.up = STALE_S - 1
+    rig.check()
+    assert part.exists()
+    rig.up, rig.now = STALE_S + 1, rig.now + COUNT_EVERY_S
+    rig.check()
+    assert not part.exists(), "no camera came for it"
+
+
+def test_it_is_the_disk_that_clips_are_on_that_they_give_way_on(rig: Rig) -> None:
+    clip, full = rig.clip(25), Room(100 * GB, MB)
+    rig.rooms[rig.folder] = full
+    rig.check()
+    assert clip.exists(), "another disk is mounted at clips"
+    rig.rooms = {rig.folder / "clips": full}
+    rig.check()
+    assert not clip.exists()
+
+
+def test_a_folder_that_is_no_cameras_is_not_looked_into(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, found = rig.clip(1), rig.folder / "clips" / "lost+found"
+    found.mkdir()
+
+    def refusing(place: Path) -> Iterator[os.DirEntry[str]]:
+        if place == found:
+            raise PermissionError(13, "Permission denied")
+        return entries(place)
+
+    monkeypatch.setattr(kept_files, "entries", refusing)
+    rig.check()
+    assert not old.exists()
 
 
 def test_what_is_not_ours_by_its_name_and_what_a_link_leads_to_stays(rig: Rig, tmp_path: Path) -> None:
