@@ -84,8 +84,10 @@ class ClipRetention:
                     own = limits.of(camera)
                     if sure is not None:
                         self._oldest_go((camera,), partial(_is_before, sure - own.retain_days * DAY_S), goes)
-                    self._oldest_go((camera,), partial(self._is_too_much, camera, own.max_size), goes)
-                self._oldest_go({camera for camera, _ in self._sizes}, lambda _: self._short() > 0, goes)
+                    if self._is_too_much(camera, own.max_size):
+                        self._oldest_go((camera,), partial(self._is_too_much, camera, own.max_size), goes)
+                if self._sizes and self._is_short():
+                    self._oldest_go({camera for camera, _ in self._sizes}, self._is_short, goes)
         except NoJournalError:
             return  # nothing is known of what is needed
         except OSError as error:
@@ -125,12 +127,12 @@ class ClipRetention:
             for place in places:
                 self._settle(place)
 
-    def _is_too_much(self, camera: str, most: int, _: File) -> bool:
+    def _is_too_much(self, camera: str, most: int, _: File | None = None) -> bool:
         return sum(size for (name, _), size in self._sizes.items() if name == camera) > most
 
-    def _short(self) -> int:
+    def _is_short(self, _: File | None = None) -> bool:
         room = self._look(self._folder / "clips")  # another disk may be mounted there
-        return room.comfortable - room.free
+        return room.free < room.comfortable
 
     def _may_go(self, archive: Archive, now: float, file: File) -> bool:
         """Say whether nobody waits for a clip: neither for the event that named it nor for the one that tells of it.
