@@ -40,17 +40,18 @@ def _clip(event: Event, recorded: Event | None, clips: Path | None) -> dict[str,
     """Return where an event's clip is and what is known of it; None if it has none, or none any more."""
     if namer_of_clip(event.clip) is None or event.clip is None:
         return None
-    if clips is not None and not _is_there(clips / event.clip, event, recorded):
+    complete = clips is not None and (clips / event.clip).is_file()
+    if clips is not None and not complete and not _is_coming(clips / event.clip, event, recorded):
         return None
+    # The `recorded` of a visit that goes on for longer than events are kept goes before it.
+    ready = complete or recorded is not None
     known = {} if recorded is None else recorded.why
-    return {"url": f"/api/clips/{event.clip}", "ready": recorded is not None, "seconds": _number(known.get("seconds")),
+    return {"url": f"/api/clips/{event.clip}", "ready": ready, "seconds": _number(known.get("seconds")),
             "bytes": _whole(known.get("bytes")), "codec": _text(known.get("codec"))}  # fmt: skip
 
 
-def _is_there(place: Path, event: Event, recorded: Event | None) -> bool:
-    """Say whether a clip is there, or on its way."""
-    if place.is_file():
-        return True
+def _is_coming(place: Path, event: Event, recorded: Event | None) -> bool:
+    """Say whether a clip that is not there is on its way."""
     half = place.with_name(f".{place.name}.part")
     return recorded is None and (half.is_file() or time.time() < epoch_time(event.time) + UNBEGUN_S)
 

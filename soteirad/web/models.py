@@ -210,7 +210,8 @@ class Answer(Model):
 
 
 class Clip(Model):
-    """A video of a visit: once it is `ready` (a `recorded` tells) it can be fetched, and the rest of it is known."""
+    """A video of a visit: once it is `ready` (a `recorded` tells) it can be fetched. The rest of it is known as long as
+    that event is kept."""
 
     url: str
     ready: bool
