@@ -17,9 +17,9 @@ _FORMULA = "=+-@\uff1d\uff0b\uff0d\uff20"
 """What a cell begins with that a spreadsheet takes for a formula; the last four are the wide forms of the first."""
 
 
-def log_row(seq: int, recorded_at: float, event: Event) -> list[Any]:
-    """Return an event of the journal as the cells of `LOG_FIELDS`; `recorded_at` is in epoch seconds."""
-    return cells(event, LOG_FIELDS, seq=seq, recorded=iso_time(recorded_at))
+def log_row(seq: int, recorded_at: float, event: Event, fields: Iterable[str] = LOG_FIELDS) -> list[Any]:
+    """Return an event of the journal as the cells of these of `LOG_FIELDS`; `recorded_at` is in epoch seconds."""
+    return cells(event, fields, seq=seq, recorded=iso_time(recorded_at))
 
 
 def cells(event: Event, fields: Iterable[str], **more: Any) -> list[Any]:

@@ -65,14 +65,15 @@ class CsvLog:
         return written
 
     def _append(self, path: Path, entries: Sequence[JournalEntry]) -> int:
-        text = io.StringIO(newline="")
-        csv.writer(text).writerows(log_row(e.seq, e.recorded_at, e.event) for e in entries)
-        data = text.getvalue().encode()
         try:
             self._folder.mkdir(exist_ok=True)
-            file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+            file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
             try:
-                data = data if os.fstat(file).st_size else HEADER + data
+                head = os.pread(file, 2 * len(HEADER), 0)
+                text = io.StringIO(newline="")
+                fields = _fields(head)
+                csv.writer(text).writerows(log_row(e.seq, e.recorded_at, e.event, fields) for e in entries)
+                data = (b"" if head else HEADER) + text.getvalue().encode()
                 if os.write(file, data) < len(data):
                     raise StorageError(f"{self._folder}: the event log cannot be written: the disk is full")
             finally:
@@ -133,6 +134,13 @@ class CsvLog:
     def _failed(self, error: OSError) -> StorageError:
         return StorageError(f"{self._folder}: the event log cannot be written: {error.strerror}: what it lacks is "
                             "added when it can")  # fmt: skip
+
+
+def _fields(head: bytes) -> Sequence[str]:
+    """Return the columns of a file that begins with `head`: fewer on the day on which Soteira was upgraded."""
+    found = head.split(b"\r\n")[0].decode(errors="replace").split(",")
+    ours = found[0] == "seq" and found[-1] == "id" and set(found) <= set(LOG_FIELDS)
+    return found if ours else LOG_FIELDS
 
 
 def _tail(path: Path) -> tuple[int, bytes]:

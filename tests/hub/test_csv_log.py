@@ -245,3 +245,27 @@ def test_of_a_long_log_only_the_end_is_read(rig: Rig) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert rig.log.problem == "" and peak < 1_000_000
+
+
+def test_on_the_day_of_an_upgrade_rows_have_the_columns_that_their_file_has(rig: Rig) -> None:
+    before = [field for field in LOG_FIELDS if field != "clip"]
+    rig.folder.mkdir()
+    rig.file().write_bytes(",".join(before).encode() + b"\r\n")
+    ids = rig.record(2, clip="porch/2027-01-15/01M80GR3W7ZFDTXZJGYFTM8T6X.mp4")
+    rig.log.step()
+    assert [row["id"] for row in rig.rows()] == ids
+    assert all(list(row) == before for row in rig.rows()), "no cell stands outside of the table"
+    rig.now += DAY
+    rig.record(1)
+    rig.log.step()
+    assert list(rig.rows(1)[0]) == list(LOG_FIELDS)
+
+
+def test_a_file_that_somebody_gave_another_header_gets_whole_rows(rig: Rig) -> None:
+    rig.folder.mkdir()
+    for day, head in enumerate((b"my,own,header\r\n", b"\xff\x00\n", b"seq,password,id\r\n")):
+        rig.file(day).write_bytes(head)
+        rig.record(1)
+        rig.log.step()
+        assert rig.file(day).read_bytes().splitlines()[-1].count(b",") == len(LOG_FIELDS) - 1
+        rig.now += DAY
