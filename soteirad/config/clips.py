@@ -11,7 +11,7 @@ from pydantic_core import InitErrorDetails
 from soteirad.config.messages import detail
 from soteirad.config.section import Section
 from soteirad.config.storage import GB
-from soteirad.config.values import Bytes, Float, Switch, is_number
+from soteirad.config.values import Bytes, Float, Switch, is_number, raw_get
 
 
 class ClipsConfig(Section):
@@ -41,4 +41,25 @@ class ClipsConfig(Section):
         before, after, most = (data.get(key, fields[key].default) for key in ("before", "after", "max"))
         if is_number(before) and is_number(after) and is_number(most) and most < before + after:
             key = next((key for key in ("max", "before", "after") if key in data), "max")
-            yield detail((key,), "clips.max must be at least clips.before and clips.after together")
+            yield detail((key,), "clips.max must be at least clips.before and clips.after together: "
+                                 f"{most:g} is less than {before:g} and {after:g}")  # fmt: skip
+
+
+def detail_nowhere(data: Mapping[str, Any]) -> Iterator[InitErrorDetails]:
+    """Yield where a raw configuration wants clips of the large stream and there is none: small ones would be kept.
+
+    That some cameras have none is no mistake of what is said for all.
+    """
+    given, cameras = data.get("clips"), data.get("cameras")
+    if not isinstance(cameras, Mapping):
+        return
+    wanting = [name for name, camera in cameras.items() if raw_get(camera, "detail") is None]
+    for name in wanting:
+        own = raw_get(cameras[name], "clips")
+        enabled = raw_get(own, "enabled")
+        if raw_get(own, "stream") == "detail" and (raw_get(given, "enabled") if enabled is None else enabled) is True:
+            yield detail(("cameras", name, "clips", "stream"), "this camera has no large stream: add its address as "
+                         "detail, or leave this key out")  # fmt: skip
+    if raw_get(given, "stream") == "detail" and raw_get(given, "enabled") is True and len(wanting) == len(cameras) > 0:
+        yield detail(("clips", "stream"), "no camera has a large stream: add the address of one as its detail, or "
+                     "leave this key out")  # fmt: skip

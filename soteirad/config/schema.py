@@ -15,7 +15,7 @@ from pydantic_core import InitErrorDetails
 
 from soteirad.config.address import is_device, is_live
 from soteirad.config.broker import HomeAssistantConfig, MqttConfig, WebhookConfig
-from soteirad.config.clips import ClipsConfig
+from soteirad.config.clips import ClipsConfig, detail_nowhere
 from soteirad.config.detector import DetectorConfig
 from soteirad.config.inherit import inherit, known_nowhere, names_twice, question_problems
 from soteirad.config.llm import LlmConfig
@@ -312,6 +312,7 @@ class Config(Section):
                              "take both names for one; choose another", KEY)  # fmt: skip
         yield from names_twice(data)
         yield from known_nowhere(data)
+        yield from detail_nowhere(data)
         yield from _unknown_in_webhooks(data)
 
     @classmethod

@@ -46,12 +46,39 @@ def test_a_camera_has_what_is_said_for_all_under_its_own(tmp_path: Path) -> None
 ])  # fmt: skip
 def test_a_clip_has_room_for_what_comes_before_and_after(tmp_path: Path, text: str, key: str) -> None:
     (told,) = problems(tmp_path, text)
-    assert told.endswith(f" clips.{key}: clips.max must be at least clips.before and clips.after together")
+    assert f" clips.{key}: clips.max must be at least clips.before and clips.after together: " in told
 
 
 def test_a_camera_whose_own_limit_is_below_what_it_has_from_all_is_told_so_at_its_place(tmp_path: Path) -> None:
     (told,) = problems(tmp_path, "before: 20", "max: 10")
     assert told.startswith("3:") and "cameras.porch.clips.max: clips.max must be at least" in told
+    assert told.endswith("10 is less than 20 and 5"), "of which this camera says only one"
+
+
+@pytest.mark.parametrize(("everywhere", "porch", "told"), [
+    ("enabled: true", "stream: detail", "3:47: cameras.porch.clips.stream: this camera has no large stream: add"),
+    ("before: 3", "enabled: true, stream: detail", "cameras.porch.clips.stream: this camera has no large stream"),
+    ("enabled: true, stream: detail", "", "1:32: clips.stream: no camera has a large stream: add the address of one"),
+])  # fmt: skip
+def test_who_wants_clips_of_a_large_stream_that_there_is_not_is_told(
+    tmp_path: Path, everywhere: str, porch: str, told: str
+) -> None:
+    (found,) = problems(tmp_path, everywhere, porch)
+    assert told in found
+
+
+@pytest.mark.parametrize(("everywhere", "porch"), [
+    ("stream: detail", ""), ("enabled: true", "enabled: false, stream: detail"), ("before: 3", "stream: detail"),
+])  # fmt: skip
+def test_where_no_clips_are_kept_it_does_not_matter_of_which_stream(
+    tmp_path: Path, everywhere: str, porch: str
+) -> None:
+    assert not load(tmp_path, everywhere, porch).cameras["porch"].clips.enabled
+
+
+def test_a_stream_that_is_said_for_all_is_for_those_that_have_it() -> None:
+    cameras = {"porch": {"source": "rtsp://h/s", "detail": "rtsp://h/d"}, "yard": {"source": "rtsp://h/y"}}
+    Config.model_validate({"clips": {"enabled": True, "stream": "detail"}, "cameras": cameras})
 
 
 @pytest.mark.parametrize(("text", "told"), [
