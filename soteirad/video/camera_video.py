@@ -124,7 +124,9 @@ class CameraVideo:
             self._shown.pop(name).stop()
         for name in streams - self._shown.keys():
             choose = self._source_feed if name == "source" else self._detail_feed
-            self._shown[name] = stream = LiveStream(name, choose, self._is_encoded, self._sender.video, self._fail)
+            codecs = ("h264",) if name == "source" else COPIED
+            self._shown[name] = stream = LiveStream(name, choose, self._is_encoded, self._sender.video, self._fail,
+                                                    codecs)  # fmt: skip
             stream.start()
         self.step()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from soteirad.errors import SourceError
 from soteirad.messages import StreamName, VideoBegan, VideoPiece, VideoStopped
@@ -13,6 +13,7 @@ from soteirad.video.muxer import Muxer
 from soteirad.video.order import DEEPEST
 from soteirad.video.parameter_sets import h264_name, hevc_name
 from soteirad.video.piece import PictureFormat, Piece
+from soteirad.video.tap import COPIED
 
 WAIT_S = 0.5
 """How long it waits for the next piece at a time, and so how long an end takes to be noticed."""
@@ -22,18 +23,23 @@ Message = VideoBegan | VideoPiece | VideoStopped
 class LiveStream:
     """Sends one stream's video. `choose` returns the feed to be shown, or why there is none; it may change its mind.
 
+    Only pictures of these `codecs` are sent: a camera may come back with another one while its feed is followed.
     `send` takes the messages, `on_fault` a fault that this was not made for; both on the thread of its own.
     """
 
     def __init__(self, name: StreamName, choose: Callable[[], Feed | str], encoded: Callable[[Feed], bool],
-                 send: Callable[[Message], None], on_fault: Callable[[Exception], None]) -> None:  # fmt: skip
+                 send: Callable[[Message], None], on_fault: Callable[[Exception], None],
+                 codecs: Collection[str] = COPIED) -> None:  # fmt: skip
         self._name: StreamName = name
+        self._codecs = codecs
         self._choose = choose
         self._encoded = encoded
         self._send = send
         self._on_fault = on_fault
         self._feed: Feed | None = None
         self._next: int | None = None
+        self._connection = 0
+        """That of the last piece: what comes through another one begins with a key picture of its own."""
         self._muxer: Muxer | None = None
         self._sink = _Sink()
         self._key = False
@@ -85,12 +91,15 @@ class LiveStream:
             return
         reading = found.read(self._next)
         self._next = reading.next
-        if reading.lost:
+        connection = reading.pieces[-1].connection if reading.pieces else self._connection
+        if reading.lost or connection != self._connection:
+            self._connection = connection
             self._drop()
         pictures = [piece for piece in reading.pieces if piece.is_picture]
         self._known.extend(piece._replace(data=b"") for piece in pictures)
         for piece in pictures:
-            self._take(piece, found)
+            if piece.connection == connection:
+                self._take(piece, found)
 
     def _begin_anew(self, feed: Feed | None) -> None:
         self._feed, self._next = feed, None
@@ -115,6 +124,8 @@ class LiveStream:
 
     def _begin(self, key: Piece, feed: Feed) -> bool:
         """Begin with a key picture; returns whether that went."""
+        if not (isinstance(key.format, PictureFormat) and key.format.codec in self._codecs):
+            return False
         self._drop()
         self._sink = _Sink()
         try:
