@@ -18,6 +18,7 @@ from soteirad.capture.limits import MOST_PIXELS
 from soteirad.capture.stamps import TICKS, Stamps
 from soteirad.errors import SourceError
 from soteirad.video.order import DecodingTimes, depth_of
+from soteirad.video.parameter_sets import sets_in
 from soteirad.video.piece import PictureFormat, Piece, SoundFormat
 
 _BASE = Fraction(1, TICKS)
@@ -188,6 +189,8 @@ def _template(format_: PictureFormat, key: bytes) -> InputContainer:
     data = format_.sets + key
     options = {"max_pixels": str(MOST_PIXELS), "probesize": str(len(data) + 32)}
     try:
+        if format_.codec == "hevc":
+            _examine(sets_in(data, "hevc"))
         container = av.open(io.BytesIO(data), "r", format=format_.codec, options=options)
     except (av.error.FFmpegError, ValueError) as error:
         raise SourceError(f"its parameter sets cannot be read: {getattr(error, 'strerror', None) or error}") from error
@@ -195,6 +198,17 @@ def _template(format_: PictureFormat, key: bytes) -> InputContainer:
         return container
     container.close()
     raise SourceError("its parameter sets say nothing of the size of its pictures")
+
+
+def _examine(sets: bytes) -> None:
+    """Let FFmpeg's decoder judge parameter sets of H.265. Raises FFmpeg's errors.
+
+    It is stricter than FFmpeg's writer of MP4, which believes what they count: some damaged ones kept that one busy
+    without an end in sight, and with it all threads of the process.
+    """
+    decoder: Any = av.CodecContext.create("hevc", "r")
+    decoder.extradata, decoder.thread_type, decoder.options = sets, "NONE", {"err_detect": "explode"}
+    decoder.open()
 
 
 def _add_sound(container: OutputContainer, sound: SoundFormat) -> Stream:

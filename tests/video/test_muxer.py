@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from soteirad.errors import SourceError
@@ -171,18 +171,21 @@ def test_pieces_of_another_format_are_left_out() -> None:
     assert muxer.at(0.0, 0.0) is None and muxer.seconds == 0.0
 
 
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
 @given(seed=st.integers(0, 5_999))
+@example(seed=0)
+@example(seed=138)
 @settings(suppress_health_check=[HealthCheck.too_slow])
-def test_hostile_parameter_sets_and_pictures_are_refused_or_written_and_nothing_else(seed: int) -> None:
+def test_hostile_parameter_sets_and_pictures_are_refused_or_written_and_nothing_else(codec: str, seed: int) -> None:
     source = random.Random(seed)
-    key = encoded(10, B_FRAMES)[0]
+    key = encoded(10, B_FRAMES, codec)[0]
     assert isinstance(key.format, PictureFormat)
     sets, data = bytearray(key.format.sets), bytearray(key.data)
     for target in (sets, data):
         for _ in range(source.choice((0, 1, 3, 20))):
             target[source.randrange(len(target))] = source.randrange(256)
         del target[source.choice((len(target), source.randrange(len(target)))) :]
-    bad = key._replace(data=bytes(data), format=PictureFormat("h264", bytes(sets)))
+    bad = key._replace(data=bytes(data), format=PictureFormat(codec, bytes(sets)))
     try:
         muxer = muxer_of(Bytes(), [bad])
     except SourceError:
