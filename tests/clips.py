@@ -72,9 +72,9 @@ def altered(target: Path, spans: Spans, change: Callable[[Picture, float], Pictu
         stream = out.add_stream("libx264", rate=FPS, options=X264)
         stream.pix_fmt = "yuv420p"
         for index, frame in enumerate(_frames(DEMO, spans)):
-            if index == 0:
-                stream.width, stream.height = frame.width, frame.height
             picture = change(np.asarray(frame.to_ndarray(format="bgr24"), np.uint8), index / FPS)
+            if index == 0:
+                stream.height, stream.width = picture.shape[:2]
             made = av.VideoFrame.from_ndarray(picture, format="bgr24")
             made.pts, made.time_base = index, Fraction(1, FPS)
             out.mux(stream.encode(made))
