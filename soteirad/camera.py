@@ -130,7 +130,6 @@ class FileRunner(Runner):
             self.tell_status(False, problem or "the file has ended")
             self.uplink.send(SourceFinished(problem))
 
-
     def _wants(self, frame: Frame) -> bool:
         self._video.offer(frame)
         return self.watch.pipeline.wants(frame)
