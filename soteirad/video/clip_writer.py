@@ -83,7 +83,7 @@ class ClipWriter:
             path = self._folder / self.order.path
             if self.parts:
                 path = path.with_name(f"{path.stem}-{len(self.parts) + 1}.mp4")
-            begins = epoch_time(str(self.order.note["time"])) - (self.order.moment - pieces[0].time)
+            begins = epoch_time(str(self.order.note["time"])) - (self.order.moment - _due(pieces))
             note = {**self.order.note, "begins": iso_time(begins)}
             try:
                 self._file = ClipFile(path, pieces, self._heard, note)
@@ -91,3 +91,12 @@ class ClipWriter:
                 return  # this picture makes no sense: with the next key picture it may
             self.parts.append(part_of(path))
         self._waits = False
+
+
+def _due(pieces: Sequence[Piece]) -> float:
+    """Return when the first picture would have come had it not been held up: those tell that were the quickest."""
+    first, quickest = pieces[0], pieces[0].time
+    for piece in pieces:
+        if piece.is_picture and piece.connection == first.connection and None not in (first.pts, piece.pts):
+            quickest = min(quickest, piece.time - (piece.pts or 0.0) + (first.pts or 0.0))
+    return quickest if first.time - quickest <= LATE_S else first.time

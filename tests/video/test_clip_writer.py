@@ -13,7 +13,7 @@ from soteirad.video.clip_file import finish, whole_of
 from soteirad.video.clip_writer import LATE_S, MOST_PARTS, ClipWriter
 from soteirad.video.piece import Piece
 from tests.played import pictures
-from tests.video.fed import SOUND, Fed, shows
+from tests.video.fed import SOUND, Fed, encoded, shows
 
 
 def times_in(writer: ClipWriter) -> list[list[float]]:
@@ -38,6 +38,19 @@ def test_a_clip_reaches_from_the_key_picture_before_its_beginning_to_its_end(tmp
     shown = pictures(whole_of(part))
     assert all(shows(picture, 3.0 + at) for at, picture in shown)
     assert shown[-1][0] == pytest.approx(9.0, abs=0.11)
+
+
+@pytest.mark.parametrize(("held_up", "begins"), [(0.0, "23.000"), (0.6, "23.000"), (9.0, "32.000")])
+def test_a_first_picture_that_was_held_up_on_its_way_does_not_move_the_beginning(
+    tmp_path: Path, held_up: float, begins: str
+) -> None:
+    """Not by a little: what is further apart is of a clock that jumped."""
+    fed = Fed()
+    for piece in encoded(100)[30:]:
+        fed.feed.put(piece._replace(time=piece.time + held_up * (piece.time == 3.0)))
+    writer = ClipWriter(fed.order(8.0, 20.0, begins=0.0), tmp_path, fed.feed, sound=True)
+    writer.step(30.0)
+    assert finish(writer.parts[0]).note["begins"] == f"2023-11-14T22:13:{begins}Z"
 
 
 def test_a_clip_that_is_longer_than_the_ring_has_all_of_its_pictures(tmp_path: Path) -> None:
