@@ -14,6 +14,8 @@ from soteirad.hub.ask_record import AskRecord
 UNBEGUN_S = 60.0
 """So long after its event a clip of which nothing is there is taken to come; later there is none."""
 
+MOST_PARTS = 999
+
 
 def event_item(row: Row, answers: Sequence[AskRecord], pictures: Path | None = None, clips: Path | None = None,
                recorded: Event | None = None) -> dict[str, Any]:  # fmt: skip
@@ -47,7 +49,13 @@ def _clip(event: Event, recorded: Event | None, clips: Path | None) -> dict[str,
     ready = complete or recorded is not None
     known = {} if recorded is None else recorded.why
     return {"url": f"/api/clips/{event.clip}", "ready": ready, "seconds": _number(known.get("seconds")),
-            "bytes": _whole(known.get("bytes")), "codec": _text(known.get("codec"))}  # fmt: skip
+            "bytes": _whole(known.get("bytes")), "codec": _text(known.get("codec")),
+            "more": _more(event.clip, _whole(known.get("parts")) or 1)}  # fmt: skip
+
+
+def _more(path: str, parts: int) -> list[str]:
+    """Return where the further parts of a clip are."""
+    return [f"/api/clips/{path.removesuffix('.mp4')}-{part}.mp4" for part in range(2, min(parts, MOST_PARTS) + 1)]
 
 
 def _is_coming(place: Path, event: Event, recorded: Event | None) -> bool:

@@ -218,6 +218,7 @@ class Clip(Model):
     seconds: float | None
     bytes: int | None
     codec: str | None = Field(description="h264 or hevc; not every browser plays hevc.")
+    more: list[str] = Field(description="Further parts: the camera changed its picture in the middle.")
 
 
 class Item(Model):

@@ -174,8 +174,9 @@ def test_a_viewer_hears_that_a_clip_will_come_and_when_it_is_there(rig: Rig) -> 
     told = Event(clip_id(about), "recorded", "porch", entered.time, about=about, clip=entered.clip, why=why)
     rig.desk.confirmed(told)
     promised, complete = (item for _, item in drain(viewer))
-    assert promised["clip"] == {"url": url, "ready": False, "seconds": None, "bytes": None, "codec": None}
-    assert complete["clip"] == {"url": url, "ready": True, **why}
+    assert promised["clip"] == {"url": url, "ready": False, "seconds": None, "bytes": None, "codec": None,
+                                "more": []}  # fmt: skip
+    assert complete["clip"] == {"url": url, "ready": True, **why, "more": []}
     assert (complete["event"]["event_type"], complete["event"]["about"]) == ("recorded", about)
 
 

@@ -219,6 +219,18 @@ def test_an_event_has_its_clip_once_that_is_complete(site: Running) -> None:
     assert "recorded" not in [item["event"]["event_type"] for item in site.get("/api/events").json()["events"]]
 
 
+def test_a_clip_names_its_further_parts(site: Running) -> None:
+    def clip(parts: Any) -> Any:
+        with closing(sqlite3.connect(site.box.journal)) as writer, writer:
+            writer.execute("UPDATE events SET payload = json_set(payload, '$.why.parts', ?)"
+                           " WHERE event_type = 'recorded'", (parts,))  # fmt: skip
+        return site.get("/api/events?camera=porch&type=entered").json()["events"][0]["clip"]
+
+    first = clip(1)["url"].removesuffix(".mp4")
+    assert clip(3)["more"] == [f"{first}-2.mp4", f"{first}-3.mp4"]
+    assert clip(1)["more"] == clip("many")["more"] == clip(-4)["more"] == [] and len(clip(10**9)["more"]) == 998
+
+
 def test_a_clip_that_is_not_complete_is_promised_as_long_as_it_may_come(site: Running) -> None:
     def clip() -> Any:
         return site.get("/api/events?camera=porch&type=entered").json()["events"][0]["clip"]

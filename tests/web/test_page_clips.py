@@ -125,6 +125,21 @@ def test_a_clip_that_is_being_recorded_says_so_until_it_is_complete(opened: Wind
     opened.until(lambda: opened.page.locator("dialog video").evaluate("v => v.currentTime") > 0.2)
 
 
+def test_a_clip_of_several_parts_plays_through_all_of_them_and_each_can_be_downloaded(
+    opened: Window, shelf: Shelf
+) -> None:
+    shelf.data = film(5, fragmented=False).head
+    second = "api/clips/porch/2026-11-23/plover-2.mp4"
+    opened.site.box.tell("event", with_clip("plover", more=[f"/{second}", "https://elsewhere/3.mp4"]))
+    row_of(opened, "plover").locator(".play").click()
+    detail = opened.page.get_by_role("dialog")
+    video = detail.locator("video")
+    opened.until(lambda: video.evaluate("v => v.src").endswith(second))
+    opened.until(lambda: video.evaluate("v => v.ended"))
+    assert detail.get_by_role("link", name="Part 2").get_attribute("href") == second
+    assert detail.get_by_role("link").count() == 2
+
+
 def test_a_clip_plays_on_while_the_rest_of_its_event_changes(opened: Window) -> None:
     item = with_clip("egret")
     opened.site.box.tell("event", item)

@@ -21,12 +21,19 @@ export const clipAddress = ({ clip }) => (clip?.ready ? ownAddress(clip.url) : n
 export function clipPlayer(item, begin) {
 	const address = clipAddress(item);
 	if (!address) return h("p.soft", capital(clipWords(item)), ".");
-	const { codec, bytes: size } = item.clip;
+	const { codec, bytes: size, more } = item.clip;
+	const parts = [address, ...(more ?? []).map(ownAddress).filter(Boolean)];
 	const note = h("p.problem", { role: "alert", hidden: true });
 	const wrong = (text) => { note.hidden = false; show(note, text); };
 	const screen = h("div");
 	const open = () => {
+		let part = 0;
 		const video = h("video", { controls: true, preload: "none", playsinline: true, src: address,
+			onended: () => {
+				if (++part >= parts.length) return;
+				video.src = parts[part];
+				video.play().catch(() => {});
+			},
 			onerror: () => wrong(canPlay(codec) ? "This clip cannot be played: it is gone, or this browser cannot decode it."
 				: `This browser cannot play ${codec}. Download the clip and open it with another program.`) });
 		show(screen, video);
@@ -35,7 +42,8 @@ export function clipPlayer(item, begin) {
 	show(screen, h("button", { onclick: open }, icon("play"), " Play the clip"));
 	if (begin) open();
 	return h("section.clip", screen, note, h("p.soft", `${capital(clipWords(item))}${codec ? `, ${codec}` : ""}. `, h("a",
-		{ href: address, download: true }, `Download${isNumber(size) ? ` (${bytes(size)})` : ""}`)));
+		{ href: address, download: true }, `Download${isNumber(size) ? ` (${bytes(size)})` : ""}`),
+	parts.slice(1).map((href, index) => [" ", h("a", { href, download: true }, `Part ${index + 2}`)])));
 }
 
 const canPlay = (codec) => !TYPES[codec] || h("video").canPlayType(`video/mp4; codecs="${TYPES[codec]}"`) !== "";
