@@ -2,7 +2,8 @@
 the oldest of all, before anything else does.
 
 What is ours is known by its name: `clips/<camera>/<day>/<event>.mp4`, `<event>-<n>.mp4` for a further part, and
-`.<event>.mp4.part` while it is written. Nothing else is ever counted or deleted; no symbolic link is followed.
+`.<event>.mp4.part` while it is written and `.<event>.mp4.tmp` while it is completed. Nothing else is
+ever counted or deleted; no symbolic link is followed.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ COUNT_EVERY_S = 3600.0
 
 _CAMERA = re.compile(NAME_PATTERN)
 _CLIP = re.compile(rf"({ULID})(-[0-9]{{1,3}})?\.mp4")
-_PART = re.compile(rf"\.{ULID}(-[0-9]{{1,3}})?\.mp4\.part")
+_PART = re.compile(rf"\.{ULID}(-[0-9]{{1,3}})?\.mp4\.(part|tmp)")
 
 
 @dataclass(frozen=True)

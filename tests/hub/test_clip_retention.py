@@ -224,6 +224,15 @@ def test_after_a_long_power_cut_a_half_written_clip_waits_for_its_camera_to_star
     assert not part.exists(), "no camera came for it"
 
 
+def test_what_a_camera_was_completing_when_it_was_killed_for_good_goes_too(rig: Rig) -> None:
+    clip = rig.clip(28)
+    half = clip.rename(clip.with_name(f".{clip.name}.tmp"))
+    os.utime(half, (rig.now - DAY, rig.now - DAY))
+    rig.up = STALE_S + 1
+    rig.check()
+    assert not half.exists()
+
+
 def test_it_is_the_disk_that_clips_are_on_that_they_give_way_on(rig: Rig) -> None:
     clip, full = rig.clip(25), Room(100 * GB, MB)
     rig.rooms[rig.folder] = full
