@@ -9,7 +9,6 @@ from typing import Any
 
 import av
 import numpy as np
-import pytest
 
 from soteirad.messages import VideoBegan, VideoPiece
 from soteirad.video.feed import Feed
@@ -53,7 +52,9 @@ class Rig:
     def __init__(self, codecs: Collection[str] = COPIED) -> None:
         self.feed = Feed()
         self.sent: list[Message] = []
-        self.stream = LiveStream("source", lambda: self.feed, lambda _: False, self.sent.append, pytest.fail, codecs)
+        self.faults: list[Exception] = []
+        self.stream = LiveStream("source", lambda: self.feed, lambda _: False, self.sent.append, self.faults.append,
+                                 codecs)  # fmt: skip
 
     def give(self, *pieces: Piece) -> list[Message]:
         """Return what is sent of them."""
