@@ -22,7 +22,7 @@ from soteirad.config.clips import ClipsConfig
 from soteirad.config.messages import NAME_PATTERN
 from soteirad.errors import StorageError
 from soteirad.event import clip_id, iso_time
-from soteirad.hub.kept_files import DAY, DAY_S, STALE_S, ULID, File, entries, folders, in_order, time_of
+from soteirad.kept_files import DAY, DAY_S, STALE_S, ULID, File, entries, folders, in_order, time_of
 from soteirad.room import Room
 
 COUNT_EVERY_S = 3600.0
@@ -158,6 +158,14 @@ class ClipRetention:
             with suppress(OSError):  # it is not empty
                 place.rmdir()
 
+    def _patience(self, camera: str) -> float:
+        """Return how long, in seconds, a part may wait to be finished: as long as a clip is kept if its camera is there
+        to do it, on a disk that has no room yet."""
+        own = self._limits.cameras.get(camera)
+        if own is not None and own.enabled:
+            return own.retain_days * DAY_S
+        return max(STALE_S, self._limits.of(camera).max)
+
     def _clips(self, places: Collection[Path]) -> Iterator[File]:
         """Yield the complete clips in some folders. Raises OSError."""
         for place in places:
@@ -166,7 +174,7 @@ class ClipRetention:
     def _files(self, place: Path) -> Iterator[File]:
         """Yield what is ours in a folder of one day, without an id what is still written; remove what nobody finishes:
         its camera did not start again. Raises OSError."""
-        patience = max(STALE_S, self._limits.of(place.parent.name).max)
+        patience = self._patience(place.parent.name)
         # After a long power cut all are old: the cameras are about to start, and finish them.
         stale = self._clock() - patience if self._monotonic() - self._began > patience else float("-inf")
         for entry in entries(place):

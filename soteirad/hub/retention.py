@@ -24,7 +24,7 @@ from soteirad.event import iso_time
 from soteirad.hub.clip_retention import ClipLimits, ClipRetention
 from soteirad.hub.csv_log import FILE_NAME as LOG_NAME
 from soteirad.hub.guard import Guard
-from soteirad.hub.kept_files import (
+from soteirad.kept_files import (
     BREATH_S,
     DAY,
     DAY_S,

@@ -34,7 +34,7 @@ FOLLOW_WITHIN_S = 5.0
 _MASKED = "it has a privacy_mask or is turned (rotate), and only its small stream is shown so"
 _NOTHING_YET = "there is no picture yet"
 _SILENT = "no picture comes"
-_SILENT_S = 15.0
+_SILENT_S = 5.0
 """A camera that has sent nothing for so long is not shown: what there is of it is of another time."""
 
 
@@ -76,7 +76,7 @@ class CameraVideo:
         """Why clips are not cut from the large stream as they should be."""
         self._followed = 0.0
         self._shown: dict[StreamName, LiveStream] = {}
-        self.tap = Tap(self._copy)
+        self.tap = Tap(None if self._masked else self._copy)  # what is masked is not even kept
         self._plan: ClipPlan | None = None
         self._clips: Clips | None = None
         if camera.clips.enabled:

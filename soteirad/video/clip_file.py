@@ -99,6 +99,10 @@ class ClipFile:
         if self._disk.error is not None:
             raise self._refused(self._disk.error)
 
+    def resume(self) -> None:
+        """Go on with a key picture, after pictures that were left out."""
+        self._muxer.resume()
+
     def close(self) -> None:
         """Write what is left; what is there can be played, even after an error."""
         try:

@@ -76,7 +76,9 @@ class ClipWriter:
 
     def _begin(self, pieces: Sequence[Piece]) -> None:
         """Go on with a key picture: in the file that is open, or else in a new one."""
-        if self._file is None:
+        if self._file is not None:
+            self._file.resume()
+        else:
             if len(self.parts) == MOST_PARTS:
                 self.done = True
                 return

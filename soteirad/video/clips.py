@@ -18,7 +18,7 @@ import av.error
 
 from soteirad.errors import StorageError
 from soteirad.event import Event, clip_id, epoch_time, iso_time
-from soteirad.hub.kept_files import entries, folders
+from soteirad.kept_files import ULID, entries, folders
 from soteirad.room import MB, Disk
 from soteirad.video.clip_file import EmptyClipError, Facts, finish, is_part, whole_of
 from soteirad.video.clip_plan import ClipEnd, ClipOrder
@@ -35,7 +35,7 @@ TOLD_S = 0.5
 """How long the end of the watch waits for what it told to be on the disk."""
 AGAIN_S = 15.0
 """How long after a clip could not be finished it is tried again."""
-_NAME = re.compile(r"([0-7][0-9A-HJKMNP-TV-Z]{25})(?:-[0-9]{1,3})?\.mp4")
+_NAME = re.compile(rf"({ULID})(?:-[0-9]{{1,3}})?\.mp4")
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,8 @@ class Clips:
         self._now = now
         self._on_fault = on_fault
         self._sound = sound
-        self._disk = disk or Disk(place.folder.parent)
+        # Another disk may be mounted there.
+        self._disk = disk or Disk(place.folder if place.folder.is_dir() else place.folder.parent)
         self._orders: queue.SimpleQueue[ClipOrder | ClipEnd | threading.Event | None] = queue.SimpleQueue()
         self._open: list[ClipWriter] = []
         self._left: list[Sequence[Path]] = []
@@ -222,8 +223,13 @@ class Clips:
             self._tell(whole)
 
     def _tell(self, whole: Sequence[tuple[Path, Facts]]) -> None:
-        """Tell of a clip that is complete."""
+        """Tell of a clip that is complete, by the name that was promised: there was perhaps nothing in its first part.
+        """
         paths = [whole_of(part) for part, _ in whole]
+        if found := _NAME.fullmatch(paths[0].name):
+            first = paths[0].with_name(f"{found[1]}.mp4")
+            with suppress(OSError):
+                paths[0] = paths[0].replace(first)
         try:
             event = _recorded(self._place, whole[0][1].note, paths, [facts for _, facts in whole])
         except (KeyError, TypeError, ValueError):
@@ -253,7 +259,9 @@ class Clips:
 
 
 def _recorded(place: Place, note: Mapping[str, Any], paths: Sequence[Path], facts: Sequence[Facts]) -> Event:
-    """Return the event that says that a clip is complete. Raises KeyError, TypeError or ValueError for another's note.
+    """Return the event that says that a clip is complete.
+
+    Raises KeyError, TypeError or ValueError for a note of something else.
     """
     about = str(note["id"])
     epoch_time(note["time"])

@@ -12,6 +12,9 @@ from soteirad.capture.reader import Reader
 from soteirad.video.feed import Feed
 from soteirad.video.tap import COPIED, Tap
 
+MOST_READERS = 3
+"""One that was told to end may hang until its camera's time limits are over; more are not begun meanwhile."""
+
 
 class DetailVideo:
     """Keeps a stream open while it is `wanted`, and puts its pieces into `feed`, which reaches `seconds` back.
@@ -31,6 +34,7 @@ class DetailVideo:
         self._tap = Tap(self.feed)
         self._connections = count(1)
         self._stop: threading.Event | None = None
+        self._readers: list[threading.Thread] = []
         self.problem = ""
         """Why nothing comes; empty while it does, and before it was tried."""
 
@@ -45,12 +49,14 @@ class DetailVideo:
         return self.codec in ("", *COPIED)
 
     def want(self, wanted: bool) -> None:
-        """Open it, or close it."""
-        if wanted and self._stop is None:
+        """Open it, or close it; to be said again and again."""
+        self._readers = [thread for thread in self._readers if thread.is_alive()]
+        if wanted and self._stop is None and len(self._readers) < MOST_READERS:
             self._stop, self.feed = threading.Event(), Feed(self._seconds)
             # A thread that was told to end may still wait for a packet: it has a tap of its own.
             self._tap = Tap(self.feed)
             thread = threading.Thread(target=self._run, args=(self._stop, self._tap), name="detail-video", daemon=True)
+            self._readers.append(thread)
             thread.start()
         elif not wanted and self._stop is not None:
             self._stop.set()

@@ -108,6 +108,10 @@ class Muxer:
             return self._add_picture(piece)
         return piece.format == self._sound and self._add_sound(piece)
 
+    def resume(self) -> None:
+        """Go on with a key picture, after pictures that were left out."""
+        self._leading = True
+
     def close(self) -> None:
         """Write what is left."""
         self._container.close()

@@ -19,9 +19,12 @@ _CHANNELS = (1, 2, 6)
 
 
 class Tap:
-    """For the reader's thread. `codec` is that of the pictures, once a connection has brought some."""
+    """For the reader's thread. `codec` is that of the pictures, once a connection has brought some.
 
-    def __init__(self, feed: Feed) -> None:
+    Without a feed nothing of the pictures is kept.
+    """
+
+    def __init__(self, feed: Feed | None) -> None:
         self._feed = feed
         self._connection = 0
         self._length = 0
@@ -40,6 +43,8 @@ class Tap:
 
     def take(self, packet: av.Packet[Any], time: float) -> None:
         """Take a packet that came at `time` on the clock of the gates."""
+        if self._feed is None:
+            return
         if packet.stream is not None and packet.stream.type == "audio":
             if self._sound is not None:
                 self._put(bytes(packet), packet, time, self._sound, key=True)
@@ -78,7 +83,8 @@ class Tap:
         up, down = (0, 1) if base is None else (base.numerator, base.denominator)
         shown = None if pts is None or not up else pts * up / down
         decoded = None if dts is None or not up else shown if dts == pts else dts * up / down
-        self._feed.put(Piece(data, shown, decoded, time, key, self._connection, format_))
+        if self._feed is not None:
+            self._feed.put(Piece(data, shown, decoded, time, key, self._connection, format_))
 
 
 def sound_format(sound: Stream) -> SoundFormat | None:

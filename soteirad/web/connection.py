@@ -15,7 +15,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from soteirad.web.answers import TOO_MANY
 
-MOST_CONNECTIONS = 32
+MOST_CONNECTIONS = 48
+"""More than all places of streams, downloads and live video together: the page itself is answered beside them."""
 HEAD_S = 10.0
 """Until the head of a request has to be there, and how long an idle connection is kept."""
 STUCK_S = 30.0

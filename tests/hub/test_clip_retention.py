@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
+from soteirad import kept_files
 from soteirad.config import Config
 from soteirad.errors import StorageError
 from soteirad.event import Event, clip_id, iso_time, new_id
-from soteirad.hub import kept_files, retention
+from soteirad.hub import retention
 from soteirad.hub.clip_retention import COUNT_EVERY_S, ClipLimits, clip_limits
 from soteirad.hub.journal import Journal
-from soteirad.hub.kept_files import STALE_S, entries
 from soteirad.hub.retention import Limits, Retention
+from soteirad.kept_files import STALE_S, entries
 from soteirad.room import Room
 from tests.daemon import until
 
@@ -222,6 +223,20 @@ def test_after_a_long_power_cut_a_half_written_clip_waits_for_its_camera_to_star
     rig.up, rig.now = STALE_S + 1, rig.now + COUNT_EVERY_S
     rig.check()
     assert not part.exists(), "no camera came for it"
+
+
+def test_a_half_written_clip_of_a_camera_that_still_makes_clips_waits_for_room_as_long_as_a_clip_is_kept(
+    rig: Rig
+) -> None:
+    part = rig.clip(28)
+    part = part.rename(part.with_name(f".{part.name}.part"))
+    os.utime(part, (rig.now - DAY, rig.now - DAY))
+    rig.up = 3 * DAY
+    rig.check(porch={"enabled": True, "retain_days": 2})
+    assert part.exists(), "its disk was full for a day"
+    os.utime(part, (rig.now - 2.1 * DAY, rig.now - 2.1 * DAY))
+    rig.check(porch={"enabled": True, "retain_days": 2})
+    assert not part.exists()
 
 
 def test_what_a_camera_was_completing_when_it_was_killed_for_good_goes_too(rig: Rig) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from soteirad import kept_files
 from soteirad.errors import StorageError
 from soteirad.event import Event, iso_time, new_id
-from soteirad.hub import kept_files
 from soteirad.hub.journal import Journal
-from soteirad.hub.kept_files import STALE_S
 from soteirad.hub.retention import Limits, Retention
+from soteirad.kept_files import STALE_S
 from soteirad.report import snapshot_path
 from soteirad.room import Room
 from tests.daemon import until

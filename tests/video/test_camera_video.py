@@ -72,13 +72,14 @@ def test_what_is_masked_or_turned_is_never_shown_as_it_came(tmp_path: Path, keys
     begin(video, "h264")
     assert video._source_feed() is video._encoded and video._clip_feed() is video._encoded
     assert isinstance(video._detail_feed(), str) and not video.wants_sound
+    assert video._copy.bytes == 0, "what is masked is kept as it came"
 
 
 def test_a_camera_that_is_silent_is_not_shown(tmp_path: Path) -> None:
     clock = Clock()
     video = video_of(tmp_path, clock)
     begin(video, "h264")
-    clock.now = 10.0
+    clock.now = 5.0
     assert isinstance(video._source_feed(), Feed)
     clock.now = 20.0
     assert video._source_feed() == "no picture comes"

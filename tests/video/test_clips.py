@@ -141,6 +141,21 @@ def test_all_files_of_a_clip_that_was_cut_off_are_told_of_as_one(house: House) -
     assert event.why["bytes"] == sum(path.stat().st_size for path in house.folder.rglob("*.mp4"))
 
 
+def test_a_clip_whose_first_file_has_nothing_in_it_has_the_name_that_was_promised(house: House) -> None:
+    clips, order = house.clips(), house.fed.order(5.0, 20.0)
+    house.fed.come(5.0)
+    clips.take(order)
+    clips.step()
+    house.fed.come(8.0, size=(128, 96))
+    clips.step()
+    next(part for part in parts_of(house) if "-2" not in part.name).write_bytes(b"")
+    successor = house.clips()
+    successor.find_left()
+    successor.step()
+    (event,) = house.told
+    assert (event.clip, event.why["parts"]) == (order.path, 1) and (house.folder / order.path).exists()
+
+
 NAME = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from soteirad.capture.packets import Received
 from soteirad.errors import SourceError
-from soteirad.video.detail_video import DetailVideo
+from soteirad.video.detail_video import MOST_READERS, DetailVideo
 from soteirad.video.tap import Tap
 from tests.video.made import encoded
 from tests.video.test_tap import Packet
@@ -86,3 +86,19 @@ def test_why_nothing_comes_is_said_until_it_does() -> None:
     wait_until(lambda: rig.video.problem == "the camera does not answer")
     rig.video.want(False)
     assert rig.video.problem == "" and camera.closed and not rig.faults
+
+
+def test_switched_on_and_off_quickly_a_camera_that_hangs_is_not_asked_more_and_more_often() -> None:
+    rig = Rig()
+    for _ in range(MOST_READERS):
+        rig.want()
+        rig.video.want(False)
+    rig.video.want(True)
+    assert len(rig.cameras) == MOST_READERS
+    rig.cameras[0].more.release(1)
+    wait_until(lambda: rig.cameras[0].closed)
+    wait_until(lambda: rig.video.want(True) or len(rig.cameras) == MOST_READERS + 1)
+    for camera in rig.cameras:
+        camera.broken = True
+        camera.more.release(1)
+    rig.video.want(False)

@@ -81,6 +81,22 @@ def test_a_file_that_begins_in_an_open_group_leaves_out_what_leads(tmp_path: Pat
     assert [index for _, index in found] == list(range(12, 40)) and even([time for time, _ in found])
 
 
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_a_file_that_goes_on_in_an_open_group_after_a_gap_leaves_out_what_leads(tmp_path: Path, codec: str) -> None:
+    pieces = encoded(40, OPEN_GOPS, codec)
+    keys = [index for index, piece in enumerate(pieces) if piece.key]
+    path = tmp_path / "clip.mp4"
+    with path.open("wb") as file:
+        muxer = muxer_of(file, pieces)  # type: ignore[arg-type]
+        for piece in pieces[: keys[1] - 3]:
+            muxer.add(piece)
+        muxer.resume()
+        added = [muxer.add(piece) for piece in pieces[keys[2] :]]
+        muxer.close()
+    assert added[0] and not added[1] and all(added[8:])
+    assert [index for _, index in shown(path)][-4:] == [36, 37, 38, 39], "it is damaged after the gap"
+
+
 @pytest.mark.parametrize("stamped", [without_pts, standing])
 def test_stamps_that_mean_nothing_give_way_to_when_pictures_came(tmp_path: Path, stamped: Stamped) -> None:
     path = tmp_path / "clip.mp4"
