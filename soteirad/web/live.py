@@ -22,6 +22,9 @@ MOST_VIEWERS = 16
 """As many as have places among the connections beside the other pages."""
 SESSION_S = 2.0
 """How often it is looked whether the session is still there by which somebody came in."""
+STILL_S = 10.0
+"""How often somebody to whom there is nothing to say hears that the machine is still there: browsers notice no silence
+by themselves."""
 CLOSE_S = 1.0
 """How long somebody who does not read is given to hear why it ends."""
 GOING_AWAY, POLICY = 1001, 1008
@@ -35,7 +38,8 @@ message, the head of an MP4 (`ftyp` and `moov`); again whenever the stream begin
 gets at once what there is since the last one. A slow viewer loses pictures and goes on with a later key frame;
 * text `{"kind": "overlay", "at": 12.345, "values": {...}}`: what is drawn over the picture that is shown at that \
 time of the fragments, as in the `frame` of `/api/stream`;
-* text `{"kind": "gone", "reason": "..."}`: there is no video now; a `start` follows when there is again."""
+* text `{"kind": "gone", "reason": "..."}`: there is no video now; a `start` follows when there is again;
+* text `{"kind": "still"}`: nothing has come for a while, and the machine is still there."""
 _TOO_MANY = f"live video is watched {MOST_VIEWERS} times already: close one and try again"
 
 
@@ -79,13 +83,22 @@ class Live:
             self._site.watching.discard(viewer)
 
     async def _pump(self, viewer: VideoViewer, news: asyncio.Event, send: Send) -> None:
+        loop = asyncio.get_running_loop()
+        told = loop.time()
         while not viewer.closed and not self._site.stopping():
             news.clear()
             found = viewer.next()
             for part in found:
                 await send(_as_message(part))
-            if not found:
-                await news.wait()
+            if found:
+                told = loop.time()
+                continue
+            if loop.time() - told >= STILL_S:
+                await send(_as_message({"kind": "still"}))
+                told = loop.time()
+            timer = loop.call_later(STILL_S, news.set)
+            await news.wait()
+            timer.cancel()
         await _close(send, GOING_AWAY, "the machine ends live video")
 
     async def _session_ends(self, send: Send) -> None:

@@ -219,3 +219,14 @@ def test_who_goes_away_without_a_word_is_forgotten(site: Running) -> None:
     viewer.socket.shutdown(socket.SHUT_RDWR)
     with closing(viewer):
         wait_until(lambda: site.box.watching == 0)
+
+
+def test_who_has_nothing_to_see_hears_that_the_machine_is_still_there(
+    site: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "STILL_S", 0.2)
+    site.box.video_of("porch").go("the camera does not answer")
+    with watch(site) as viewer:
+        shown = messages(viewer)
+        assert next(shown)["kind"] == "gone"
+        assert [next(shown), next(shown)] == [{"kind": "still"}] * 2

@@ -141,6 +141,7 @@ export class Player {
 
 	#open() {
 		this.#tell("connecting", "Connecting ...");
+		this.#heard = performance.now();
 		const address = new URL(videoAddress(this.camera, this.stream), location.href).href.replace(/^http/, "ws");
 		const socket = this.#socket = new WebSocket(address);
 		socket.binaryType = "arraybuffer";
@@ -168,11 +169,13 @@ export class Player {
 		this.#wait = Math.min(LONGEST_WAIT_MS, this.#wait * 2);
 	}
 
-	#heard = 0; // When something came last.
+	#heard = 0; // When something came last ...
+	#came = 0; // ... and when a picture did.
 
 	#take(data) {
+		this.#heard = performance.now();
 		if (typeof data !== "string") {
-			this.#heard = performance.now();
+			this.#came = this.#heard;
 			return this.#piece(data);
 		}
 		const message = JSON.parse(data);
@@ -196,7 +199,7 @@ export class Player {
 
 	#begin({ codec, encoded }) {
 		this.#drop();
-		[this.#codec, this.encoded, this.#heard] = [codec, encoded, performance.now()];
+		[this.#codec, this.encoded, this.#came] = [codec, encoded, performance.now()];
 		const type = `video/mp4; codecs="${codec}"`;
 		const Source = globalThis.MediaSource ?? globalThis.ManagedMediaSource; // iPhones have the second one only.
 		if (!Source?.isTypeSupported(type)) {
@@ -293,11 +296,12 @@ export class Player {
 
 	#check() {
 		const { video } = this;
-		const silent = performance.now() - this.#heard;
+		const now = performance.now();
 		this.#aim *= 0.999; // A tenth less a minute.
-		if (!this.#source) return;
-		if (silent > DEAD_MS) this.#lost("Nothing comes any more.");
-		else if (silent > SILENT_MS) this.#tell("waiting", "No pictures come at the moment.");
+		// A connection that is gone without a word, as a phone's on its way, is not noticed by the browser.
+		if (this.#socket && now - this.#heard > DEAD_MS) this.#lost("Nothing comes any more.");
+		else if (!this.#source) return;
+		else if (now - this.#came > SILENT_MS) this.#tell("waiting", "No pictures come at the moment.");
 		else if (video.readyState > 2 && !video.paused && !video.seeking) {
 			this.#wait = FIRST_WAIT_MS;
 			this.#tell("playing", "Live", Math.max(0, this.#until - video.currentTime));
