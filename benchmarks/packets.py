@@ -119,7 +119,7 @@ def _clip(pieces: list[Piece], bench: Bench) -> None:
 
 
 def _live(pieces: list[Piece]) -> None:
-    muxer = Muxer(_Nowhere(), pieces, None, "+frag_every_frame+skip_trailer", {"flush_packets": "1"})
+    muxer = Muxer(_Nowhere(), pieces[0], pieces, None, "+frag_every_frame+skip_trailer", {"flush_packets": "1"})
     for piece in pieces:
         muxer.add(piece)
 

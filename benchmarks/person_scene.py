@@ -64,6 +64,11 @@ class PersonScene:
         """How far (share of the width) the person moves in a frame time of `BOX_FPS`."""
         return self._step * FPS / BOX_FPS / self.size[0]
 
+    @property
+    def turn_s(self) -> float:
+        """Seconds from one turn to the next."""
+        return self._steps / FPS
+
     def turned(self, number: float) -> float:
         """Return how many pictures ago the person turned."""
         return number % self._steps

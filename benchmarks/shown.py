@@ -17,8 +17,6 @@ from benchmarks.person_scene import FPS, PersonScene
 from benchmarks.time_pattern import age_ms
 
 Box = Sequence[float]
-SAME = 0.004
-"""A box on the page is drawn so well (share of the picture)."""
 TURN_FRAMES = 15
 """So many pictures after a turn it cannot be said any more whether a box is ahead or behind."""
 
@@ -77,13 +75,14 @@ def longest_ms(frames: Sequence[Mapping[str, Any]]) -> float:
     return max((after - before for before, after in pairwise(times)), default=math.nan)
 
 
-def overlay_errors(frames: Iterable[Mapping[str, Any]], scene: PersonScene) -> list[float]:
+def overlay_errors(frames: Iterable[Mapping[str, Any]], scene: PersonScene, since_turn: int = 0) -> list[float]:
     """Return how far the drawn box is from the person in each picture, in frames at 10 a second; inf without a box.
 
-    It is the distance of the centres across, in steps that the person takes in a tenth of a second.
+    It is the distance of the centres across, in steps that the person takes in a tenth of a second. So many pictures
+    after a turn are left out.
     """
     found = []
-    for frame in readable(frames):
+    for frame in (frame for frame in readable(frames) if scene.turned(frame["number"]) >= since_turn):
         true = centre(scene.box(frame["number"]))
         found.append(min((abs(centre(box) - true) for box in frame["boxes"]), default=math.inf) / scene.stride)
     return found
@@ -99,23 +98,6 @@ def overlay_lags(frames: Iterable[Mapping[str, Any]], scene: PersonScene) -> lis
             behind = min((true - centre(box) for box in frame["boxes"]), key=abs)
             found.append((behind if scene.forward(frame["number"]) else -behind) / scene.stride)
     return found
-
-
-def overlay_distances(shown: Shown) -> list[float]:
-    """Return how far the picture that a drawn box was told for is from the one that it is drawn on, in frames at 10 a
-    second; behind is positive. Of several overlays with the same boxes the nearest one was drawn."""
-    found = []
-    for frame in shown.frames:
-        drawn = [overlay["at"] for overlay in shown.overlays if _same(frame["boxes"], overlay["boxes"])]
-        if frame["boxes"] and drawn:
-            found.append((frame["media"] - min(drawn, key=lambda at: abs(frame["media"] - at))) * 10)
-    return found
-
-
-def _same(drawn: Sequence[Box], told: Sequence[Box]) -> bool:
-    return len(drawn) == len(told) and all(
-        abs(one - other) < SAME for boxes in zip(drawn, told, strict=True) for one, other in zip(*boxes, strict=True)
-    )
 
 
 def overlay_waits(shown: Shown) -> list[float]:

@@ -12,6 +12,7 @@ import numpy as np
 from soteirad.capture.frame import Frame
 from soteirad.errors import StorageError
 from soteirad.event import Event
+from soteirad.whole_file import rename
 
 MAX_WIDTH = 1280
 MAX_BYTES = 200_000
@@ -52,12 +53,7 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)  # the name is on disk only when the folder is
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        rename(temporary, path)
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -34,14 +34,20 @@ def put(path: Path, content: bytes, mode: int, uid: int = -1, gid: int = -1, *, 
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-    _keep_names(path.parent)
+    with suppress(OSError):  # not every file system can
+        keep_names(path.parent)
 
 
-def _keep_names(folder: Path) -> None:
-    """Let the disk have what lies in a folder, as far as its file system can."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def rename(temporary: Path, path: Path) -> None:
+    """Give a file that is on the disk its name, safe from a power cut. Raises OSError."""
+    temporary.replace(path)
+    keep_names(path.parent)
+
+
+def keep_names(folder: Path) -> None:
+    """Let the disk have which files lie in a folder. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -331,7 +331,7 @@ class Decoder:
 
         Sound that goes on while the picture has stopped would keep FFmpeg's time limit from noticing.
         """
-        if self._sound is None and not self._wants_sound:
+        if not self._wants_sound or len(container.streams) == 1:
             yield from container.demux(stream)
             return
         last = self._clock.monotonic()

@@ -20,6 +20,7 @@ from soteirad.capture.disk import Disk
 from soteirad.errors import StorageError
 from soteirad.video.muxer import Muxer, copied_stream
 from soteirad.video.piece import Piece, SoundFormat
+from soteirad.whole_file import rename
 
 FRAGMENT_US = 1_000_000
 """So much of a clip, at most, is not on its way to the disk yet (microseconds)."""
@@ -132,12 +133,7 @@ def finish(part: Path) -> Facts:
         facts = _rewrite(part, temporary)
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
-        temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)  # the name is on disk only when the folder is
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        rename(temporary, path)
     except (OSError, ValueError, MemoryError, av.error.FFmpegError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise StorageError(f"{part}: this clip cannot be finished: {reason}") from error

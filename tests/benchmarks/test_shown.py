@@ -15,7 +15,6 @@ from benchmarks.shown import (
     ages,
     box_ages,
     longest_ms,
-    overlay_distances,
     overlay_errors,
     overlay_lags,
     overlay_waits,
@@ -86,12 +85,11 @@ def test_no_box_at_all_is_an_error_and_no_lag(scene: PersonScene) -> None:
     assert overlay_lags([frame(30, boxes=[]), frame(75, boxes=[scene.box(75)])], scene) == []
 
 
-def test_a_box_belongs_to_the_nearest_picture_that_it_was_told_for() -> None:
-    boxes = [[0.1, 0.2, 0.3, 1.0]]
-    overlays = [{"at": at, "boxes": boxes} for at in (1.0, 1.1)] + [{"at": 1.4, "boxes": [[0.5, 0.2, 0.7, 1.0]]}]
-    drawn = [[[0.1001, 0.2, 0.2999, 1.0]], [], [[0.3, 0.2, 0.5, 1.0]]]
-    frames = [frame(35, boxes=boxes) for boxes in drawn]
-    assert overlay_distances(shown(frames, [], overlays)) == pytest.approx([3.0])
+def test_the_pictures_after_a_turn_can_be_left_out(scene: PersonScene) -> None:
+    turn = next(n for n in range(30, 200) if scene.turned(n) == 0)
+    frames = [frame(turn + 2, boxes=[scene.box(turn + 7)]), frame(turn + 20, boxes=[scene.box(turn + 20)])]
+    assert overlay_errors(frames, scene) == pytest.approx([2.0, 0.0])
+    assert overlay_errors(frames, scene, since_turn=15) == pytest.approx([0.0])
 
 
 def test_overlays_are_as_late_as_they_came_after_their_piece() -> None:
