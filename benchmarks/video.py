@@ -25,6 +25,7 @@ from benchmarks.packets import TARGET, measure_packets
 from benchmarks.processes import connected_to, private_mb, running_seconds
 from benchmarks.runs import SETTLE_S, Bench, running
 from benchmarks.turns import in_turns, tell
+from soteirad.video.camera_video import CONFIRMED_S
 from tests.brokers import free_port
 from tests.daemon import Daemon
 from tests.rtsp_server import RtspServer
@@ -191,7 +192,7 @@ def clip_figures(taken: Sequence[Mapping[str, float]], mb: Mapping[str, float], 
     note = (f"{EACH} cameras with clips less {EACH} without, on one stream of 1280x720 (25 pictures, "
             f"{bit_rate / 1e6:.1f} Mbit a second) in the same {len(taken)} windows, median; shares of a core: "
             f"{', '.join(f'{kind} {share:.2%}' for kind, share in median.items())}")  # fmt: skip
-    payload = bit_rate / 8 * BEFORE_S / 1e6
+    payload = bit_rate / 8 * (BEFORE_S + CONFIRMED_S) / 1e6
     detail = {"windows": [dict(window) for window in taken]}
     return [
         Figure("clips_ring", RING_WHAT, extra, TARGET, note=note, detail=detail),

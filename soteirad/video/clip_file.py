@@ -31,6 +31,10 @@ class EmptyClipError(StorageError):
     """There is no picture in a clip."""
 
 
+class DamagedClipError(StorageError):
+    """FFmpeg cannot make a whole clip out of what there is of one, and will not be able to another time."""
+
+
 @dataclass(frozen=True)
 class Facts:
     """What there is to say of a clip: its length, its size, how its pictures are encoded, whether there is sound, and
@@ -123,7 +127,8 @@ class ClipFile:
 def finish(part: Path) -> Facts:
     """Make a clip out of its part, whole or not at all; the part stays.
 
-    Raises EmptyClipError for a part of which nothing can be played, and StorageError when the clip cannot be written.
+    Raises EmptyClipError for a part of which nothing can be played, DamagedClipError for one that makes no sense, and
+    StorageError when the clip cannot be written now.
     """
     path = whole_of(part)
     temporary = part.with_suffix(".tmp")
@@ -136,7 +141,8 @@ def finish(part: Path) -> Facts:
         rename(temporary, path)
     except (OSError, ValueError, MemoryError, av.error.FFmpegError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise StorageError(f"{part}: this clip cannot be finished: {reason}") from error
+        kind = StorageError if isinstance(error, OSError) else DamagedClipError
+        raise kind(f"{part}: this clip cannot be finished: {reason}") from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

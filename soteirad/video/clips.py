@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import av.error
-
 from soteirad.errors import StorageError
 from soteirad.event import Event, clip_id, epoch_time, iso_time
 from soteirad.kept_files import ULID, entries, folders
 from soteirad.room import MB, Disk
-from soteirad.video.clip_file import EmptyClipError, Facts, finish, is_part, whole_of
+from soteirad.video.clip_file import DamagedClipError, EmptyClipError, Facts, finish, is_part, whole_of
 from soteirad.video.clip_plan import ClipEnd, ClipOrder
 from soteirad.video.clip_writer import ClipWriter
 from soteirad.video.feed import Feed
@@ -121,7 +119,7 @@ class Clips:
         folder = (self._place.folder / order.path).parent
         if self._disk.tight:
             self._complain(self._no_room())
-        elif link := next((path for path in (folder.parent, folder) if path.is_symlink()), None):
+        elif link := next((path for path in (self._place.folder, folder.parent, folder) if path.is_symlink()), None):
             self._complain(f"{link}: this is a link, which nobody follows: no clips are written")
         elif len(self._open) >= MOST_OPEN:
             logger.warning("no clip of %s: %d are being written already", order.note["id"], MOST_OPEN)
@@ -132,7 +130,8 @@ class Clips:
         """Look what a process that was killed left unfinished."""
         left: dict[str, list[Path]] = {}
         try:
-            for day in folders(self._place.folder / self._place.camera):
+            camera = self._place.folder / self._place.camera
+            for day in () if self._place.folder.is_symlink() else folders(camera):
                 for entry in entries(day):
                     part = Path(entry.path)
                     name = _NAME.fullmatch(whole_of(part).name)
@@ -212,13 +211,13 @@ class Clips:
             except EmptyClipError:
                 with suppress(OSError):
                     part.unlink()
+            except DamagedClipError as error:
+                self._complain(str(error))
             except StorageError as error:
                 self._complain(str(error))
                 self._left.append(parts)
                 self._again_at = time.monotonic() + AGAIN_S
                 return
-            except av.error.FFmpegError as error:  # it is damaged, and will be the next time
-                self._complain(f"{part}: this clip cannot be finished: {error.strerror}")
         if whole:
             self._tell(whole)
 

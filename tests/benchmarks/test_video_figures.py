@@ -69,7 +69,7 @@ def test_clips_are_compared_within_each_window() -> None:
     busy = {kind: 2 * share for kind, share in calm.items()}
     found = by_key(clip_figures([calm, busy, calm], {"off": 60.0, "ring": 80.0}, 2e6))
     assert found["clips_ring"].value == pytest.approx(0.01) and found["clips_ring"].met
-    assert found["clips_memory"].value == 20.0 and "15.0 MB" in found["clips_memory"].note
+    assert found["clips_memory"].value == 20.0 and "18.0 MB" in found["clips_memory"].note
 
 
 def test_packets_are_shares_of_decoding_them() -> None:
