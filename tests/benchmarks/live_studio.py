@@ -69,23 +69,26 @@ document.querySelector("button").onclick = () => {
 @contextmanager
 def live_studio(late: int) -> Iterator[str]:
     """Serve the scene; boxes are those of `late` pictures before. Yields the page as text."""
-    server = serve(lambda connection: _send(connection, late), "127.0.0.1", 0, compression=None)
+    ended = threading.Event()
+    server = serve(lambda connection: _send(connection, late, ended), "127.0.0.1", 0, compression=None)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield PAGE.replace("PORT", str(server.socket.getsockname()[1]))
     finally:
+        ended.set()
         server.shutdown()
 
 
-def _send(connection: ServerConnection, late: int) -> None:
+def _send(connection: ServerConnection, late: int, ended: threading.Event) -> None:
     scene, context, file = PersonScene(SIZE), encoder(SIZE, 1_000_000), BytesIO()
     began = time.monotonic()
     options = {"movflags": "frag_every_frame+empty_moov+default_base_moof+cmaf"}
     with contextlib.suppress(ConnectionClosed), av.open(file, "w", format="mp4", options=options) as out:
         stream: Any = out.add_stream("libx264", rate=FPS, options=context.options)
         stream.width, stream.height, stream.pix_fmt, stream.time_base = *SIZE, "yuv420p", context.time_base
-        for number in range(10_000):
-            time.sleep(max(0.0, began + number / FPS - time.monotonic()))
+        number = -1
+        while not ended.wait(max(0.0, began + (number + 1) / FPS - time.monotonic())):
+            number += 1
             drawn = int(time.time() * 1000)
             frame = av.VideoFrame.from_ndarray(scene.draw(Stamp(drawn, number)), format="yuv420p")
             frame.pts, frame.time_base = number, context.time_base

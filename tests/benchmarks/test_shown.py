@@ -101,10 +101,21 @@ def test_overlays_are_as_late_as_they_came_after_their_piece() -> None:
     assert sent_share(found) == pytest.approx(1.0)
 
 
+def seen(late: int) -> Shown:
+    """Watch the scene in a browser; one that has hardly a picture to show, beside other tests, is given longer."""
+    with chromium() as browser:
+        for seconds in (3.0, 6.0, 12.0, 24.0):
+            with live_studio(late) as text:
+                found = watch(browser, lambda page, text=text: page.set_content(text), "article[data-camera=cam1]",
+                              2.0, seconds)  # fmt: skip
+            if len(ages(found).whole) > 20 and len(ages(found).player) > 20:
+                break
+    return found
+
+
 @pytest.mark.parametrize("late", [0, 5])
 def test_a_browser_is_measured_as_what_it_shows(scene: PersonScene, late: int) -> None:
-    with chromium() as browser, live_studio(late) as text:
-        found = watch(browser, lambda page: page.set_content(text), "article[data-camera=cam1]", 2.0, 3.0)
+    found = seen(late)
     parts = ages(found)
     assert len(parts.whole) > 20 and len(parts.player) > 20
     assert min(parts.arrival) > HOLD_S * 1000
