@@ -157,8 +157,7 @@ def test_questions_come_over_mqtt_if_that_is_allowed(
     path = house(tmp_path, broker, model, {"questions": [gate]})
     daemon = start_daemon(path)
     listener.publish("soteira/porch/set/ask", "Who is there?")  # perhaps before there is a picture
-    # The camera's own line in the log comes before the hub knows of it.
-    listener.wait_for(lambda seen: payloads(seen, "soteira/porch/status")[-1:] == ["online"])
+    listener.wait_for(events)  # `online` comes before the first picture
     listener.publish("soteira/porch/set/ask", "  What colour\nis the door? ")
     answered = wait_told(listener, "ask", ask="What colour is the door?", state="answered")
     assert answered["on"] == "command" and isinstance(answered["answer"], str)
