@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import os
 import re
 from functools import partial
@@ -14,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from soteirad.errors import StorageError
 from soteirad.web.answers import Failure
+from soteirad.web.stream import until_gone
 from soteirad.web.workers import Workers
 
 PIECE = 256 * 1024
@@ -58,7 +57,7 @@ class Clip:
                 raise Failure(503, TOO_MANY, {"Retry-After": "5"})
             try:
                 await self._begin(send, 200 if part is None else 206, headers)
-                await self._run(start, end, receive, send)
+                await until_gone(self._pump(start, end, send), receive)
             finally:
                 self._workers.give_download()
 
@@ -76,20 +75,6 @@ class Clip:
         told = {"accept-ranges": "bytes", "cache-control": _CACHE, "etag": self._tag, **headers}
         raw = [(name.encode(), value.encode()) for name, value in told.items()]
         await send({"type": "http.response.start", "status": status, "headers": raw})
-
-    async def _run(self, start: int, end: int, receive: Receive, send: Send) -> None:
-        """Send until the end, or until nobody takes it any more."""
-        pump = asyncio.create_task(self._pump(start, end, send))
-        gone = asyncio.create_task(_gone(receive))
-        try:
-            await asyncio.wait((pump, gone), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (pump, gone):
-                task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await gone
-        with contextlib.suppress(asyncio.CancelledError):
-            await pump
 
     async def _pump(self, start: int, end: int, send: Send) -> None:
         handle = self._file.fileno()
@@ -127,8 +112,3 @@ def part_of(header: str, size: int) -> tuple[int, int] | None:
 
 async def _end(send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

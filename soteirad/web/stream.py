@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
@@ -46,18 +47,7 @@ class Stream:
 
     async def _run(self, viewer: Viewer, receive: Receive, send: Send) -> None:
         await _begin(send)
-        pump = asyncio.create_task(self._pump(viewer, send))
-        gone = asyncio.create_task(_gone(receive))
-        try:
-            await asyncio.wait((pump, gone), return_when=asyncio.FIRST_COMPLETED)
-            viewer.close()
-        finally:
-            for task in (pump, gone):
-                task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await gone
-        with contextlib.suppress(asyncio.CancelledError):
-            await pump
+        await until_gone(self._pump(viewer, send), receive, viewer.close)
 
     async def _pump(self, viewer: Viewer, send: Send) -> None:
         await send(_part(f"retry: {RETRY_MS}\n\n"))
@@ -83,6 +73,23 @@ async def _begin(send: Send) -> None:
 
 def _part(text: str) -> dict[str, object]:
     return {"type": "http.response.body", "body": text.encode(), "more_body": True}
+
+
+async def until_gone(pump: Coroutine[Any, Any, None], receive: Receive,
+                     on_end: Callable[[], None] = lambda: None) -> None:  # fmt: skip
+    """Send by `pump` until it has sent all, or nobody takes it any more; then `on_end` is called. Raises as `pump`."""
+    sending = asyncio.create_task(pump)
+    gone = asyncio.create_task(_gone(receive))
+    try:
+        await asyncio.wait((sending, gone), return_when=asyncio.FIRST_COMPLETED)
+        on_end()
+    finally:
+        for task in (sending, gone):
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await gone
+    with contextlib.suppress(asyncio.CancelledError):
+        await sending
 
 
 async def _gone(receive: Receive) -> None:
